@@ -1,0 +1,1 @@
+"""Run AWS Lambda durable functions in a pool of worker processes."""

@@ -1,0 +1,5 @@
+"""The durable execution state machine: pure, synchronous, deterministic.
+
+Nothing here knows of asyncio, gRPC, threads, clocks, randomness, or the SDK. Time
+and identifiers come in with events; effects go out as commands.
+"""

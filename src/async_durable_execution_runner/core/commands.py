@@ -1,0 +1,50 @@
+"""Everything that an execution may ask of the executor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .model import ExecutionStatus, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Lease an invocation to a worker as soon as one is free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """What the invocation that just started is given: a token and the first page of state."""
+
+    token: str
+    operations: list[Operation]
+    next_marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a checkpoint. No token where the batch ended the execution."""
+
+    token: str | None
+    operations: list[Operation]
+    next_marker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeFunction:
+    """Carry out a chained invoke; its end comes back as `ChainedInvokeEnded`."""
+
+    operation_id: str
+    function_name: str
+    payload: str
+    tenant_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The execution ended; nothing but the end of a running invocation follows."""
+
+    status: ExecutionStatus
+
+
+Command = Invoke | Deliver | Reply | InvokeFunction | Finish

@@ -1,0 +1,128 @@
+"""Everything that can happen to an execution. Each event brings its own time and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .model import ErrorObject, OperationStatus, OperationUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The execution begins. `execution_id` is the last part of its ARN."""
+
+    now_ms: int
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationStarted:
+    """A worker was given the lease. `seed` makes this invocation's tokens unguessable."""
+
+    now_ms: int
+    request_id: str
+    seed: str
+
+
+class Outcome(Enum):
+    """The `Status` that a handler's invocation output may have."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    PENDING = "PENDING"
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationReturned:
+    now_ms: int
+    request_id: str
+    outcome: Outcome
+    result: str | None = None
+    error: ErrorObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationFailed:
+    """The invocation itself failed: it raised, its worker died, its deadline passed."""
+
+    now_ms: int
+    request_id: str
+    error: ErrorObject
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedTarget:
+    """What a CHAINED_INVOKE resolved to; no `execution_arn` where it is a plain function."""
+
+    version: str
+    execution_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`targets`: for each CHAINED_INVOKE START by operation id; absent ids do not exist."""
+
+    now_ms: int
+    token: str
+    updates: tuple[OperationUpdate, ...]
+    client_token: str | None = None
+    targets: Mapping[str, ChainedTarget] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The clock stands at `now_ms`: whatever is due fires, in order."""
+
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSucceeded:
+    now_ms: int
+    callback_id: str
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFailed:
+    now_ms: int
+    callback_id: str
+    error: ErrorObject
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackHeartbeat:
+    now_ms: int
+    callback_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedInvokeEnded:
+    now_ms: int
+    operation_id: str
+    status: OperationStatus
+    result: str | None = None
+    error: ErrorObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    now_ms: int
+    error: ErrorObject
+
+
+Event = (
+    Started
+    | InvocationStarted
+    | InvocationReturned
+    | InvocationFailed
+    | Checkpoint
+    | TimePassed
+    | CallbackSucceeded
+    | CallbackFailed
+    | CallbackHeartbeat
+    | ChainedInvokeEnded
+    | Stopped
+)

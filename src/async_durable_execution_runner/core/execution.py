@@ -1,0 +1,437 @@
+"""`Execution`: the state and history of one durable execution, and every change to it.
+
+`handle(event) -> commands` is the only way in. It knows nothing of who calls it, of
+real time, or of how commands are carried out. A handler that raises `ServiceError`
+has changed nothing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from ..errors import InvalidCheckpointToken, InvalidParameterValue
+from . import events as ev
+from . import limits, tokens
+from .checkpoint import CheckpointProcessor
+from .commands import Command, Deliver, Invoke, Reply
+from .model import (
+    ErrorObject,
+    EventType,
+    ExecutionStatus,
+    HistoryEvent,
+    Operation,
+    OperationStatus,
+    OperationType,
+    OperationUpdate,
+)
+from .operations import callback, chained_invoke, step, wait
+from .operations.execution import end
+from .turn import Timer, TimerKind, Turn
+
+_NO_TARGETS: Mapping[str, ev.ChainedTarget] = {}
+
+_NOTHING_PENDING = ErrorObject(
+    "Cannot return PENDING status with no pending operations.", "InvalidParameterValueException"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionConfig:
+    """What an execution is started with. It survives `invocation_retries` failures in a row."""
+
+    arn: str
+    name: str
+    function_name: str
+    timeout_ms: int
+    invocation_retries: int
+    retry_backoff_ms: int
+    max_retry_backoff_ms: int = 5 * 60_000
+
+
+@dataclass(slots=True)
+class _Invocation:
+    """The invocation that holds the lease."""
+
+    request_id: str
+    started_ms: int
+    seed: str
+    sequence: int = 0
+    #: The service completed something after the handler got its first state: what the
+    #: handler saw of it is unknown, so a suspension must be followed by a replay.
+    overtaken: bool = False
+
+
+class Execution:
+    def __init__(self, config: ExecutionConfig) -> None:
+        self.config = config
+        self.id = config.arn.rsplit("/", 1)[1]
+        self.status = ExecutionStatus.RUNNING
+        self.operations: dict[str, Operation] = {}
+        self.history: list[HistoryEvent] = []
+        self._order: list[str] = []
+        self._invocation: _Invocation | None = None
+        self._invoke_requested = False
+        self._failures = 0
+        self._last_failure: ErrorObject | None = None
+        #: Changed since the invocation in progress was last told.
+        self._unseen: dict[str, None] = {}
+        #: Operations that somebody or something other than the handler will end.
+        self._waiting: dict[str, None] = {}
+        self._timers: dict[Timer, int] = {}
+        self._due: list[tuple[int, int, Timer]] = []
+        self._timer_count = 0
+        self._heartbeats: dict[str, int] = {}
+        self._answers: dict[str, tuple[int, tuple[OperationUpdate, ...], Reply]] = {}
+
+    # -- what others may read --------------------------------------------------------------
+
+    @property
+    def root(self) -> Operation:
+        """The EXECUTION operation."""
+        return self.operations[self.id]
+
+    @property
+    def ended(self) -> bool:
+        return self.status is not ExecutionStatus.RUNNING
+
+    @property
+    def suspended(self) -> bool:
+        """Running, with no invocation in progress nor asked for."""
+        return not (self.ended or self._invocation or self._invoke_requested)
+
+    @property
+    def request_id(self) -> str | None:
+        """The invocation that holds the lease."""
+        return self._invocation.request_id if self._invocation else None
+
+    @property
+    def waiting(self) -> list[Operation]:
+        """Operations that something other than the handler must end, oldest first."""
+        return [self.operations[operation_id] for operation_id in self._waiting]
+
+    def next_timer(self) -> tuple[Timer, int] | None:
+        """The timer that is due first, and when."""
+        while self._due:
+            due, _, timer = self._due[0]
+            if self._timers.get(timer) == due:
+                return timer, due
+            heapq.heappop(self._due)
+        return None
+
+    def read_state(self, token: str, marker: str, max_items: int) -> tuple[list[Operation], str]:
+        """One page of operations from `marker` on, and the next marker ("" after the last)."""
+        self._check_token(token)
+        if not marker.isascii() or not marker.isdigit() or int(marker) > len(self._order):
+            raise InvalidParameterValue("Invalid marker.")
+        return self._page(int(marker), min(max_items or limits.PAGE_OPERATIONS, 1000))
+
+    # -- the way in ------------------------------------------------------------------------
+
+    def handle(self, event: ev.Event) -> list[Command]:
+        """Take one event; return what is to be carried out. `ServiceError`: nothing changed.
+
+        Whoever feeds events lets time pass first: no timer may be due before an event's time.
+        """
+        match event:
+            case ev.Checkpoint():
+                return self._checkpoint(event)
+            case ev.TimePassed():
+                return self._fire(event.now_ms)
+            case ev.InvocationStarted():
+                return self._invocation_started(event)
+            case ev.InvocationReturned():
+                return self._invocation_returned(event)
+            case ev.InvocationFailed():
+                return self._invocation_failed(event)
+            case ev.CallbackSucceeded() | ev.CallbackFailed() | ev.CallbackHeartbeat():
+                return self._callback(event)
+            case ev.ChainedInvokeEnded():
+                return self._chained_invoke_ended(event)
+            case ev.Stopped():
+                return self._stop(event)
+            case ev.Started():
+                return self._start(event)
+            case _:
+                assert_never(event)
+
+    def _start(self, event: ev.Started) -> list[Command]:
+        turn = self._turn(event.now_ms)
+        root = Operation(
+            id=self.id,
+            type=OperationType.EXECUTION,
+            status=OperationStatus.STARTED,
+            start_ms=event.now_ms,
+            name=self.config.name,
+            input=event.payload,
+        )
+        turn.put(root)
+        turn.record(
+            EventType.EXECUTION_STARTED,
+            root,
+            payload=event.payload,
+            duration_seconds=self.config.timeout_ms // 1000,
+        )
+        turn.set_timer(TimerKind.EXECUTION_TIMEOUT, self.id, event.now_ms + self.config.timeout_ms)
+        self._request_invocation(turn)
+        return self._commit(turn)
+
+    # -- invocations -----------------------------------------------------------------------
+
+    def _invocation_started(self, event: ev.InvocationStarted) -> list[Command]:
+        self._invoke_requested = False
+        self._invocation = _Invocation(event.request_id, event.now_ms, event.seed)
+        self._unseen.clear()
+        operations, marker = self._page(0, limits.PAGE_OPERATIONS)
+        return [Deliver(tokens.checkpoint_token(event.seed, 0), operations, marker)]
+
+    def _invocation_returned(self, event: ev.InvocationReturned) -> list[Command]:
+        invocation = self._invocation
+        if invocation is None or invocation.request_id != event.request_id:
+            return []
+        if event.outcome is ev.Outcome.PENDING and not self.ended:
+            if not (self._waiting or invocation.overtaken or self._unseen):
+                return self._invocation_failed(
+                    ev.InvocationFailed(event.now_ms, event.request_id, _NOTHING_PENDING)
+                )
+            turn = self._complete_invocation(invocation, event.now_ms, None)
+            self._failures = 0
+            if invocation.overtaken or self._unseen:
+                self._request_invocation(turn)
+            return self._commit(turn)
+        turn = self._complete_invocation(invocation, event.now_ms, None)
+        if not self.ended:
+            if event.outcome is ev.Outcome.SUCCEEDED:
+                end(turn, self.root, ExecutionStatus.SUCCEEDED, result=event.result)
+            else:
+                end(turn, self.root, ExecutionStatus.FAILED, error=event.error)
+        return self._commit(turn)
+
+    def _invocation_failed(self, event: ev.InvocationFailed) -> list[Command]:
+        invocation = self._invocation
+        if invocation is None or invocation.request_id != event.request_id:
+            return []
+        turn = self._complete_invocation(invocation, event.now_ms, event.error)
+        if self.ended:
+            return self._commit(turn)
+        self._failures += 1
+        self._last_failure = event.error
+        if self._failures > self.config.invocation_retries:
+            end(turn, self.root, ExecutionStatus.FAILED, error=event.error)
+        else:
+            backoff = min(
+                self.config.retry_backoff_ms * 2 ** (self._failures - 1),
+                self.config.max_retry_backoff_ms,
+            )
+            turn.set_timer(TimerKind.INVOCATION_RETRY, self.id, event.now_ms + backoff)
+        return self._commit(turn)
+
+    def _complete_invocation(
+        self, invocation: _Invocation, now_ms: int, error: ErrorObject | None
+    ) -> Turn:
+        self._invocation = None
+        turn = self._turn(now_ms)
+        turn.record(
+            EventType.INVOCATION_COMPLETED,
+            request_id=invocation.request_id,
+            start_ms=invocation.started_ms,
+            end_ms=now_ms,
+            error=error,
+        )
+        return turn
+
+    def _request_invocation(self, turn: Turn) -> None:
+        if self._invocation is None and not self._invoke_requested:
+            self._invoke_requested = True
+            turn.clear_timer(TimerKind.INVOCATION_RETRY, self.id)
+            turn.commands.append(Invoke())
+
+    # -- checkpoints -----------------------------------------------------------------------
+
+    def _checkpoint(self, event: ev.Checkpoint) -> list[Command]:
+        if event.client_token is not None and (answer := self._repeated(event)):
+            return [answer]
+        self._check_token(event.token)
+        assert self._invocation is not None
+        turn = self._turn(event.now_ms, event.targets)
+        CheckpointProcessor(turn, self.id).process(event.updates)
+        if event.updates:
+            self._failures = 0
+        commands = self._commit(turn)
+        self._invocation.sequence += 1
+        unseen = list(self._unseen)
+        self._unseen.clear()
+        token = None
+        if not self.ended:
+            token = tokens.checkpoint_token(self._invocation.seed, self._invocation.sequence)
+        reply = Reply(token, [self.operations[operation_id] for operation_id in unseen])
+        if event.client_token is not None:
+            self._answers[event.client_token] = (event.now_ms, event.updates, reply)
+        commands.append(reply)
+        return commands
+
+    def _check_token(self, token: str) -> None:
+        invocation = self._invocation
+        if self.ended or invocation is None:
+            raise InvalidCheckpointToken("no invocation of this execution is in progress.")
+        if token != tokens.checkpoint_token(invocation.seed, invocation.sequence):
+            raise InvalidCheckpointToken("it has been used, or was never given out.")
+
+    def _repeated(self, event: ev.Checkpoint) -> Reply | None:
+        assert event.client_token is not None
+        answer = self._answers.get(event.client_token)
+        if answer is None or event.now_ms - answer[0] > limits.CLIENT_TOKEN_MS:
+            return None
+        if answer[1] != event.updates:
+            raise InvalidParameterValue("ClientToken was used before with another payload.")
+        return answer[2]
+
+    # -- timers, answers, ends -------------------------------------------------------------
+
+    def _fire(self, now_ms: int) -> list[Command]:
+        """Everything due by `now_ms`, each in a turn of its own, in order."""
+        commands: list[Command] = []
+        while not self.ended and (first := self.next_timer()) and first[1] <= now_ms:
+            timer, due_ms = first
+            turn = self._turn(max(due_ms, self._last_ms))
+            turn.timers[timer] = None
+            operation = self.operations[timer.operation_id]
+            match timer.kind:
+                case TimerKind.WAIT:
+                    wait.due(turn, operation)
+                case TimerKind.STEP_RETRY:
+                    step.retry_due(turn, operation)
+                case TimerKind.CALLBACK_TIMEOUT | TimerKind.CALLBACK_HEARTBEAT:
+                    callback.timed_out(turn, operation, timer.kind)
+                case TimerKind.EXECUTION_TIMEOUT:
+                    error = ErrorObject(
+                        f"Execution timed out after {self.config.timeout_ms // 1000} seconds.",
+                        "Execution.TimedOut",
+                    )
+                    end(turn, operation, ExecutionStatus.TIMED_OUT, error=error)
+                case TimerKind.INVOCATION_RETRY:
+                    self._request_invocation(turn)
+                case _:
+                    assert_never(timer.kind)
+            self._service_completed(turn)
+            commands += self._commit(turn)
+        return commands
+
+    def _callback(
+        self, event: ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat
+    ) -> list[Command]:
+        arn, operation_id = tokens.parse_callback_id(event.callback_id)
+        if arn != self.config.arn:
+            raise InvalidParameterValue("Invalid callback id.")
+        operation = callback.check_open(self.operations.get(operation_id))
+        if self.ended:
+            raise InvalidParameterValue("The callback's execution has ended.")
+        turn = self._turn(event.now_ms)
+        match event:
+            case ev.CallbackSucceeded():
+                callback.succeed(turn, operation, event.result)
+            case ev.CallbackFailed():
+                callback.fail(turn, operation, event.error)
+            case ev.CallbackHeartbeat():
+                if seconds := self._heartbeats.get(operation_id):
+                    callback.heartbeat(turn, operation, seconds)
+            case _:
+                assert_never(event)
+        self._service_completed(turn)
+        return self._commit(turn)
+
+    def _chained_invoke_ended(self, event: ev.ChainedInvokeEnded) -> list[Command]:
+        operation = self.operations[event.operation_id]
+        if self.ended or operation.status.is_terminal:
+            return []
+        turn = self._turn(event.now_ms)
+        chained_invoke.ended(turn, operation, event)
+        self._service_completed(turn)
+        return self._commit(turn)
+
+    def _stop(self, event: ev.Stopped) -> list[Command]:
+        if self.ended:
+            return []
+        turn = self._turn(event.now_ms)
+        end(turn, self.root, ExecutionStatus.STOPPED, error=event.error)
+        return self._commit(turn)
+
+    def _service_completed(self, turn: Turn) -> None:
+        """What the service itself changed must reach the handler, by a replay if need be."""
+        if not turn.operations or self.id in turn.operations:
+            return
+        if self._invocation is not None:
+            self._invocation.overtaken = True
+        elif Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._timers:
+            self._request_invocation(turn)
+
+    # -- committing ------------------------------------------------------------------------
+
+    @property
+    def _last_ms(self) -> int:
+        return self.history[-1].timestamp_ms if self.history else 0
+
+    def _turn(self, now_ms: int, targets: Mapping[str, ev.ChainedTarget] = _NO_TARGETS) -> Turn:
+        return Turn(now_ms, self.config.arn, self.operations, len(self.history) + 1, targets)
+
+    def _commit(self, turn: Turn) -> list[Command]:
+        for operation in turn.operations.values():
+            if operation.id not in self.operations:
+                self._order.append(operation.id)
+            self.operations[operation.id] = operation
+            self._unseen[operation.id] = None
+            if _ended_by_others(operation):
+                self._waiting[operation.id] = None
+            else:
+                self._waiting.pop(operation.id, None)
+        self.history += turn.events
+        self._heartbeats |= turn.heartbeats
+        for timer, due in turn.timers.items():
+            if due is None:
+                self._timers.pop(timer, None)
+            else:
+                self._timers[timer] = due
+                self._timer_count += 1
+                heapq.heappush(self._due, (due, self._timer_count, timer))
+        root = turn.operations.get(self.id)
+        if root is not None and root.status is not OperationStatus.STARTED:
+            self._end(ExecutionStatus(root.status.value))
+        return turn.commands
+
+    def _end(self, status: ExecutionStatus) -> None:
+        """Keep what a reader may ask for, drop what only a running execution needs."""
+        self.status = status
+        self._invoke_requested = False
+        self._timers.clear()
+        self._due.clear()
+        self._heartbeats.clear()
+        self._answers.clear()
+        self._unseen.clear()
+        self._waiting.clear()
+
+    def _page(self, start: int, count: int) -> tuple[list[Operation], str]:
+        """From `start` on, at most `count` operations and (but for the first) a request's bytes."""
+        page: list[Operation] = []
+        room = limits.REQUEST_BYTES - 512 * 1024
+        for operation_id in self._order[start : start + count]:
+            operation = self.operations[operation_id]
+            room -= 512 + sum(
+                len(text) for text in (operation.input, operation.result) if text is not None
+            )
+            if room < 0 and page:
+                break
+            page.append(operation)
+        end_of_page = start + len(page)
+        return page, str(end_of_page) if end_of_page < len(self._order) else ""
+
+
+def _ended_by_others(operation: Operation) -> bool:
+    match operation.type:
+        case OperationType.WAIT | OperationType.CALLBACK | OperationType.CHAINED_INVOKE:
+            return operation.status is OperationStatus.STARTED
+        case OperationType.STEP:
+            return operation.status is OperationStatus.PENDING
+        case _:
+            return False

@@ -1,0 +1,39 @@
+"""Sizes and ranges of the service. Bytes unless the name says otherwise."""
+
+from __future__ import annotations
+
+from ..errors import InvalidParameterValue
+from .model import ErrorObject
+
+REQUEST_BYTES = 6 * 1024 * 1024
+CALLBACK_RESULT_BYTES = 256 * 1024
+ERROR_BYTES = 32 * 1024
+CHAINED_BYTES = 1024 * 1024
+DURATION_SECONDS = 31_622_400
+CLIENT_TOKEN_MS = 15 * 60 * 1000
+PAGE_OPERATIONS = 1000
+
+
+def size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def check_size(text: str | None, limit: int, what: str) -> None:
+    if text is not None and len(text) * 4 > limit and size(text) > limit:
+        raise InvalidParameterValue(
+            f"{what} size must be less than or equal to {limit} bytes, was {size(text)}."
+        )
+
+
+def check_error(error: ErrorObject | None, what: str) -> None:
+    if error is not None and error.size > ERROR_BYTES:
+        raise InvalidParameterValue(
+            f"{what} error size must be less than or equal to {ERROR_BYTES} bytes, "
+            f"was {error.size}."
+        )
+
+
+def check_seconds(seconds: int | None, refusal: str) -> int:
+    if seconds is None or not 1 <= seconds <= DURATION_SECONDS:
+        raise InvalidParameterValue(refusal)
+    return seconds

@@ -1,0 +1,196 @@
+"""The data of a durable execution: operations, updates, errors, history events.
+
+Structures are flat: a field is meaningful where the operation's (or event's) type
+has it in the service's model, and `None` elsewhere. Times are Unix milliseconds on
+the execution's own clock. Operations are immutable; a change makes a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class OperationType(Enum):
+    EXECUTION = "EXECUTION"
+    CONTEXT = "CONTEXT"
+    STEP = "STEP"
+    WAIT = "WAIT"
+    CALLBACK = "CALLBACK"
+    CHAINED_INVOKE = "CHAINED_INVOKE"
+
+
+class OperationStatus(Enum):
+    STARTED = "STARTED"
+    PENDING = "PENDING"
+    READY = "READY"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+    STOPPED = "STOPPED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self not in _OPEN
+
+
+_OPEN = frozenset({OperationStatus.STARTED, OperationStatus.PENDING, OperationStatus.READY})
+
+
+class OperationAction(Enum):
+    START = "START"
+    SUCCEED = "SUCCEED"
+    FAIL = "FAIL"
+    RETRY = "RETRY"
+    CANCEL = "CANCEL"
+
+
+class ExecutionStatus(Enum):
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    STOPPED = "STOPPED"
+
+
+class EventType(Enum):
+    """The service's names of history events."""
+
+    EXECUTION_STARTED = "ExecutionStarted"
+    EXECUTION_SUCCEEDED = "ExecutionSucceeded"
+    EXECUTION_FAILED = "ExecutionFailed"
+    EXECUTION_TIMED_OUT = "ExecutionTimedOut"
+    EXECUTION_STOPPED = "ExecutionStopped"
+    CONTEXT_STARTED = "ContextStarted"
+    CONTEXT_SUCCEEDED = "ContextSucceeded"
+    CONTEXT_FAILED = "ContextFailed"
+    WAIT_STARTED = "WaitStarted"
+    WAIT_SUCCEEDED = "WaitSucceeded"
+    WAIT_CANCELLED = "WaitCancelled"
+    STEP_STARTED = "StepStarted"
+    STEP_SUCCEEDED = "StepSucceeded"
+    STEP_FAILED = "StepFailed"
+    CHAINED_INVOKE_STARTED = "ChainedInvokeStarted"
+    CHAINED_INVOKE_SUCCEEDED = "ChainedInvokeSucceeded"
+    CHAINED_INVOKE_FAILED = "ChainedInvokeFailed"
+    CHAINED_INVOKE_TIMED_OUT = "ChainedInvokeTimedOut"
+    CHAINED_INVOKE_STOPPED = "ChainedInvokeStopped"
+    CALLBACK_STARTED = "CallbackStarted"
+    CALLBACK_SUCCEEDED = "CallbackSucceeded"
+    CALLBACK_FAILED = "CallbackFailed"
+    CALLBACK_TIMED_OUT = "CallbackTimedOut"
+    INVOCATION_COMPLETED = "InvocationCompleted"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorObject:
+    message: str | None = None
+    type: str | None = None
+    data: str | None = None
+    stack_trace: tuple[str, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of text in it."""
+        texts = (self.message, self.type, self.data, *(self.stack_trace or ()))
+        return sum(len(text.encode()) for text in texts if text)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One durable operation as the service reports it.
+
+    `input` is the EXECUTION's, `attempt` and `next_attempt_ms` a STEP's,
+    `scheduled_end_ms` a WAIT's, `callback_id` a CALLBACK's, `replay_children` a
+    CONTEXT's; `result` and `error` everybody's but the EXECUTION's and the WAIT's.
+    """
+
+    id: str
+    type: OperationType
+    status: OperationStatus
+    start_ms: int
+    end_ms: int | None = None
+    parent_id: str | None = None
+    name: str | None = None
+    sub_type: str | None = None
+    input: str | None = None
+    result: str | None = None
+    error: ErrorObject | None = None
+    replay_children: bool = False
+    attempt: int = 0
+    next_attempt_ms: int | None = None
+    scheduled_end_ms: int | None = None
+    callback_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationUpdate:
+    """One update of a checkpoint, as the handler sent it. Durations are in seconds."""
+
+    id: str
+    type: OperationType
+    action: OperationAction
+    parent_id: str | None = None
+    name: str | None = None
+    sub_type: str | None = None
+    payload: str | None = None
+    error: ErrorObject | None = None
+    replay_children: bool | None = None
+    next_attempt_delay_seconds: int | None = None
+    wait_seconds: int | None = None
+    timeout_seconds: int | None = None
+    heartbeat_timeout_seconds: int | None = None
+    function_name: str | None = None
+    tenant_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """One line of an execution's history.
+
+    `payload` is the input or the result, by the event's type. `duration_seconds` is a
+    wait's length, or the time-out of the execution in `ExecutionStarted`.
+    """
+
+    event_id: int
+    type: EventType
+    timestamp_ms: int
+    id: str | None = None
+    parent_id: str | None = None
+    name: str | None = None
+    sub_type: str | None = None
+    payload: str | None = None
+    error: ErrorObject | None = None
+    attempt: int | None = None
+    next_attempt_delay_seconds: int | None = None
+    duration_seconds: int | None = None
+    scheduled_end_ms: int | None = None
+    callback_id: str | None = None
+    timeout_seconds: int | None = None
+    heartbeat_timeout_seconds: int | None = None
+    function_name: str | None = None
+    tenant_id: str | None = None
+    executed_version: str | None = None
+    execution_arn: str | None = None
+    request_id: str | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+class OutputStream(Enum):
+    RAW = "raw"
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """A line that a handler printed or logged; `logger` and `level` for logged ones."""
+
+    stream: OutputStream
+    text: str
+    logger: str = ""
+    level: int = 0
+    time_ms: int = 0

@@ -1,0 +1,102 @@
+"""CHAINED_INVOKE: started by the handler; ended by the end of the function that it invokes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...errors import InvalidParameterValue
+from .. import limits
+from ..commands import InvokeFunction
+from ..events import ChainedInvokeEnded
+from ..model import (
+    ErrorObject,
+    EventType,
+    Operation,
+    OperationAction,
+    OperationStatus,
+    OperationType,
+    OperationUpdate,
+)
+from ..turn import Turn
+from .rules import Rule, Trigger
+
+_CHAINED = OperationType.CHAINED_INVOKE
+_STARTED = OperationStatus.STARTED
+
+RULES = [
+    Rule(
+        _CHAINED,
+        OperationAction.START,
+        frozenset({None}),
+        _STARTED,
+        "Cannot start a CHAINED_INVOKE operation that already exists.",
+    ),
+]
+TRIGGERS = [
+    Trigger(_CHAINED, "the function succeeded", _STARTED, OperationStatus.SUCCEEDED),
+    Trigger(_CHAINED, "the function failed", _STARTED, OperationStatus.FAILED),
+    Trigger(_CHAINED, "the function's execution timed out", _STARTED, OperationStatus.TIMED_OUT),
+    Trigger(_CHAINED, "the function's execution was stopped", _STARTED, OperationStatus.STOPPED),
+]
+_ENDED = {
+    OperationStatus.SUCCEEDED: EventType.CHAINED_INVOKE_SUCCEEDED,
+    OperationStatus.FAILED: EventType.CHAINED_INVOKE_FAILED,
+    OperationStatus.TIMED_OUT: EventType.CHAINED_INVOKE_TIMED_OUT,
+    OperationStatus.STOPPED: EventType.CHAINED_INVOKE_STOPPED,
+}
+
+
+def validate(update: OperationUpdate) -> None:
+    if not update.function_name:
+        raise InvalidParameterValue(
+            "Update for CHAINED_INVOKE operation requires ChainedInvokeOptions."
+        )
+    limits.check_size(update.payload, limits.CHAINED_BYTES, "CHAINED_INVOKE input payload")
+
+
+def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
+    name = update.function_name or ""
+    _check_same_place(name, turn.execution_arn)
+    turn.put(operation)
+    target = turn.targets.get(operation.id)
+    turn.record(
+        EventType.CHAINED_INVOKE_STARTED,
+        operation,
+        function_name=name,
+        tenant_id=update.tenant_id,
+        payload=update.payload,
+        executed_version=target.version if target else None,
+        execution_arn=target.execution_arn if target else None,
+    )
+    turn.commands.append(
+        InvokeFunction(operation.id, name, update.payload or "null", update.tenant_id)
+    )
+
+
+def ended(turn: Turn, operation: Operation, event: ChainedInvokeEnded) -> None:
+    status, result, error = event.status, event.result, event.error
+    if result is not None and limits.size(result) > limits.CHAINED_BYTES:
+        status, result = OperationStatus.FAILED, None
+        error = ErrorObject(
+            f"The function's output is over {limits.CHAINED_BYTES} bytes.",
+            "InvalidParameterValueException",
+        )
+    closed = replace(operation, status=status, end_ms=turn.now_ms, result=result, error=error)
+    turn.put(closed)
+    turn.record(_ENDED[status], closed, payload=result, error=error)
+
+
+def _check_same_place(function_name: str, execution_arn: str) -> None:
+    """A function given by ARN must be of the execution's own account and region."""
+    parts = function_name.split(":")
+    if parts[0] != "arn" or len(parts) < 7:
+        return
+    region, account = execution_arn.split(":")[3:5]
+    if parts[4] != account:
+        raise InvalidParameterValue(
+            "Cannot start a CHAINED_INVOKE on a function in another account."
+        )
+    if parts[3] != region:
+        raise InvalidParameterValue(
+            "Cannot start a CHAINED_INVOKE on a function in another region."
+        )

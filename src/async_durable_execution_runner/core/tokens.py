@@ -1,0 +1,30 @@
+"""Checkpoint tokens and callback ids: opaque outside, readable here.
+
+A token names its invocation by a seed that the executor drew at random, and a number
+that grows with each accepted checkpoint; only the newest is ever accepted, so a token
+that is stale, foreign or garbage simply differs from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from ..errors import InvalidParameterValue
+
+
+def checkpoint_token(seed: str, sequence: int) -> str:
+    return base64.b64encode(f"{seed}:{sequence}".encode()).decode()
+
+
+def callback_id(execution_arn: str, operation_id: str) -> str:
+    return base64.b64encode(f"{execution_arn} {operation_id}".encode()).decode()
+
+
+def parse_callback_id(text: str) -> tuple[str, str]:
+    """The execution's ARN and the operation's id; `InvalidParameterValue` for anything else."""
+    try:
+        arn, operation_id = base64.b64decode(text, validate=True).decode().split(" ")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        raise InvalidParameterValue("Invalid callback id.") from None
+    return arn, operation_id

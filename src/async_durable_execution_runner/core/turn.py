@@ -1,0 +1,92 @@
+"""One turn of an execution: everything that changes together, or not at all.
+
+Operations are immutable, so a turn is an overlay over the execution's state; a batch
+that is refused half-way is dropped by dropping the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from .commands import Command
+from .events import ChainedTarget
+from .model import EventType, HistoryEvent, Operation
+
+
+class TimerKind(Enum):
+    """What falls due. The order is that in which timers of one instant fire."""
+
+    EXECUTION_TIMEOUT = "execution time-out"
+    CALLBACK_TIMEOUT = "callback time-out"
+    CALLBACK_HEARTBEAT = "callback heartbeat time-out"
+    WAIT = "wait"
+    STEP_RETRY = "step retry"
+    INVOCATION_RETRY = "invocation retry"
+
+
+class Timer(NamedTuple):
+    kind: TimerKind
+    operation_id: str
+
+
+class Turn:
+    """What the operation modules see of an execution, and where their changes go."""
+
+    __slots__ = (
+        "_first_event_id",
+        "_operations",
+        "commands",
+        "events",
+        "execution_arn",
+        "heartbeats",
+        "now_ms",
+        "operations",
+        "targets",
+        "timers",
+    )
+
+    def __init__(
+        self,
+        now_ms: int,
+        execution_arn: str,
+        operations: Mapping[str, Operation],
+        first_event_id: int,
+        targets: Mapping[str, ChainedTarget],
+    ) -> None:
+        self.now_ms = now_ms
+        self.execution_arn = execution_arn
+        self._operations = operations
+        self._first_event_id = first_event_id
+        self.targets = targets
+        #: The changed operations by id.
+        self.operations: dict[str, Operation] = {}
+        self.events: list[HistoryEvent] = []
+        self.commands: list[Command] = []
+        #: Timers set (due, in ms) and cleared (None).
+        self.timers: dict[Timer, int | None] = {}
+        #: Heartbeat time-outs in seconds, by operation id.
+        self.heartbeats: dict[str, int] = {}
+
+    def get(self, operation_id: str) -> Operation | None:
+        return self.operations.get(operation_id) or self._operations.get(operation_id)
+
+    def put(self, operation: Operation) -> None:
+        self.operations[operation.id] = operation
+
+    def record(self, type: EventType, operation: Operation | None = None, **details: Any) -> None:
+        """Append an event; `details` are fields of `HistoryEvent`."""
+        if operation is not None:
+            details["id"] = operation.id
+            details["parent_id"] = operation.parent_id
+            details["name"] = operation.name
+            details["sub_type"] = operation.sub_type
+        event_id = self._first_event_id + len(self.events)
+        self.events.append(HistoryEvent(event_id, type, self.now_ms, **details))
+
+    def set_timer(self, kind: TimerKind, operation_id: str, due_ms: int) -> None:
+        self.timers[Timer(kind, operation_id)] = due_ms
+
+    def clear_timer(self, kind: TimerKind, operation_id: str) -> None:
+        self.timers[Timer(kind, operation_id)] = None

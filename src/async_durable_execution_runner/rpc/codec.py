@@ -1,0 +1,208 @@
+"""Between protobuf messages and `core.model`, both ways, field by field.
+
+The hot path is `update_from_proto` and `operation_to_proto`: once per update and per
+changed operation of every checkpoint. Optional scalar fields are set only where they
+have a value, so that absence survives the trip.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from ..core.model import (
+    ErrorObject,
+    EventType,
+    ExecutionStatus,
+    HistoryEvent,
+    Operation,
+    OperationAction,
+    OperationStatus,
+    OperationType,
+    OperationUpdate,
+    OutputLine,
+    OutputStream,
+)
+from ..errors import InvalidParameterValue
+from .v1 import model_pb2 as pb
+
+# By number, as protoc numbered them; index 0 is UNSPECIFIED. The generated stubs want their
+# own enum types where the messages take numbers, hence `Any`.
+_TYPES: list[OperationType | None] = [None, *OperationType]
+_STATUSES: list[OperationStatus | None] = [None, *OperationStatus]
+_ACTIONS: list[OperationAction | None] = [None, *OperationAction]
+_EXECUTION_STATUSES: list[ExecutionStatus | None] = [None, *ExecutionStatus]
+_STREAMS: list[OutputStream | None] = [None, *OutputStream]
+_TYPE_NUMBERS: dict[OperationType, Any] = {
+    member: number for number, member in enumerate(_TYPES) if member
+}
+_STATUS_NUMBERS: dict[OperationStatus, Any] = {
+    member: number for number, member in enumerate(_STATUSES) if member
+}
+_ACTION_NUMBERS: dict[OperationAction, Any] = {
+    member: number for number, member in enumerate(_ACTIONS) if member
+}
+_EXECUTION_STATUS_NUMBERS: dict[ExecutionStatus, Any] = {
+    m: n for n, m in enumerate(_EXECUTION_STATUSES) if m
+}
+_STREAM_NUMBERS: dict[OutputStream, Any] = {
+    member: number for number, member in enumerate(_STREAMS) if member
+}
+_EVENT_TYPES = {member.value: member for member in EventType}
+
+
+_T = TypeVar("_T")
+
+
+def _known(members: list[_T | None], number: int, refusal: str) -> _T:
+    member = members[number] if 0 <= number < len(members) else None
+    if member is None:
+        raise InvalidParameterValue(refusal)
+    return member
+
+
+def error_to_proto(error: ErrorObject) -> pb.ErrorObject:
+    return pb.ErrorObject(
+        message=error.message,
+        type=error.type,
+        data=error.data,
+        stack_trace=error.stack_trace or (),
+    )
+
+
+def error_from_proto(message: pb.ErrorObject) -> ErrorObject:
+    return ErrorObject(
+        message=message.message if message.HasField("message") else None,
+        type=message.type if message.HasField("type") else None,
+        data=message.data if message.HasField("data") else None,
+        stack_trace=tuple(message.stack_trace) or None,
+    )
+
+
+def update_to_proto(update: OperationUpdate) -> pb.OperationUpdate:
+    replay_children: Any = update.replay_children
+    return pb.OperationUpdate(
+        id=update.id,
+        type=_TYPE_NUMBERS[update.type],
+        action=_ACTION_NUMBERS[update.action],
+        parent_id=update.parent_id,
+        name=update.name,
+        sub_type=update.sub_type,
+        payload=update.payload,
+        error=error_to_proto(update.error) if update.error is not None else None,
+        replay_children=replay_children,
+        next_attempt_delay_seconds=update.next_attempt_delay_seconds,
+        wait_seconds=update.wait_seconds,
+        timeout_seconds=update.timeout_seconds,
+        heartbeat_timeout_seconds=update.heartbeat_timeout_seconds,
+        function_name=update.function_name,
+        tenant_id=update.tenant_id,
+    )
+
+
+def update_from_proto(message: pb.OperationUpdate) -> OperationUpdate:
+    """The update; `InvalidParameterValue` for a type or action that nobody knows."""
+    values = {field.name: value for field, value in message.ListFields()}
+    values["type"] = _known(_TYPES, message.type, "Unknown operation type.")
+    values["action"] = _known(
+        _ACTIONS, message.action, "Invalid action for the given operation type."
+    )
+    values.setdefault("id", "")
+    if "error" in values:
+        values["error"] = error_from_proto(message.error)
+    return OperationUpdate(**values)
+
+
+def operation_to_proto(operation: Operation) -> pb.Operation:
+    return pb.Operation(
+        id=operation.id,
+        type=_TYPE_NUMBERS[operation.type],
+        status=_STATUS_NUMBERS[operation.status],
+        parent_id=operation.parent_id,
+        name=operation.name,
+        sub_type=operation.sub_type,
+        start_ms=operation.start_ms,
+        end_ms=operation.end_ms,
+        input=operation.input,
+        result=operation.result,
+        error=error_to_proto(operation.error) if operation.error is not None else None,
+        replay_children=operation.replay_children,
+        attempt=operation.attempt,
+        next_attempt_ms=operation.next_attempt_ms,
+        scheduled_end_ms=operation.scheduled_end_ms,
+        callback_id=operation.callback_id,
+    )
+
+
+def operation_from_proto(message: pb.Operation) -> Operation:
+    values = {field.name: value for field, value in message.ListFields()}
+    values["type"] = _known(_TYPES, message.type, "Unknown operation type.")
+    values["status"] = _known(_STATUSES, message.status, "Unknown operation status.")
+    values.setdefault("id", "")
+    values.setdefault("start_ms", 0)
+    if "error" in values:
+        values["error"] = error_from_proto(message.error)
+    return Operation(**values)
+
+
+def event_to_proto(event: HistoryEvent) -> pb.HistoryEvent:
+    return pb.HistoryEvent(
+        event_id=event.event_id,
+        type=event.type.value,
+        timestamp_ms=event.timestamp_ms,
+        id=event.id,
+        parent_id=event.parent_id,
+        name=event.name,
+        sub_type=event.sub_type,
+        payload=event.payload,
+        error=error_to_proto(event.error) if event.error is not None else None,
+        attempt=event.attempt,
+        next_attempt_delay_seconds=event.next_attempt_delay_seconds,
+        duration_seconds=event.duration_seconds,
+        scheduled_end_ms=event.scheduled_end_ms,
+        callback_id=event.callback_id,
+        timeout_seconds=event.timeout_seconds,
+        heartbeat_timeout_seconds=event.heartbeat_timeout_seconds,
+        function_name=event.function_name,
+        tenant_id=event.tenant_id,
+        executed_version=event.executed_version,
+        execution_arn=event.execution_arn,
+        request_id=event.request_id,
+        start_ms=event.start_ms,
+        end_ms=event.end_ms,
+    )
+
+
+def event_from_proto(message: pb.HistoryEvent) -> HistoryEvent:
+    values = {field.name: value for field, value in message.ListFields()}
+    values["type"] = _EVENT_TYPES[message.type]
+    if "error" in values:
+        values["error"] = error_from_proto(message.error)
+    return HistoryEvent(**values)
+
+
+def line_to_proto(line: OutputLine) -> pb.OutputLine:
+    return pb.OutputLine(
+        stream=_STREAM_NUMBERS[line.stream],
+        text=line.text,
+        logger=line.logger,
+        level=line.level,
+        time_ms=line.time_ms,
+    )
+
+
+def line_from_proto(message: pb.OutputLine) -> OutputLine:
+    return OutputLine(
+        stream=_known(_STREAMS, message.stream, "Unknown output stream."),
+        text=message.text,
+        logger=message.logger,
+        level=message.level,
+        time_ms=message.time_ms,
+    )
+
+
+def execution_status_to_proto(status: ExecutionStatus) -> Any:
+    return _EXECUTION_STATUS_NUMBERS[status]
+
+
+def execution_status_from_proto(number: int) -> ExecutionStatus:
+    return _known(_EXECUTION_STATUSES, number, "Unknown execution status.")

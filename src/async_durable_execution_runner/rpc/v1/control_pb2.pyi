@@ -1,0 +1,307 @@
+from async_durable_execution_runner.rpc.v1 import model_pb2 as _model_pb2
+from async_durable_execution_runner.rpc.v1 import worker_pb2 as _worker_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Isolation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ISOLATION_UNSPECIFIED: _ClassVar[Isolation]
+    ISOLATION_WORKER: _ClassVar[Isolation]
+    ISOLATION_EXECUTION: _ClassVar[Isolation]
+    ISOLATION_INVOCATION: _ClassVar[Isolation]
+    ISOLATION_INLINE: _ClassVar[Isolation]
+
+class AwaitUntil(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    AWAIT_UNTIL_UNSPECIFIED: _ClassVar[AwaitUntil]
+    AWAIT_UNTIL_ENDED: _ClassVar[AwaitUntil]
+    AWAIT_UNTIL_SUSPENDED: _ClassVar[AwaitUntil]
+    AWAIT_UNTIL_NOW: _ClassVar[AwaitUntil]
+ISOLATION_UNSPECIFIED: Isolation
+ISOLATION_WORKER: Isolation
+ISOLATION_EXECUTION: Isolation
+ISOLATION_INVOCATION: Isolation
+ISOLATION_INLINE: Isolation
+AWAIT_UNTIL_UNSPECIFIED: AwaitUntil
+AWAIT_UNTIL_ENDED: AwaitUntil
+AWAIT_UNTIL_SUSPENDED: AwaitUntil
+AWAIT_UNTIL_NOW: AwaitUntil
+
+class OpenWorkspaceRequest(_message.Message):
+    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    RETRY_BACKOFF_MS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_MS_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: int
+    workers: int
+    invocation_retries: int
+    retry_backoff_ms: int
+    epoch_ms: int
+    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ...) -> None: ...
+
+class OpenWorkspaceResponse(_message.Message):
+    __slots__ = ("workspace_id",)
+    WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    workspace_id: str
+    def __init__(self, workspace_id: _Optional[str] = ...) -> None: ...
+
+class RegisterFunctionRequest(_message.Message):
+    __slots__ = ("workspace_id", "config", "code", "isolation", "execution_timeout_seconds")
+    WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    workspace_id: str
+    config: _worker_pb2.FunctionConfig
+    code: _worker_pb2.FunctionCode
+    isolation: Isolation
+    execution_timeout_seconds: int
+    def __init__(self, workspace_id: _Optional[str] = ..., config: _Optional[_Union[_worker_pb2.FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[_worker_pb2.FunctionCode, _Mapping]] = ..., isolation: _Optional[_Union[Isolation, str]] = ..., execution_timeout_seconds: _Optional[int] = ...) -> None: ...
+
+class RegisterFunctionResponse(_message.Message):
+    __slots__ = ("function_id",)
+    FUNCTION_ID_FIELD_NUMBER: _ClassVar[int]
+    function_id: str
+    def __init__(self, function_id: _Optional[str] = ...) -> None: ...
+
+class StartExecutionRequest(_message.Message):
+    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id")
+    WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    SKIP_TIME_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    workspace_id: str
+    function_name: str
+    payload: str
+    execution_name: str
+    skip_time: bool
+    tenant_id: str
+    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ...) -> None: ...
+
+class StartExecutionResponse(_message.Message):
+    __slots__ = ("execution_arn",)
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    execution_arn: str
+    def __init__(self, execution_arn: _Optional[str] = ...) -> None: ...
+
+class RunExecutionRequest(_message.Message):
+    __slots__ = ("start", "timeout_ms")
+    START_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    start: StartExecutionRequest
+    timeout_ms: int
+    def __init__(self, start: _Optional[_Union[StartExecutionRequest, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class RunExecutionResponse(_message.Message):
+    __slots__ = ("page",)
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    page: ExecutionPage
+    def __init__(self, page: _Optional[_Union[ExecutionPage, _Mapping]] = ...) -> None: ...
+
+class AwaitExecutionRequest(_message.Message):
+    __slots__ = ("execution_arn", "until", "timeout_ms")
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    execution_arn: str
+    until: AwaitUntil
+    timeout_ms: int
+    def __init__(self, execution_arn: _Optional[str] = ..., until: _Optional[_Union[AwaitUntil, str]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class AwaitExecutionResponse(_message.Message):
+    __slots__ = ("page",)
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    page: ExecutionPage
+    def __init__(self, page: _Optional[_Union[ExecutionPage, _Mapping]] = ...) -> None: ...
+
+class ExecutionPage(_message.Message):
+    __slots__ = ("head", "operations", "events", "invocations")
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    head: ExecutionHead
+    operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
+    events: _containers.RepeatedCompositeFieldContainer[_model_pb2.HistoryEvent]
+    invocations: _containers.RepeatedCompositeFieldContainer[InvocationRecord]
+    def __init__(self, head: _Optional[_Union[ExecutionHead, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_model_pb2.HistoryEvent, _Mapping]]] = ..., invocations: _Optional[_Iterable[_Union[InvocationRecord, _Mapping]]] = ...) -> None: ...
+
+class ExecutionHead(_message.Message):
+    __slots__ = ("execution_arn", "execution_name", "function_name", "status", "start_ms", "end_ms", "result", "error", "timed_out", "waiting_for")
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    execution_arn: str
+    execution_name: str
+    function_name: str
+    status: _model_pb2.ExecutionStatus
+    start_ms: int
+    end_ms: int
+    result: str
+    error: _model_pb2.ErrorObject
+    timed_out: bool
+    waiting_for: str
+    def __init__(self, execution_arn: _Optional[str] = ..., execution_name: _Optional[str] = ..., function_name: _Optional[str] = ..., status: _Optional[_Union[_model_pb2.ExecutionStatus, str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., result: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., timed_out: bool = ..., waiting_for: _Optional[str] = ...) -> None: ...
+
+class InvocationRecord(_message.Message):
+    __slots__ = ("request_id", "worker_id", "start_ms", "end_ms", "outcome", "error", "output", "output_truncated", "pid")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    END_MS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    worker_id: str
+    start_ms: int
+    end_ms: int
+    outcome: str
+    error: _model_pb2.ErrorObject
+    output: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
+    output_truncated: bool
+    pid: int
+    def __init__(self, request_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., outcome: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., output: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., output_truncated: bool = ..., pid: _Optional[int] = ...) -> None: ...
+
+class AwaitCallbackRequest(_message.Message):
+    __slots__ = ("execution_arn", "name", "timeout_ms")
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    execution_arn: str
+    name: str
+    timeout_ms: int
+    def __init__(self, execution_arn: _Optional[str] = ..., name: _Optional[str] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class AwaitCallbackResponse(_message.Message):
+    __slots__ = ("callback_id", "waiting_for", "status")
+    CALLBACK_ID_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    callback_id: str
+    waiting_for: str
+    status: _model_pb2.ExecutionStatus
+    def __init__(self, callback_id: _Optional[str] = ..., waiting_for: _Optional[str] = ..., status: _Optional[_Union[_model_pb2.ExecutionStatus, str]] = ...) -> None: ...
+
+class CompleteCallbackRequest(_message.Message):
+    __slots__ = ("callback_id", "success", "failure", "heartbeat")
+    CALLBACK_ID_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    callback_id: str
+    success: CallbackSuccess
+    failure: CallbackFailure
+    heartbeat: CallbackHeartbeat
+    def __init__(self, callback_id: _Optional[str] = ..., success: _Optional[_Union[CallbackSuccess, _Mapping]] = ..., failure: _Optional[_Union[CallbackFailure, _Mapping]] = ..., heartbeat: _Optional[_Union[CallbackHeartbeat, _Mapping]] = ...) -> None: ...
+
+class CallbackSuccess(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: str
+    def __init__(self, result: _Optional[str] = ...) -> None: ...
+
+class CallbackFailure(_message.Message):
+    __slots__ = ("error",)
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    error: _model_pb2.ErrorObject
+    def __init__(self, error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ...) -> None: ...
+
+class CallbackHeartbeat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CompleteCallbackResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StopExecutionRequest(_message.Message):
+    __slots__ = ("execution_arn", "error")
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    execution_arn: str
+    error: _model_pb2.ErrorObject
+    def __init__(self, execution_arn: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ...) -> None: ...
+
+class StopExecutionResponse(_message.Message):
+    __slots__ = ("stop_ms",)
+    STOP_MS_FIELD_NUMBER: _ClassVar[int]
+    stop_ms: int
+    def __init__(self, stop_ms: _Optional[int] = ...) -> None: ...
+
+class AdvanceTimeRequest(_message.Message):
+    __slots__ = ("execution_arn", "workspace_id", "duration_ms")
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    execution_arn: str
+    workspace_id: str
+    duration_ms: int
+    def __init__(self, execution_arn: _Optional[str] = ..., workspace_id: _Optional[str] = ..., duration_ms: _Optional[int] = ...) -> None: ...
+
+class AdvanceTimeResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("coordinator_id", "pid", "hosts", "workers", "executions", "queued_invocations", "trouble")
+    COORDINATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    coordinator_id: str
+    pid: int
+    hosts: _containers.RepeatedCompositeFieldContainer[HostStatus]
+    workers: _containers.RepeatedCompositeFieldContainer[WorkerStatus]
+    executions: int
+    queued_invocations: int
+    trouble: str
+    def __init__(self, coordinator_id: _Optional[str] = ..., pid: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., executions: _Optional[int] = ..., queued_invocations: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
+
+class HostStatus(_message.Message):
+    __slots__ = ("host_id", "pid", "slots")
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    pid: int
+    slots: int
+    def __init__(self, host_id: _Optional[str] = ..., pid: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
+
+class WorkerStatus(_message.Message):
+    __slots__ = ("worker_id", "host_id", "pid", "request_id")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    host_id: str
+    pid: int
+    request_id: str
+    def __init__(self, worker_id: _Optional[str] = ..., host_id: _Optional[str] = ..., pid: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...

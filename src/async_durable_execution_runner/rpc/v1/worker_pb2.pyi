@@ -1,0 +1,261 @@
+from async_durable_execution_runner.rpc.v1 import model_pb2 as _model_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ExitCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EXIT_CAUSE_UNSPECIFIED: _ClassVar[ExitCause]
+    EXIT_CAUSE_EXITED: _ClassVar[ExitCause]
+    EXIT_CAUSE_SIGNALED: _ClassVar[ExitCause]
+    EXIT_CAUSE_MEMORY: _ClassVar[ExitCause]
+    EXIT_CAUSE_NOT_STARTED: _ClassVar[ExitCause]
+    EXIT_CAUSE_UNKNOWN: _ClassVar[ExitCause]
+EXIT_CAUSE_UNSPECIFIED: ExitCause
+EXIT_CAUSE_EXITED: ExitCause
+EXIT_CAUSE_SIGNALED: ExitCause
+EXIT_CAUSE_MEMORY: ExitCause
+EXIT_CAUSE_NOT_STARTED: ExitCause
+EXIT_CAUSE_UNKNOWN: ExitCause
+
+class SuperviseRequest(_message.Message):
+    __slots__ = ("hello", "exited")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    EXITED_FIELD_NUMBER: _ClassVar[int]
+    hello: HostHello
+    exited: WorkerExited
+    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ...) -> None: ...
+
+class HostHello(_message.Message):
+    __slots__ = ("host_id", "protocol_version", "runner_version", "python_version", "slots", "labels", "pid")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUNNER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PYTHON_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    protocol_version: int
+    runner_version: str
+    python_version: str
+    slots: int
+    labels: _containers.ScalarMap[str, str]
+    pid: int
+    def __init__(self, host_id: _Optional[str] = ..., protocol_version: _Optional[int] = ..., runner_version: _Optional[str] = ..., python_version: _Optional[str] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ...) -> None: ...
+
+class SuperviseResponse(_message.Message):
+    __slots__ = ("welcome", "start", "kill", "limit_memory")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    KILL_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    welcome: HostWelcome
+    start: StartWorker
+    kill: KillWorker
+    limit_memory: LimitMemory
+    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ...) -> None: ...
+
+class HostWelcome(_message.Message):
+    __slots__ = ("coordinator_id",)
+    COORDINATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    coordinator_id: str
+    def __init__(self, coordinator_id: _Optional[str] = ...) -> None: ...
+
+class StartWorker(_message.Message):
+    __slots__ = ("worker_id",)
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    def __init__(self, worker_id: _Optional[str] = ...) -> None: ...
+
+class KillWorker(_message.Message):
+    __slots__ = ("worker_id",)
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    def __init__(self, worker_id: _Optional[str] = ...) -> None: ...
+
+class LimitMemory(_message.Message):
+    __slots__ = ("worker_id", "bytes")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    bytes: int
+    def __init__(self, worker_id: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class WorkerExited(_message.Message):
+    __slots__ = ("worker_id", "cause", "exit_code", "signal", "detail", "output", "output_truncated", "peak_memory_bytes")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    cause: ExitCause
+    exit_code: int
+    signal: int
+    detail: str
+    output: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
+    output_truncated: bool
+    peak_memory_bytes: int
+    def __init__(self, worker_id: _Optional[str] = ..., cause: _Optional[_Union[ExitCause, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., detail: _Optional[str] = ..., output: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., output_truncated: bool = ..., peak_memory_bytes: _Optional[int] = ...) -> None: ...
+
+class SessionRequest(_message.Message):
+    __slots__ = ("hello", "result")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    hello: WorkerHello
+    result: InvocationResult
+    def __init__(self, hello: _Optional[_Union[WorkerHello, _Mapping]] = ..., result: _Optional[_Union[InvocationResult, _Mapping]] = ...) -> None: ...
+
+class WorkerHello(_message.Message):
+    __slots__ = ("worker_id", "protocol_version", "pid", "inline_workspace_id")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    INLINE_WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    protocol_version: int
+    pid: int
+    inline_workspace_id: str
+    def __init__(self, worker_id: _Optional[str] = ..., protocol_version: _Optional[int] = ..., pid: _Optional[int] = ..., inline_workspace_id: _Optional[str] = ...) -> None: ...
+
+class SessionResponse(_message.Message):
+    __slots__ = ("welcome", "invocation")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    welcome: WorkerWelcome
+    invocation: Invocation
+    def __init__(self, welcome: _Optional[_Union[WorkerWelcome, _Mapping]] = ..., invocation: _Optional[_Union[Invocation, _Mapping]] = ...) -> None: ...
+
+class WorkerWelcome(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class FunctionCode(_message.Message):
+    __slots__ = ("reference", "pickled", "inline_key")
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    PICKLED_FIELD_NUMBER: _ClassVar[int]
+    INLINE_KEY_FIELD_NUMBER: _ClassVar[int]
+    reference: ModuleReference
+    pickled: bytes
+    inline_key: str
+    def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ...) -> None: ...
+
+class ModuleReference(_message.Message):
+    __slots__ = ("module", "file", "qualname", "import_path")
+    MODULE_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    QUALNAME_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_PATH_FIELD_NUMBER: _ClassVar[int]
+    module: str
+    file: str
+    qualname: str
+    import_path: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, module: _Optional[str] = ..., file: _Optional[str] = ..., qualname: _Optional[str] = ..., import_path: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FunctionConfig(_message.Message):
+    __slots__ = ("function_id", "name", "version", "arn", "durable", "timeout_seconds", "memory_mb", "enforce_memory", "environment")
+    class EnvironmentEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FUNCTION_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ARN_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
+    ENFORCE_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    function_id: str
+    name: str
+    version: str
+    arn: str
+    durable: bool
+    timeout_seconds: float
+    memory_mb: int
+    enforce_memory: bool
+    environment: _containers.ScalarMap[str, str]
+    def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Invocation(_message.Message):
+    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_MARKER_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    function: FunctionConfig
+    code: FunctionCode
+    execution_arn: str
+    checkpoint_token: str
+    operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
+    next_marker: str
+    payload: str
+    tenant_id: str
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ...) -> None: ...
+
+class InvocationResult(_message.Message):
+    __slots__ = ("request_id", "output", "error", "lines", "lines_truncated")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    LINES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    output: str
+    error: _model_pb2.ErrorObject
+    lines: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
+    lines_truncated: bool
+    def __init__(self, request_id: _Optional[str] = ..., output: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., lines_truncated: bool = ...) -> None: ...
+
+class CheckpointRequest(_message.Message):
+    __slots__ = ("execution_arn", "checkpoint_token", "updates", "client_token", "marker", "max_items")
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    MARKER_FIELD_NUMBER: _ClassVar[int]
+    MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    execution_arn: str
+    checkpoint_token: str
+    updates: _containers.RepeatedCompositeFieldContainer[_model_pb2.OperationUpdate]
+    client_token: str
+    marker: str
+    max_items: int
+    def __init__(self, execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[_model_pb2.OperationUpdate, _Mapping]]] = ..., client_token: _Optional[str] = ..., marker: _Optional[str] = ..., max_items: _Optional[int] = ...) -> None: ...
+
+class CheckpointResponse(_message.Message):
+    __slots__ = ("checkpoint_token", "operations", "next_marker", "error")
+    CHECKPOINT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_MARKER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_token: str
+    operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
+    next_marker: str
+    error: _model_pb2.ServiceError
+    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,60 @@
+"""The extension SPI: operations of one's own, with their own subtype in the history."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from async_durable_execution import (
+    ExtensionStepResult,
+    durable_callable,
+    durable_execution,
+    get_extension_context,
+    step,
+)
+
+
+def collect(total: int, *, at_once: int, every: timedelta, name: str) -> asyncio.Task[int]:
+    """An operation that gathers `total` pieces, some at a time. Its state outlives the waits.
+
+    Returns how many rounds it took.
+    """
+
+    async def a_round(state: dict | None) -> ExtensionStepResult[dict]:
+        state = state or {"left": total, "rounds": 0}
+        state = {"left": max(0, state["left"] - at_once), "rounds": state["rounds"] + 1}
+        if state["left"]:
+            return ExtensionStepResult.retry(state, every)
+        return ExtensionStepResult.succeed(state)
+
+    operation = get_extension_context().reserve(name)
+    return operation.step(a_round, sub_type="acme.Collect")
+
+
+@durable_execution
+async def collect_parcels(event: dict) -> dict:
+    return await collect(event["parcels"], at_once=10, every=timedelta(hours=4), name="collect")
+
+
+@durable_callable
+async def unload() -> str:
+    return "unloaded"
+
+
+def at_dock(func, *, opens_in: timedelta, name: str) -> asyncio.Task[str]:
+    """An operation made of others: a wait and whatever is to be done, in one context."""
+
+    async def body() -> str:
+        opening = get_extension_context().reserve(f"{name}-opens")
+        await opening.wait(opens_in, sub_type="acme.DockOpens")
+        return await func()
+
+    return get_extension_context().reserve(name).run_in_child_context(body, sub_type="acme.Dock")
+
+
+@durable_execution
+async def unload_truck(_: dict) -> str:
+    async def work() -> str:
+        return await step(unload(), name="unload")
+
+    return await at_dock(work, opens_in=timedelta(hours=9), name="dock-7")
