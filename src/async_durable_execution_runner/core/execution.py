@@ -75,7 +75,6 @@ class Execution:
         self._invocation: _Invocation | None = None
         self._invoke_requested = False
         self._failures = 0
-        self._last_failure: ErrorObject | None = None
         #: Changed since the invocation in progress was last told.
         self._unseen: dict[str, None] = {}
         #: Operations that somebody or something other than the handler will end.
@@ -84,7 +83,7 @@ class Execution:
         self._due: list[tuple[int, int, Timer]] = []
         self._timer_count = 0
         self._heartbeats: dict[str, int] = {}
-        self._answers: dict[str, tuple[int, tuple[OperationUpdate, ...], Reply]] = {}
+        self._answers: dict[str, tuple[ev.Checkpoint, Reply]] = {}
 
     # -- what others may read --------------------------------------------------------------
 
@@ -124,9 +123,14 @@ class Execution:
     def read_state(self, token: str, marker: str, max_items: int) -> tuple[list[Operation], str]:
         """One page of operations from `marker` on, and the next marker ("" after the last)."""
         self._check_token(token)
-        if not marker.isascii() or not marker.isdigit() or int(marker) > len(self._order):
+        if not (marker.isascii() and marker.isdigit() and len(marker) < 10):
             raise InvalidParameterValue("Invalid marker.")
-        return self._page(int(marker), min(max_items or limits.PAGE_OPERATIONS, 1000))
+        if int(marker) > len(self._order):
+            raise InvalidParameterValue("Invalid marker.")
+        if max_items < 0:
+            raise InvalidParameterValue("MaxItems must not be negative.")
+        count = min(max_items or limits.PAGE_OPERATIONS, limits.PAGE_OPERATIONS)
+        return self._page(int(marker), count)
 
     # -- the way in ------------------------------------------------------------------------
 
@@ -217,7 +221,6 @@ class Execution:
         if self.ended:
             return self._commit(turn)
         self._failures += 1
-        self._last_failure = event.error
         if self._failures > self.config.invocation_retries:
             end(turn, self.root, ExecutionStatus.FAILED, error=event.error)
         else:
@@ -251,7 +254,7 @@ class Execution:
     # -- checkpoints -----------------------------------------------------------------------
 
     def _checkpoint(self, event: ev.Checkpoint) -> list[Command]:
-        if event.client_token is not None and (answer := self._repeated(event)):
+        if answer := self._repeated(event):
             return [answer]
         self._check_token(event.token)
         assert self._invocation is not None
@@ -267,26 +270,30 @@ class Execution:
         if not self.ended:
             token = tokens.checkpoint_token(self._invocation.seed, self._invocation.sequence)
         reply = Reply(token, [self.operations[operation_id] for operation_id in unseen])
-        if event.client_token is not None:
-            self._answers[event.client_token] = (event.now_ms, event.updates, reply)
+        if event.client_token:
+            self._answers[event.client_token] = (event, reply)
         commands.append(reply)
         return commands
 
     def _check_token(self, token: str) -> None:
         invocation = self._invocation
-        if self.ended or invocation is None:
+        if self.ended:
+            raise InvalidCheckpointToken("the execution has ended.")
+        if invocation is None:
             raise InvalidCheckpointToken("no invocation of this execution is in progress.")
         if token != tokens.checkpoint_token(invocation.seed, invocation.sequence):
             raise InvalidCheckpointToken("it has been used, or was never given out.")
 
     def _repeated(self, event: ev.Checkpoint) -> Reply | None:
-        assert event.client_token is not None
-        answer = self._answers.get(event.client_token)
-        if answer is None or event.now_ms - answer[0] > limits.CLIENT_TOKEN_MS:
+        """The first answer to this very request, of which the checkpoint token is a part."""
+        first, reply = self._answers.get(event.client_token or "", (None, None))
+        if first is None or event.now_ms - first.now_ms > limits.CLIENT_TOKEN_MS:
             return None
-        if answer[1] != event.updates:
-            raise InvalidParameterValue("ClientToken was used before with another payload.")
-        return answer[2]
+        if first.token != event.token:
+            self._check_token(event.token)
+        elif first.updates == event.updates:
+            return reply
+        raise InvalidParameterValue("ClientToken was used before with another payload.")
 
     # -- timers, answers, ends -------------------------------------------------------------
 
@@ -418,8 +425,9 @@ class Execution:
         for operation_id in self._order[start : start + count]:
             operation = self.operations[operation_id]
             room -= 512 + sum(
-                len(text) for text in (operation.input, operation.result) if text is not None
+                limits.size(text) for text in (operation.input, operation.result) if text
             )
+            room -= operation.error.size if operation.error is not None else 0
             if room < 0 and page:
                 break
             page.append(operation)

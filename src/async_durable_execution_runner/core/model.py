@@ -94,7 +94,7 @@ class ErrorObject:
     def size(self) -> int:
         """Bytes of text in it."""
         texts = (self.message, self.type, self.data, *(self.stack_trace or ()))
-        return sum(len(text.encode()) for text in texts if text)
+        return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Operation:
 
     `input` is the EXECUTION's, `attempt` and `next_attempt_ms` a STEP's,
     `scheduled_end_ms` a WAIT's, `callback_id` a CALLBACK's, `replay_children` a
-    CONTEXT's; `result` and `error` everybody's but the EXECUTION's and the WAIT's.
+    CONTEXT's; `result` and `error` everybody's but the WAIT's.
     """
 
     id: str

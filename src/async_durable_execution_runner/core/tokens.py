@@ -24,7 +24,7 @@ def callback_id(execution_arn: str, operation_id: str) -> str:
 def parse_callback_id(text: str) -> tuple[str, str]:
     """The execution's ARN and the operation's id; `InvalidParameterValue` for anything else."""
     try:
-        arn, operation_id = base64.b64decode(text, validate=True).decode().split(" ")
+        arn, operation_id = base64.b64decode(text, validate=True).decode().split(" ", 1)
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise InvalidParameterValue("Invalid callback id.") from None
     return arn, operation_id

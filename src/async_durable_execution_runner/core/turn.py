@@ -16,7 +16,7 @@ from .model import EventType, HistoryEvent, Operation
 
 
 class TimerKind(Enum):
-    """What falls due. The order is that in which timers of one instant fire."""
+    """What falls due. Timers of one instant fire in the order in which they were set."""
 
     EXECUTION_TIMEOUT = "execution time-out"
     CALLBACK_TIMEOUT = "callback time-out"

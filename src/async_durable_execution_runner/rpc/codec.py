@@ -22,7 +22,7 @@ from ..core.model import (
     OutputLine,
     OutputStream,
 )
-from ..errors import InvalidParameterValue
+from ..errors import InvalidParameterValue, ServiceError
 from .v1 import model_pb2 as pb
 
 # By number, as protoc numbered them; index 0 is UNSPECIFIED. The generated stubs want their
@@ -174,7 +174,11 @@ def event_to_proto(event: HistoryEvent) -> pb.HistoryEvent:
 
 def event_from_proto(message: pb.HistoryEvent) -> HistoryEvent:
     values = {field.name: value for field, value in message.ListFields()}
+    if message.type not in _EVENT_TYPES:
+        raise InvalidParameterValue("Unknown event type.")
     values["type"] = _EVENT_TYPES[message.type]
+    values.setdefault("event_id", 0)
+    values.setdefault("timestamp_ms", 0)
     if "error" in values:
         values["error"] = error_from_proto(message.error)
     return HistoryEvent(**values)
@@ -206,3 +210,7 @@ def execution_status_to_proto(status: ExecutionStatus) -> Any:
 
 def execution_status_from_proto(number: int) -> ExecutionStatus:
     return _known(_EXECUTION_STATUSES, number, "Unknown execution status.")
+
+
+def service_error_to_proto(error: ServiceError) -> pb.ServiceError:
+    return pb.ServiceError(code=error.code, message=error.message, http_status=error.http_status)

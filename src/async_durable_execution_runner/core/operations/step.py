@@ -95,6 +95,7 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
                 attempt=operation.attempt + 1,
                 next_attempt_ms=None,
                 end_ms=now,
+                result=None,
                 error=update.error,
             )
             succeeded = False

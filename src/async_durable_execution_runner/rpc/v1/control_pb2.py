@@ -26,17 +26,17 @@ from async_durable_execution_runner.rpc.v1 import model_pb2 as async__durable__e
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3async_durable_execution_runner/rpc/v1/control.proto\x12%async_durable_execution_runner.rpc.v1\x1a\x31\x61sync_durable_execution_runner/rpc/v1/model.proto\x1a\x32\x61sync_durable_execution_runner/rpc/v1/worker.proto\"\x9b\x01\n\x14OpenWorkspaceRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x1a\n\x12invocation_retries\x18\x03 \x01(\x05\x12\x18\n\x10retry_backoff_ms\x18\x04 \x01(\x05\x12\x15\n\x08\x65poch_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x0b\n\t_epoch_ms\"-\n\x15OpenWorkspaceResponse\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"\xa1\x02\n\x17RegisterFunctionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x45\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x35.async_durable_execution_runner.rpc.v1.FunctionConfig\x12\x41\n\x04\x63ode\x18\x03 \x01(\x0b\x32\x33.async_durable_execution_runner.rpc.v1.FunctionCode\x12\x43\n\tisolation\x18\x04 \x01(\x0e\x32\x30.async_durable_execution_runner.rpc.v1.Isolation\x12!\n\x19\x65xecution_timeout_seconds\x18\x05 \x01(\x05\"/\n\x18RegisterFunctionResponse\x12\x13\n\x0b\x66unction_id\x18\x01 \x01(\t\"\xa6\x01\n\x15StartExecutionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rfunction_name\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\t\x12\x16\n\x0e\x65xecution_name\x18\x04 \x01(\t\x12\x11\n\tskip_time\x18\x05 \x01(\x08\x12\x16\n\ttenant_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_tenant_id\"/\n\x16StartExecutionResponse\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\"v\n\x13RunExecutionRequest\x12K\n\x05start\x18\x01 \x01(\x0b\x32<.async_durable_execution_runner.rpc.v1.StartExecutionRequest\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x03\"Z\n\x14RunExecutionResponse\x12\x42\n\x04page\x18\x01 \x01(\x0b\x32\x34.async_durable_execution_runner.rpc.v1.ExecutionPage\"\x84\x01\n\x15\x41waitExecutionRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12@\n\x05until\x18\x02 \x01(\x0e\x32\x31.async_durable_execution_runner.rpc.v1.AwaitUntil\x12\x12\n\ntimeout_ms\x18\x03 \x01(\x03\"\\\n\x16\x41waitExecutionResponse\x12\x42\n\x04page\x18\x01 \x01(\x0b\x32\x34.async_durable_execution_runner.rpc.v1.ExecutionPage\"\xac\x02\n\rExecutionPage\x12\x42\n\x04head\x18\x01 \x01(\x0b\x32\x34.async_durable_execution_runner.rpc.v1.ExecutionHead\x12\x44\n\noperations\x18\x02 \x03(\x0b\x32\x30.async_durable_execution_runner.rpc.v1.Operation\x12\x43\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x33.async_durable_execution_runner.rpc.v1.HistoryEvent\x12L\n\x0binvocations\x18\x04 \x03(\x0b\x32\x37.async_durable_execution_runner.rpc.v1.InvocationRecord\"\xda\x02\n\rExecutionHead\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x16\n\x0e\x65xecution_name\x18\x02 \x01(\t\x12\x15\n\rfunction_name\x18\x03 \x01(\t\x12\x46\n\x06status\x18\x04 \x01(\x0e\x32\x36.async_durable_execution_runner.rpc.v1.ExecutionStatus\x12\x10\n\x08start_ms\x18\x05 \x01(\x03\x12\x13\n\x06\x65nd_ms\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x06result\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x41\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\x12\x11\n\ttimed_out\x18\t \x01(\x08\x12\x13\n\x0bwaiting_for\x18\n \x01(\tB\t\n\x07_end_msB\t\n\x07_result\"\xa9\x02\n\x10InvocationRecord\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\x03\x12\x13\n\x06\x65nd_ms\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12\x41\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\x12\x41\n\x06output\x18\x07 \x03(\x0b\x32\x31.async_durable_execution_runner.rpc.v1.OutputLine\x12\x18\n\x10output_truncated\x18\x08 \x01(\x08\x12\x0b\n\x03pid\x18\t \x01(\x05\x42\t\n\x07_end_ms\"O\n\x14\x41waitCallbackRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\ntimeout_ms\x18\x03 \x01(\x03\"\x89\x01\n\x15\x41waitCallbackResponse\x12\x13\n\x0b\x63\x61llback_id\x18\x01 \x01(\t\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\x12\x46\n\x06status\x18\x03 \x01(\x0e\x32\x36.async_durable_execution_runner.rpc.v1.ExecutionStatus\"\xa1\x02\n\x17\x43ompleteCallbackRequest\x12\x13\n\x0b\x63\x61llback_id\x18\x01 \x01(\t\x12I\n\x07success\x18\x02 \x01(\x0b\x32\x36.async_durable_execution_runner.rpc.v1.CallbackSuccessH\x00\x12I\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x36.async_durable_execution_runner.rpc.v1.CallbackFailureH\x00\x12M\n\theartbeat\x18\x04 \x01(\x0b\x32\x38.async_durable_execution_runner.rpc.v1.CallbackHeartbeatH\x00\x42\x0c\n\ncompletion\"1\n\x0f\x43\x61llbackSuccess\x12\x13\n\x06result\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_result\"T\n\x0f\x43\x61llbackFailure\x12\x41\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\"\x13\n\x11\x43\x61llbackHeartbeat\"\x1a\n\x18\x43ompleteCallbackResponse\"p\n\x14StopExecutionRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x41\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\"(\n\x15StopExecutionResponse\x12\x0f\n\x07stop_ms\x18\x01 \x01(\x03\"V\n\x12\x41\x64vanceTimeRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x03\"\x15\n\x13\x41\x64vanceTimeResponse\"\x12\n\x10GetStatusRequest\"\x81\x02\n\x11GetStatusResponse\x12\x16\n\x0e\x63oordinator_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12@\n\x05hosts\x18\x03 \x03(\x0b\x32\x31.async_durable_execution_runner.rpc.v1.HostStatus\x12\x44\n\x07workers\x18\x04 \x03(\x0b\x32\x33.async_durable_execution_runner.rpc.v1.WorkerStatus\x12\x12\n\nexecutions\x18\x05 \x01(\x05\x12\x1a\n\x12queued_invocations\x18\x06 \x01(\x05\x12\x0f\n\x07trouble\x18\x07 \x01(\t\"9\n\nHostStatus\x12\x0f\n\x07host_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\r\n\x05slots\x18\x03 \x01(\x05\"S\n\x0cWorkerStatus\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07host_id\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t*\x85\x01\n\tIsolation\x12\x19\n\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x14\n\x10ISOLATION_WORKER\x10\x01\x12\x17\n\x13ISOLATION_EXECUTION\x10\x02\x12\x18\n\x14ISOLATION_INVOCATION\x10\x03\x12\x14\n\x10ISOLATION_INLINE\x10\x04*p\n\nAwaitUntil\x12\x1b\n\x17\x41WAIT_UNTIL_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41WAIT_UNTIL_ENDED\x10\x01\x12\x19\n\x15\x41WAIT_UNTIL_SUSPENDED\x10\x02\x12\x13\n\x0f\x41WAIT_UNTIL_NOW\x10\x03\x32\x9a\x0b\n\x0e\x43ontrolService\x12\x8c\x01\n\rOpenWorkspace\x12;.async_durable_execution_runner.rpc.v1.OpenWorkspaceRequest\x1a<.async_durable_execution_runner.rpc.v1.OpenWorkspaceResponse0\x01\x12\x93\x01\n\x10RegisterFunction\x12>.async_durable_execution_runner.rpc.v1.RegisterFunctionRequest\x1a?.async_durable_execution_runner.rpc.v1.RegisterFunctionResponse\x12\x8d\x01\n\x0eStartExecution\x12<.async_durable_execution_runner.rpc.v1.StartExecutionRequest\x1a=.async_durable_execution_runner.rpc.v1.StartExecutionResponse\x12\x89\x01\n\x0cRunExecution\x12:.async_durable_execution_runner.rpc.v1.RunExecutionRequest\x1a;.async_durable_execution_runner.rpc.v1.RunExecutionResponse0\x01\x12\x8f\x01\n\x0e\x41waitExecution\x12<.async_durable_execution_runner.rpc.v1.AwaitExecutionRequest\x1a=.async_durable_execution_runner.rpc.v1.AwaitExecutionResponse0\x01\x12\x8a\x01\n\rAwaitCallback\x12;.async_durable_execution_runner.rpc.v1.AwaitCallbackRequest\x1a<.async_durable_execution_runner.rpc.v1.AwaitCallbackResponse\x12\x93\x01\n\x10\x43ompleteCallback\x12>.async_durable_execution_runner.rpc.v1.CompleteCallbackRequest\x1a?.async_durable_execution_runner.rpc.v1.CompleteCallbackResponse\x12\x8a\x01\n\rStopExecution\x12;.async_durable_execution_runner.rpc.v1.StopExecutionRequest\x1a<.async_durable_execution_runner.rpc.v1.StopExecutionResponse\x12\x84\x01\n\x0b\x41\x64vanceTime\x12\x39.async_durable_execution_runner.rpc.v1.AdvanceTimeRequest\x1a:.async_durable_execution_runner.rpc.v1.AdvanceTimeResponse\x12~\n\tGetStatus\x12\x37.async_durable_execution_runner.rpc.v1.GetStatusRequest\x1a\x38.async_durable_execution_runner.rpc.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3async_durable_execution_runner/rpc/v1/control.proto\x12%async_durable_execution_runner.rpc.v1\x1a\x31\x61sync_durable_execution_runner/rpc/v1/model.proto\x1a\x32\x61sync_durable_execution_runner/rpc/v1/worker.proto\"\x9b\x01\n\x14OpenWorkspaceRequest\x12\x18\n\x10protocol_version\x18\x01 \x01(\x05\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x1a\n\x12invocation_retries\x18\x03 \x01(\x05\x12\x18\n\x10retry_backoff_ms\x18\x04 \x01(\x05\x12\x15\n\x08\x65poch_ms\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x0b\n\t_epoch_ms\"-\n\x15OpenWorkspaceResponse\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\"\xa1\x02\n\x17RegisterFunctionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x45\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x35.async_durable_execution_runner.rpc.v1.FunctionConfig\x12\x41\n\x04\x63ode\x18\x03 \x01(\x0b\x32\x33.async_durable_execution_runner.rpc.v1.FunctionCode\x12\x43\n\tisolation\x18\x04 \x01(\x0e\x32\x30.async_durable_execution_runner.rpc.v1.Isolation\x12!\n\x19\x65xecution_timeout_seconds\x18\x05 \x01(\x05\"/\n\x18RegisterFunctionResponse\x12\x13\n\x0b\x66unction_id\x18\x01 \x01(\t\"\xb9\x01\n\x15StartExecutionRequest\x12\x14\n\x0cworkspace_id\x18\x01 \x01(\t\x12\x15\n\rfunction_name\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\t\x12\x16\n\x0e\x65xecution_name\x18\x04 \x01(\t\x12\x11\n\tskip_time\x18\x05 \x01(\x08\x12\x16\n\ttenant_id\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x11\n\thold_time\x18\x07 \x01(\x08\x42\x0c\n\n_tenant_id\"/\n\x16StartExecutionResponse\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\"v\n\x13RunExecutionRequest\x12K\n\x05start\x18\x01 \x01(\x0b\x32<.async_durable_execution_runner.rpc.v1.StartExecutionRequest\x12\x12\n\ntimeout_ms\x18\x02 \x01(\x03\"Z\n\x14RunExecutionResponse\x12\x42\n\x04page\x18\x01 \x01(\x0b\x32\x34.async_durable_execution_runner.rpc.v1.ExecutionPage\"\x84\x01\n\x15\x41waitExecutionRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12@\n\x05until\x18\x02 \x01(\x0e\x32\x31.async_durable_execution_runner.rpc.v1.AwaitUntil\x12\x12\n\ntimeout_ms\x18\x03 \x01(\x03\"\\\n\x16\x41waitExecutionResponse\x12\x42\n\x04page\x18\x01 \x01(\x0b\x32\x34.async_durable_execution_runner.rpc.v1.ExecutionPage\"\xac\x02\n\rExecutionPage\x12\x42\n\x04head\x18\x01 \x01(\x0b\x32\x34.async_durable_execution_runner.rpc.v1.ExecutionHead\x12\x44\n\noperations\x18\x02 \x03(\x0b\x32\x30.async_durable_execution_runner.rpc.v1.Operation\x12\x43\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x33.async_durable_execution_runner.rpc.v1.HistoryEvent\x12L\n\x0binvocations\x18\x04 \x03(\x0b\x32\x37.async_durable_execution_runner.rpc.v1.InvocationRecord\"\xda\x02\n\rExecutionHead\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x16\n\x0e\x65xecution_name\x18\x02 \x01(\t\x12\x15\n\rfunction_name\x18\x03 \x01(\t\x12\x46\n\x06status\x18\x04 \x01(\x0e\x32\x36.async_durable_execution_runner.rpc.v1.ExecutionStatus\x12\x10\n\x08start_ms\x18\x05 \x01(\x03\x12\x13\n\x06\x65nd_ms\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x13\n\x06result\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x41\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\x12\x11\n\ttimed_out\x18\t \x01(\x08\x12\x13\n\x0bwaiting_for\x18\n \x01(\tB\t\n\x07_end_msB\t\n\x07_result\"\xa9\x02\n\x10InvocationRecord\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\x12\x10\n\x08start_ms\x18\x03 \x01(\x03\x12\x13\n\x06\x65nd_ms\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12\x41\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\x12\x41\n\x06output\x18\x07 \x03(\x0b\x32\x31.async_durable_execution_runner.rpc.v1.OutputLine\x12\x18\n\x10output_truncated\x18\x08 \x01(\x08\x12\x0b\n\x03pid\x18\t \x01(\x05\x42\t\n\x07_end_ms\"O\n\x14\x41waitCallbackRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\ntimeout_ms\x18\x03 \x01(\x03\"\x89\x01\n\x15\x41waitCallbackResponse\x12\x13\n\x0b\x63\x61llback_id\x18\x01 \x01(\t\x12\x13\n\x0bwaiting_for\x18\x02 \x01(\t\x12\x46\n\x06status\x18\x03 \x01(\x0e\x32\x36.async_durable_execution_runner.rpc.v1.ExecutionStatus\"\xa1\x02\n\x17\x43ompleteCallbackRequest\x12\x13\n\x0b\x63\x61llback_id\x18\x01 \x01(\t\x12I\n\x07success\x18\x02 \x01(\x0b\x32\x36.async_durable_execution_runner.rpc.v1.CallbackSuccessH\x00\x12I\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x36.async_durable_execution_runner.rpc.v1.CallbackFailureH\x00\x12M\n\theartbeat\x18\x04 \x01(\x0b\x32\x38.async_durable_execution_runner.rpc.v1.CallbackHeartbeatH\x00\x42\x0c\n\ncompletion\"1\n\x0f\x43\x61llbackSuccess\x12\x13\n\x06result\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\t\n\x07_result\"T\n\x0f\x43\x61llbackFailure\x12\x41\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\"\x13\n\x11\x43\x61llbackHeartbeat\"\x1a\n\x18\x43ompleteCallbackResponse\"p\n\x14StopExecutionRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x41\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x32.async_durable_execution_runner.rpc.v1.ErrorObject\"(\n\x15StopExecutionResponse\x12\x0f\n\x07stop_ms\x18\x01 \x01(\x03\"V\n\x12\x41\x64vanceTimeRequest\x12\x15\n\rexecution_arn\x18\x01 \x01(\t\x12\x14\n\x0cworkspace_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x03 \x01(\x03\"\x15\n\x13\x41\x64vanceTimeResponse\"\x12\n\x10GetStatusRequest\"\x81\x02\n\x11GetStatusResponse\x12\x16\n\x0e\x63oordinator_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12@\n\x05hosts\x18\x03 \x03(\x0b\x32\x31.async_durable_execution_runner.rpc.v1.HostStatus\x12\x44\n\x07workers\x18\x04 \x03(\x0b\x32\x33.async_durable_execution_runner.rpc.v1.WorkerStatus\x12\x12\n\nexecutions\x18\x05 \x01(\x05\x12\x1a\n\x12queued_invocations\x18\x06 \x01(\x05\x12\x0f\n\x07trouble\x18\x07 \x01(\t\"9\n\nHostStatus\x12\x0f\n\x07host_id\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\x05\x12\r\n\x05slots\x18\x03 \x01(\x05\"S\n\x0cWorkerStatus\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0f\n\x07host_id\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\x12\n\nrequest_id\x18\x04 \x01(\t*\x85\x01\n\tIsolation\x12\x19\n\x15ISOLATION_UNSPECIFIED\x10\x00\x12\x14\n\x10ISOLATION_WORKER\x10\x01\x12\x17\n\x13ISOLATION_EXECUTION\x10\x02\x12\x18\n\x14ISOLATION_INVOCATION\x10\x03\x12\x14\n\x10ISOLATION_INLINE\x10\x04*p\n\nAwaitUntil\x12\x1b\n\x17\x41WAIT_UNTIL_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41WAIT_UNTIL_ENDED\x10\x01\x12\x19\n\x15\x41WAIT_UNTIL_SUSPENDED\x10\x02\x12\x13\n\x0f\x41WAIT_UNTIL_NOW\x10\x03\x32\x9a\x0b\n\x0e\x43ontrolService\x12\x8c\x01\n\rOpenWorkspace\x12;.async_durable_execution_runner.rpc.v1.OpenWorkspaceRequest\x1a<.async_durable_execution_runner.rpc.v1.OpenWorkspaceResponse0\x01\x12\x93\x01\n\x10RegisterFunction\x12>.async_durable_execution_runner.rpc.v1.RegisterFunctionRequest\x1a?.async_durable_execution_runner.rpc.v1.RegisterFunctionResponse\x12\x8d\x01\n\x0eStartExecution\x12<.async_durable_execution_runner.rpc.v1.StartExecutionRequest\x1a=.async_durable_execution_runner.rpc.v1.StartExecutionResponse\x12\x89\x01\n\x0cRunExecution\x12:.async_durable_execution_runner.rpc.v1.RunExecutionRequest\x1a;.async_durable_execution_runner.rpc.v1.RunExecutionResponse0\x01\x12\x8f\x01\n\x0e\x41waitExecution\x12<.async_durable_execution_runner.rpc.v1.AwaitExecutionRequest\x1a=.async_durable_execution_runner.rpc.v1.AwaitExecutionResponse0\x01\x12\x8a\x01\n\rAwaitCallback\x12;.async_durable_execution_runner.rpc.v1.AwaitCallbackRequest\x1a<.async_durable_execution_runner.rpc.v1.AwaitCallbackResponse\x12\x93\x01\n\x10\x43ompleteCallback\x12>.async_durable_execution_runner.rpc.v1.CompleteCallbackRequest\x1a?.async_durable_execution_runner.rpc.v1.CompleteCallbackResponse\x12\x8a\x01\n\rStopExecution\x12;.async_durable_execution_runner.rpc.v1.StopExecutionRequest\x1a<.async_durable_execution_runner.rpc.v1.StopExecutionResponse\x12\x84\x01\n\x0b\x41\x64vanceTime\x12\x39.async_durable_execution_runner.rpc.v1.AdvanceTimeRequest\x1a:.async_durable_execution_runner.rpc.v1.AdvanceTimeResponse\x12~\n\tGetStatus\x12\x37.async_durable_execution_runner.rpc.v1.GetStatusRequest\x1a\x38.async_durable_execution_runner.rpc.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'async_durable_execution_runner.rpc.v1.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ISOLATION']._serialized_start=3745
-  _globals['_ISOLATION']._serialized_end=3878
-  _globals['_AWAITUNTIL']._serialized_start=3880
-  _globals['_AWAITUNTIL']._serialized_end=3992
+  _globals['_ISOLATION']._serialized_start=3764
+  _globals['_ISOLATION']._serialized_end=3897
+  _globals['_AWAITUNTIL']._serialized_start=3899
+  _globals['_AWAITUNTIL']._serialized_end=4011
   _globals['_OPENWORKSPACEREQUEST']._serialized_start=198
   _globals['_OPENWORKSPACEREQUEST']._serialized_end=353
   _globals['_OPENWORKSPACERESPONSE']._serialized_start=355
@@ -46,53 +46,53 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERFUNCTIONRESPONSE']._serialized_start=694
   _globals['_REGISTERFUNCTIONRESPONSE']._serialized_end=741
   _globals['_STARTEXECUTIONREQUEST']._serialized_start=744
-  _globals['_STARTEXECUTIONREQUEST']._serialized_end=910
-  _globals['_STARTEXECUTIONRESPONSE']._serialized_start=912
-  _globals['_STARTEXECUTIONRESPONSE']._serialized_end=959
-  _globals['_RUNEXECUTIONREQUEST']._serialized_start=961
-  _globals['_RUNEXECUTIONREQUEST']._serialized_end=1079
-  _globals['_RUNEXECUTIONRESPONSE']._serialized_start=1081
-  _globals['_RUNEXECUTIONRESPONSE']._serialized_end=1171
-  _globals['_AWAITEXECUTIONREQUEST']._serialized_start=1174
-  _globals['_AWAITEXECUTIONREQUEST']._serialized_end=1306
-  _globals['_AWAITEXECUTIONRESPONSE']._serialized_start=1308
-  _globals['_AWAITEXECUTIONRESPONSE']._serialized_end=1400
-  _globals['_EXECUTIONPAGE']._serialized_start=1403
-  _globals['_EXECUTIONPAGE']._serialized_end=1703
-  _globals['_EXECUTIONHEAD']._serialized_start=1706
-  _globals['_EXECUTIONHEAD']._serialized_end=2052
-  _globals['_INVOCATIONRECORD']._serialized_start=2055
-  _globals['_INVOCATIONRECORD']._serialized_end=2352
-  _globals['_AWAITCALLBACKREQUEST']._serialized_start=2354
-  _globals['_AWAITCALLBACKREQUEST']._serialized_end=2433
-  _globals['_AWAITCALLBACKRESPONSE']._serialized_start=2436
-  _globals['_AWAITCALLBACKRESPONSE']._serialized_end=2573
-  _globals['_COMPLETECALLBACKREQUEST']._serialized_start=2576
-  _globals['_COMPLETECALLBACKREQUEST']._serialized_end=2865
-  _globals['_CALLBACKSUCCESS']._serialized_start=2867
-  _globals['_CALLBACKSUCCESS']._serialized_end=2916
-  _globals['_CALLBACKFAILURE']._serialized_start=2918
-  _globals['_CALLBACKFAILURE']._serialized_end=3002
-  _globals['_CALLBACKHEARTBEAT']._serialized_start=3004
-  _globals['_CALLBACKHEARTBEAT']._serialized_end=3023
-  _globals['_COMPLETECALLBACKRESPONSE']._serialized_start=3025
-  _globals['_COMPLETECALLBACKRESPONSE']._serialized_end=3051
-  _globals['_STOPEXECUTIONREQUEST']._serialized_start=3053
-  _globals['_STOPEXECUTIONREQUEST']._serialized_end=3165
-  _globals['_STOPEXECUTIONRESPONSE']._serialized_start=3167
-  _globals['_STOPEXECUTIONRESPONSE']._serialized_end=3207
-  _globals['_ADVANCETIMEREQUEST']._serialized_start=3209
-  _globals['_ADVANCETIMEREQUEST']._serialized_end=3295
-  _globals['_ADVANCETIMERESPONSE']._serialized_start=3297
-  _globals['_ADVANCETIMERESPONSE']._serialized_end=3318
-  _globals['_GETSTATUSREQUEST']._serialized_start=3320
-  _globals['_GETSTATUSREQUEST']._serialized_end=3338
-  _globals['_GETSTATUSRESPONSE']._serialized_start=3341
-  _globals['_GETSTATUSRESPONSE']._serialized_end=3598
-  _globals['_HOSTSTATUS']._serialized_start=3600
-  _globals['_HOSTSTATUS']._serialized_end=3657
-  _globals['_WORKERSTATUS']._serialized_start=3659
-  _globals['_WORKERSTATUS']._serialized_end=3742
-  _globals['_CONTROLSERVICE']._serialized_start=3995
-  _globals['_CONTROLSERVICE']._serialized_end=5429
+  _globals['_STARTEXECUTIONREQUEST']._serialized_end=929
+  _globals['_STARTEXECUTIONRESPONSE']._serialized_start=931
+  _globals['_STARTEXECUTIONRESPONSE']._serialized_end=978
+  _globals['_RUNEXECUTIONREQUEST']._serialized_start=980
+  _globals['_RUNEXECUTIONREQUEST']._serialized_end=1098
+  _globals['_RUNEXECUTIONRESPONSE']._serialized_start=1100
+  _globals['_RUNEXECUTIONRESPONSE']._serialized_end=1190
+  _globals['_AWAITEXECUTIONREQUEST']._serialized_start=1193
+  _globals['_AWAITEXECUTIONREQUEST']._serialized_end=1325
+  _globals['_AWAITEXECUTIONRESPONSE']._serialized_start=1327
+  _globals['_AWAITEXECUTIONRESPONSE']._serialized_end=1419
+  _globals['_EXECUTIONPAGE']._serialized_start=1422
+  _globals['_EXECUTIONPAGE']._serialized_end=1722
+  _globals['_EXECUTIONHEAD']._serialized_start=1725
+  _globals['_EXECUTIONHEAD']._serialized_end=2071
+  _globals['_INVOCATIONRECORD']._serialized_start=2074
+  _globals['_INVOCATIONRECORD']._serialized_end=2371
+  _globals['_AWAITCALLBACKREQUEST']._serialized_start=2373
+  _globals['_AWAITCALLBACKREQUEST']._serialized_end=2452
+  _globals['_AWAITCALLBACKRESPONSE']._serialized_start=2455
+  _globals['_AWAITCALLBACKRESPONSE']._serialized_end=2592
+  _globals['_COMPLETECALLBACKREQUEST']._serialized_start=2595
+  _globals['_COMPLETECALLBACKREQUEST']._serialized_end=2884
+  _globals['_CALLBACKSUCCESS']._serialized_start=2886
+  _globals['_CALLBACKSUCCESS']._serialized_end=2935
+  _globals['_CALLBACKFAILURE']._serialized_start=2937
+  _globals['_CALLBACKFAILURE']._serialized_end=3021
+  _globals['_CALLBACKHEARTBEAT']._serialized_start=3023
+  _globals['_CALLBACKHEARTBEAT']._serialized_end=3042
+  _globals['_COMPLETECALLBACKRESPONSE']._serialized_start=3044
+  _globals['_COMPLETECALLBACKRESPONSE']._serialized_end=3070
+  _globals['_STOPEXECUTIONREQUEST']._serialized_start=3072
+  _globals['_STOPEXECUTIONREQUEST']._serialized_end=3184
+  _globals['_STOPEXECUTIONRESPONSE']._serialized_start=3186
+  _globals['_STOPEXECUTIONRESPONSE']._serialized_end=3226
+  _globals['_ADVANCETIMEREQUEST']._serialized_start=3228
+  _globals['_ADVANCETIMEREQUEST']._serialized_end=3314
+  _globals['_ADVANCETIMERESPONSE']._serialized_start=3316
+  _globals['_ADVANCETIMERESPONSE']._serialized_end=3337
+  _globals['_GETSTATUSREQUEST']._serialized_start=3339
+  _globals['_GETSTATUSREQUEST']._serialized_end=3357
+  _globals['_GETSTATUSRESPONSE']._serialized_start=3360
+  _globals['_GETSTATUSRESPONSE']._serialized_end=3617
+  _globals['_HOSTSTATUS']._serialized_start=3619
+  _globals['_HOSTSTATUS']._serialized_end=3676
+  _globals['_WORKERSTATUS']._serialized_start=3678
+  _globals['_WORKERSTATUS']._serialized_end=3761
+  _globals['_CONTROLSERVICE']._serialized_start=4014
+  _globals['_CONTROLSERVICE']._serialized_end=5448
 # @@protoc_insertion_point(module_scope)

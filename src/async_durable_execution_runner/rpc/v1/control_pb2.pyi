@@ -73,20 +73,22 @@ class RegisterFunctionResponse(_message.Message):
     def __init__(self, function_id: _Optional[str] = ...) -> None: ...
 
 class StartExecutionRequest(_message.Message):
-    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id")
+    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time")
     WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_NAME_FIELD_NUMBER: _ClassVar[int]
     SKIP_TIME_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    HOLD_TIME_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     function_name: str
     payload: str
     execution_name: str
     skip_time: bool
     tenant_id: str
-    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ...) -> None: ...
+    hold_time: bool
+    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ...) -> None: ...
 
 class StartExecutionResponse(_message.Message):
     __slots__ = ("execution_arn",)

@@ -1,0 +1,304 @@
+"""`ControlService`: what runners ask, decoded for the executor; records encoded in pages."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import grpc
+
+from ..core import events as ev
+from ..core.model import Operation
+from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
+from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc.v1 import control_pb2 as pb
+from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
+from .executor import Executor
+from .runs import InvocationRecord, Run
+from .waiting import waiting_for
+from .worker_service import Context
+from .workspace import Function, Isolation
+
+_ISOLATIONS = dict(enumerate(Isolation, start=1))
+_PAGE_ITEMS = 2000
+
+
+def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn `RunnerError` into its gRPC status, for unary methods."""
+
+    @functools.wraps(method)
+    async def wrapped(self: ControlService, request: Any, context: Context) -> Any:
+        try:
+            return await method(self, request, context)
+        except RunnerError as error:
+            await _abort(context, error)
+
+    return wrapped
+
+
+async def _abort(context: Context, error: RunnerError) -> None:
+    code = error.code if isinstance(error, ServiceError) else type(error).__name__
+    await context.abort(grpc.StatusCode[error.grpc_status], str(error), (("error-code", code),))
+
+
+class ControlService(ControlServiceServicer):
+    def __init__(self, executor: Executor, coordinator_id: str, new_id: Callable[[], str]) -> None:
+        self._executor = executor
+        self._coordinator_id = coordinator_id
+        self._new_id = new_id
+
+    # -- workspaces and functions ----------------------------------------------------------
+
+    async def OpenWorkspace(
+        self, request: pb.OpenWorkspaceRequest, context: Context
+    ) -> AsyncIterator[pb.OpenWorkspaceResponse]:
+        if request.protocol_version != PROTOCOL_VERSION:
+            await _abort(
+                context,
+                VersionMismatch(
+                    f"The runner speaks protocol version {request.protocol_version} and the "
+                    f"coordinator {PROTOCOL_VERSION}: install the same version on both sides."
+                ),
+            )
+        workspace = self._executor.open_workspace(
+            max(1, request.workers),
+            request.invocation_retries,
+            request.retry_backoff_ms,
+            request.epoch_ms if request.HasField("epoch_ms") else None,
+        )
+        try:
+            yield pb.OpenWorkspaceResponse(workspace_id=workspace.id)
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._executor.close_workspace(workspace)
+
+    @_statuses
+    async def RegisterFunction(
+        self, request: pb.RegisterFunctionRequest, context: Context
+    ) -> pb.RegisterFunctionResponse:
+        workspace = self._executor.workspace(request.workspace_id)
+        config = request.config
+        isolation = _ISOLATIONS.get(request.isolation)
+        if isolation is None:
+            raise InvalidParameterValue("Unknown isolation.")
+        function = Function(
+            id=self._new_id(),
+            name=config.name,
+            durable=config.durable,
+            timeout_seconds=config.timeout_seconds,
+            memory_mb=config.memory_mb,
+            enforce_memory=config.enforce_memory,
+            environment=dict(config.environment),
+            isolation=isolation,
+            execution_timeout_seconds=request.execution_timeout_seconds,
+            code=request.code,
+        )
+        workspace.functions[function.name] = function
+        if isolation is not Isolation.INLINE:
+            self._executor.pool.prepare(min(workspace.workers, os.cpu_count() or 1))
+        return pb.RegisterFunctionResponse(function_id=function.id)
+
+    # -- executions ------------------------------------------------------------------------
+
+    def _start(self, request: pb.StartExecutionRequest) -> Run:
+        return self._executor.start(
+            self._executor.workspace(request.workspace_id),
+            request.function_name,
+            request.payload,
+            request.execution_name or self._new_id(),
+            skip_time=request.skip_time,
+            hold_time=request.hold_time,
+            tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
+        )
+
+    @_statuses
+    async def StartExecution(
+        self, request: pb.StartExecutionRequest, context: Context
+    ) -> pb.StartExecutionResponse:
+        return pb.StartExecutionResponse(execution_arn=self._start(request).arn)
+
+    async def RunExecution(
+        self, request: pb.RunExecutionRequest, context: Context
+    ) -> AsyncIterator[pb.RunExecutionResponse]:
+        try:
+            run = self._start(request.start)
+            in_time = await self._ended(run, request.timeout_ms)
+        except RunnerError as error:
+            await _abort(context, error)
+            return
+        for page in self._pages(run, in_time):
+            yield pb.RunExecutionResponse(page=page)
+
+    async def AwaitExecution(
+        self, request: pb.AwaitExecutionRequest, context: Context
+    ) -> AsyncIterator[pb.AwaitExecutionResponse]:
+        try:
+            run = self._executor.run(request.execution_arn)
+            match request.until:
+                case pb.AWAIT_UNTIL_ENDED:
+                    in_time = await self._ended(run, request.timeout_ms)
+                case pb.AWAIT_UNTIL_SUSPENDED:
+                    in_time = await self._executor.until(
+                        run,
+                        lambda: run.execution.ended or run.execution.suspended,
+                        request.timeout_ms / 1000,
+                    )
+                case _:
+                    in_time = True
+        except RunnerError as error:
+            await _abort(context, error)
+            return
+        for page in self._pages(run, in_time):
+            yield pb.AwaitExecutionResponse(page=page)
+
+    async def _ended(self, run: Run, timeout_ms: int) -> bool:
+        if run.execution.ended:
+            return True
+        with self._executor.timekeeper.awaiting_end(run.family):
+            return await self._executor.until(run, lambda: run.execution.ended, timeout_ms / 1000)
+
+    @_statuses
+    async def StopExecution(
+        self, request: pb.StopExecutionRequest, context: Context
+    ) -> pb.StopExecutionResponse:
+        run = self._executor.run(request.execution_arn)
+        now = run.now
+        self._executor.feed(run, ev.Stopped(now, codec.error_from_proto(request.error)))
+        return pb.StopExecutionResponse(stop_ms=run.execution.root.end_ms or now)
+
+    @_statuses
+    async def AdvanceTime(
+        self, request: pb.AdvanceTimeRequest, context: Context
+    ) -> pb.AdvanceTimeResponse:
+        if request.execution_arn:
+            families = [self._executor.run(request.execution_arn).family]
+        else:
+            runs = self._executor.workspace(request.workspace_id).runs.values()
+            families = list({id(run.family): run.family for run in runs}.values())
+        advance = self._executor.timekeeper.advance
+        await asyncio.gather(*(advance(family, request.duration_ms) for family in families))
+        return pb.AdvanceTimeResponse()
+
+    # -- callbacks -------------------------------------------------------------------------
+
+    @_statuses
+    async def AwaitCallback(
+        self, request: pb.AwaitCallbackRequest, context: Context
+    ) -> pb.AwaitCallbackResponse:
+        run = self._executor.run(request.execution_arn)
+
+        def found() -> list[Operation]:
+            return self._executor.open_callbacks(run, request.name)
+
+        with self._executor.timekeeper.awaiting_callback(run.family):
+            await self._executor.until(
+                run, lambda: bool(found()) or run.execution.ended, request.timeout_ms / 1000
+            )
+            callbacks = found()
+            status = codec.execution_status_to_proto(run.execution.status)
+            if not callbacks:
+                why = waiting_for(self._executor, run)
+                return pb.AwaitCallbackResponse(waiting_for=why, status=status)
+            callback = min(callbacks, key=lambda operation: operation.id in run.disclosed)
+            run.disclosed[callback.id] = asyncio.get_running_loop().time()
+        return pb.AwaitCallbackResponse(callback_id=callback.callback_id or "", status=status)
+
+    @_statuses
+    async def CompleteCallback(
+        self, request: pb.CompleteCallbackRequest, context: Context
+    ) -> pb.CompleteCallbackResponse:
+        callback_id = request.callback_id
+
+        def event(
+            now: int,
+        ) -> ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat:
+            match request.WhichOneof("completion"):
+                case "success":
+                    given = request.success.HasField("result")
+                    result = request.success.result if given else None
+                    return ev.CallbackSucceeded(now, callback_id, result)
+                case "failure":
+                    error = codec.error_from_proto(request.failure.error)
+                    return ev.CallbackFailed(now, callback_id, error)
+                case "heartbeat":
+                    return ev.CallbackHeartbeat(now, callback_id)
+                case _:
+                    raise InvalidParameterValue("A callback's completion is missing.")
+
+        self._executor.complete_callback(callback_id, event)
+        return pb.CompleteCallbackResponse()
+
+    # -- what there is ---------------------------------------------------------------------
+
+    @_statuses
+    async def GetStatus(
+        self, request: pb.GetStatusRequest, context: Context
+    ) -> pb.GetStatusResponse:
+        pool = self._executor.pool
+        return pb.GetStatusResponse(
+            coordinator_id=self._coordinator_id,
+            pid=os.getpid(),
+            hosts=[
+                pb.HostStatus(host_id=host.id, pid=host.pid, slots=host.slots)
+                for host in pool.hosts.values()
+            ],
+            workers=[
+                pb.WorkerStatus(
+                    worker_id=worker.id,
+                    host_id=worker.host.id if worker.host else "",
+                    pid=worker.pid,
+                    request_id=worker.job.request_id if worker.job else "",
+                )
+                for worker in pool.workers.values()
+            ],
+            executions=len(self._executor.runs),
+            queued_invocations=len(pool.queue),
+            trouble=pool.trouble,
+        )
+
+    def _pages(self, run: Run, in_time: bool) -> Iterator[pb.ExecutionPage]:
+        execution = run.execution
+        root = execution.root
+        head = pb.ExecutionHead(
+            execution_arn=run.arn,
+            execution_name=execution.config.name,
+            function_name=execution.config.function_name,
+            status=codec.execution_status_to_proto(execution.status),
+            start_ms=root.start_ms,
+            end_ms=root.end_ms,
+            result=root.result,
+            error=codec.error_to_proto(root.error) if root.error else None,
+            timed_out=not in_time,
+            waiting_for="" if execution.ended else waiting_for(self._executor, run),
+        )
+        operations = list(execution.operations.values())
+        events = list(execution.history)
+        yield pb.ExecutionPage(
+            head=head,
+            operations=map(codec.operation_to_proto, operations[:_PAGE_ITEMS]),
+            events=map(codec.event_to_proto, events[:_PAGE_ITEMS]),
+            invocations=[_record(record) for record in run.invocations],
+        )
+        for start in range(_PAGE_ITEMS, max(len(operations), len(events)), _PAGE_ITEMS):
+            page = slice(start, start + _PAGE_ITEMS)
+            yield pb.ExecutionPage(
+                operations=map(codec.operation_to_proto, operations[page]),
+                events=map(codec.event_to_proto, events[page]),
+            )
+
+
+def _record(record: InvocationRecord) -> pb.InvocationRecord:
+    return pb.InvocationRecord(
+        request_id=record.request_id,
+        worker_id=record.worker_id,
+        pid=record.pid,
+        start_ms=record.start_ms,
+        end_ms=record.end_ms,
+        outcome=record.outcome,
+        error=codec.error_to_proto(record.error) if record.error else None,
+        output=map(codec.line_to_proto, record.output),
+        output_truncated=record.output_truncated,
+    )

@@ -1,0 +1,475 @@
+"""`Executor`: the single writer. Feeds events to executions, carries out what they ask for.
+
+Everything runs on the coordinator's event loop, and a turn has no `await` in it: an
+event goes in, the commands are carried out, and only then does anything else happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from ..core import events as ev
+from ..core import tokens
+from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
+from ..core.execution import Execution, ExecutionConfig
+from ..core.model import (
+    ErrorObject,
+    ExecutionStatus,
+    Operation,
+    OperationAction,
+    OperationStatus,
+    OperationType,
+    OperationUpdate,
+    OutputLine,
+)
+from ..errors import (
+    DurableExecutionAlreadyStarted,
+    InvalidCheckpointToken,
+    InvalidParameterValue,
+    ResourceNotFound,
+    WorkersUnavailable,
+)
+from . import causes
+from .causes import WorkerExit
+from .clock import Clock
+from .outcome import read_output
+from .pool import Job, Worker, WorkerPool
+from .runs import Call, InvocationRecord, Lease, Run, Watcher
+from .timekeeper import Family, Timekeeper
+from .workspace import Function, Workspace
+
+_ENDED_AS = {
+    ExecutionStatus.SUCCEEDED: OperationStatus.SUCCEEDED,
+    ExecutionStatus.FAILED: OperationStatus.FAILED,
+    ExecutionStatus.TIMED_OUT: OperationStatus.TIMED_OUT,
+    ExecutionStatus.STOPPED: OperationStatus.STOPPED,
+}
+
+
+class Executor:
+    """`new_id` and `new_seed` make unique and unguessable strings; tests pass their own."""
+
+    def __init__(self, new_id: Callable[[], str], new_seed: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._new_seed = new_seed
+        self._loop = asyncio.get_running_loop()
+        self.pool = WorkerPool(self, new_id)
+        self.timekeeper = Timekeeper(self.feed)
+        self.workspaces: dict[str, Workspace] = {}
+        self.runs: dict[str, Run] = {}
+        self._subjects: dict[str, Run | Call] = {}
+
+    # -- workspaces ------------------------------------------------------------------------
+
+    def open_workspace(
+        self, workers: int, invocation_retries: int, retry_backoff_ms: int, epoch_ms: int | None
+    ) -> Workspace:
+        workspace = Workspace(
+            self._new_id(), workers, invocation_retries, retry_backoff_ms, epoch_ms
+        )
+        self.workspaces[workspace.id] = workspace
+        self.pool.workspaces[workspace.id] = workspace
+        return workspace
+
+    def close_workspace(self, workspace: Workspace) -> None:
+        """Its executions are forgotten; workers that are in one of its handlers are killed."""
+        del self.workspaces[workspace.id]
+        del self.pool.workspaces[workspace.id]
+        self.pool.withdraw(workspace)
+        for request_id, subject in list(self._subjects.items()):
+            owner = subject if isinstance(subject, Run) else subject.parent
+            if owner.workspace is workspace:
+                self._drop_lease(subject)
+                del self._subjects[request_id]
+        for run in workspace.runs.values():
+            del self.runs[run.arn]
+            self.timekeeper.forget(run.family)
+            self.pool.release(run.arn)
+            self._notify(run, unconditionally=True)
+
+    def workspace(self, workspace_id: str) -> Workspace:
+        workspace = self.workspaces.get(workspace_id)
+        if workspace is None:
+            raise ResourceNotFound("This runner's workspace is closed.")
+        return workspace
+
+    def run(self, arn: str) -> Run:
+        run = self.runs.get(arn)
+        if run is None:
+            raise ResourceNotFound(f"Execution not found: {arn}")
+        return run
+
+    # -- executions start ------------------------------------------------------------------
+
+    def start(
+        self,
+        workspace: Workspace,
+        function_name: str,
+        payload: str,
+        name: str,
+        *,
+        skip_time: bool,
+        hold_time: bool = False,
+        tenant_id: str | None = None,
+    ) -> Run:
+        function = workspace.find(function_name)
+        if not function.durable:
+            raise InvalidParameterValue(
+                f"{function.name} is not a durable function, so it has no executions; "
+                "register it with register_durable_function()."
+            )
+        if before := workspace.names.get((function.name, name)):
+            if before.execution.root.input == payload:
+                return before
+            raise DurableExecutionAlreadyStarted(
+                f"An execution named {name!r} of {function.name} was started with another input."
+            )
+        arn = self._new_arn(function, name)
+        family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
+        run = self._new_run(workspace, function, arn, name, family)
+        run.tenant_id = tenant_id
+        self.feed(run, ev.Started(run.now, payload))
+        return run
+
+    def _new_arn(self, function: Function, name: str) -> str:
+        return f"{function.arn}:{function.version}/durable-execution/{name}/{self._new_id()}"
+
+    def _new_run(
+        self, workspace: Workspace, function: Function, arn: str, name: str, family: Family
+    ) -> Run:
+        config = ExecutionConfig(
+            arn=arn,
+            name=name,
+            function_name=function.name,
+            timeout_ms=function.execution_timeout_seconds * 1000,
+            invocation_retries=workspace.invocation_retries,
+            retry_backoff_ms=workspace.retry_backoff_ms,
+        )
+        run = Run(Execution(config), workspace, function, family)
+        family.runs.append(run)
+        self.runs[arn] = run
+        workspace.runs[arn] = run
+        workspace.names[function.name, name] = run
+        return run
+
+    # -- the one way through ---------------------------------------------------------------
+
+    def feed(self, run: Run, event: ev.Event) -> Deliver | Reply | None:
+        """Take `run` one turn further. `ServiceError`: refused, and nothing changed."""
+        execution = run.execution
+        if not isinstance(event, ev.TimePassed):
+            self._let_time_pass(run, event.now_ms)
+        answer = None
+        for command in execution.handle(event):
+            answer = self._carry_out(run, command) or answer
+        self.timekeeper.settle(run.family)
+        if run.watchers:
+            self._notify(run)
+        return answer
+
+    def _let_time_pass(self, run: Run, now_ms: int) -> None:
+        timer = run.execution.next_timer()
+        if timer is not None and timer[1] <= now_ms:
+            for command in run.execution.handle(ev.TimePassed(now_ms)):
+                self._carry_out(run, command)
+
+    def _carry_out(self, run: Run, command: Command) -> Deliver | Reply | None:
+        match command:
+            case Deliver() | Reply():
+                return command
+            case Invoke():
+                self._submit(run, run.workspace, run.function, run.arn)
+            case InvokeFunction():
+                self._loop.call_soon(self._invoke_function, run, command)
+                run.family.pending_calls += 1
+            case Finish():
+                self._finished(run, command.status)
+            case _:
+                assert_never(command)
+        return None
+
+    def _submit(self, subject: Run | Call, ws: Workspace, function: Function, arn: str) -> None:
+        job = Job(self._new_id(), ws, function, arn)
+        self._subjects[job.request_id] = subject
+        self.pool.submit(job)
+
+    def _finished(self, run: Run, status: ExecutionStatus) -> None:
+        if run.lease is None:
+            self.pool.release(run.arn)
+        if run.parent is None:
+            return
+        parent, operation_id = run.parent
+        root = run.execution.root
+        self._loop.call_soon(
+            self._feed_if_open,
+            parent,
+            ev.ChainedInvokeEnded(
+                parent.now, operation_id, _ENDED_AS[status], root.result, root.error
+            ),
+        )
+
+    def _feed_if_open(self, run: Run, event: ev.Event) -> None:
+        if run.arn in self.runs:
+            self.feed(run, event)
+
+    # -- chained invokes -------------------------------------------------------------------
+
+    def checkpoint(
+        self, arn: str, token: str, updates: tuple[OperationUpdate, ...], client_token: str | None
+    ) -> Reply:
+        """One checkpoint of the invocation that holds the lease."""
+        run = self.runs.get(arn)
+        if run is None:
+            raise InvalidCheckpointToken("there is no such execution.")
+        targets = {}
+        for update in updates:
+            if (
+                update.type is OperationType.CHAINED_INVOKE
+                and update.action is OperationAction.START
+                and (target := self._target(run, update.function_name or ""))
+            ):
+                targets[update.id] = target
+        reply = self.feed(run, ev.Checkpoint(run.now, token, updates, client_token, targets))
+        assert isinstance(reply, Reply)
+        return reply
+
+    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | None:
+        try:
+            function = run.workspace.find(function_name)
+        except ResourceNotFound:
+            return None
+        arn = self._new_arn(function, self._new_id()) if function.durable else None
+        return ev.ChainedTarget(function.version, arn)
+
+    def _invoke_function(self, run: Run, command: InvokeFunction) -> None:
+        run.family.pending_calls -= 1
+        if run.arn not in self.runs or run.execution.ended:
+            return
+        try:
+            function = run.workspace.find(command.function_name)
+        except ResourceNotFound as error:
+            failure = ErrorObject(error.message, error.code)
+            self._end_call(run, command.operation_id, error=failure)
+            return
+        if not function.durable:
+            call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
+            run.family.calls += 1
+            self._submit(call, run.workspace, function, "")
+            return
+        started = next(
+            event
+            for event in reversed(run.execution.history)
+            if event.id == command.operation_id and event.execution_arn
+        )
+        assert started.execution_arn is not None
+        name = started.execution_arn.split("/")[-2]
+        child = self._new_run(run.workspace, function, started.execution_arn, name, run.family)
+        child.parent = (run, command.operation_id)
+        child.tenant_id = command.tenant_id
+        self.feed(child, ev.Started(child.now, command.payload))
+
+    def _end_call(
+        self,
+        run: Run,
+        operation_id: str,
+        result: str | None = None,
+        error: ErrorObject | None = None,
+    ) -> None:
+        status = OperationStatus.SUCCEEDED if error is None else OperationStatus.FAILED
+        self._feed_if_open(run, ev.ChainedInvokeEnded(run.now, operation_id, status, result, error))
+
+    # -- leases ----------------------------------------------------------------------------
+
+    def leased(self, job: Job, worker: Worker) -> bool:
+        """`Leaseholder`: the pool found a worker. Starts the invocation."""
+        subject = self._subjects.get(job.request_id)
+        if subject is None:
+            return False
+        run = subject if isinstance(subject, Run) else subject.parent
+        if run.execution.ended:
+            del self._subjects[job.request_id]
+            if isinstance(subject, Call):
+                run.family.calls -= 1
+            return False
+        lease = Lease(job, worker, subject, self._loop.time())
+        seconds = job.function.timeout_seconds
+        lease.deadline = self._loop.call_later(seconds, self._deadline, lease)
+        subject.lease = lease
+        record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
+        if isinstance(subject, Call):
+            subject.record = record
+            return True
+        subject.invocations.append(record)
+        delivered = self.feed(
+            subject, ev.InvocationStarted(record.start_ms, job.request_id, self._new_seed())
+        )
+        assert isinstance(delivered, Deliver)
+        lease.deliver = delivered
+        return True
+
+    def returned(
+        self,
+        worker: Worker,
+        request_id: str,
+        outcome: str | ErrorObject,
+        output: Sequence[OutputLine],
+        truncated: bool,
+    ) -> None:
+        """A worker sent an invocation's result: JSON text, or what it failed with."""
+        subject = self._subjects.get(request_id)
+        if subject is None or subject.lease is None or subject.lease.worker is not worker:
+            self.pool.finish(worker, request_id)
+            return
+        self._drop_lease(subject)
+        del self._subjects[request_id]
+        # First, so that what follows finds this worker free.
+        self.pool.finish(worker, request_id)
+        if isinstance(subject, Call):
+            self._call_returned(subject, outcome)
+            return
+        record = subject.invocations[-1]
+        record.output, record.output_truncated = output, truncated
+        self._run_returned(subject, record, outcome)
+        self._release_if_ended(subject)
+
+    def _run_returned(self, run: Run, record: InvocationRecord, outcome: str | ErrorObject) -> None:
+        now, request_id = run.now, record.request_id
+        event: ev.InvocationReturned | ev.InvocationFailed
+        if isinstance(outcome, ErrorObject):
+            event = ev.InvocationFailed(now, request_id, outcome)
+        else:
+            event = read_output(outcome, now, request_id)
+        record.end_ms = now
+        if isinstance(event, ev.InvocationReturned):
+            record.outcome = event.outcome.value
+        else:
+            record.outcome, record.error = "ERROR", event.error
+        self.feed(run, event)
+
+    def _call_returned(self, call: Call, outcome: str | ErrorObject) -> None:
+        call.parent.family.calls -= 1
+        if isinstance(outcome, ErrorObject):
+            self._end_call(call.parent, call.operation_id, error=outcome)
+        else:
+            self._end_call(call.parent, call.operation_id, result=outcome)
+
+    def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
+        """`Leaseholder`: the worker ended with the lease in its hand."""
+        subject = self._subjects.get(job.request_id)
+        if subject is None or subject.lease is None:
+            return
+        lease = subject.lease
+        if lease.timed_out:
+            seconds = job.function.timeout_seconds
+            error = causes.timed_out(job.request_id, seconds, exit.output)
+        else:
+            error = causes.died(job.request_id, exit)
+        self._fail(lease, error, exit.output, exit.output_truncated)
+
+    def _fail(
+        self, lease: Lease, error: ErrorObject, output: Sequence[OutputLine], truncated: bool
+    ) -> None:
+        subject = lease.subject
+        self._drop_lease(subject)
+        del self._subjects[lease.job.request_id]
+        if isinstance(subject, Call):
+            self._call_returned(subject, error)
+            return
+        record = subject.invocations[-1]
+        record.output, record.output_truncated = output, truncated
+        self._run_returned(subject, record, error)
+        self._release_if_ended(subject)
+
+    def _release_if_ended(self, subject: Run | Call) -> None:
+        if isinstance(subject, Run) and subject.execution.ended:
+            self.pool.release(subject.arn)
+
+    def _deadline(self, lease: Lease) -> None:
+        lease.timed_out = True
+        lease.deadline = None
+        if lease.worker.host is None:
+            error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
+            self.pool.abandon(lease.worker)
+            self._fail(lease, error, (), False)
+        else:
+            self.pool.abandon(lease.worker)
+
+    def _drop_lease(self, subject: Run | Call) -> None:
+        if subject.lease is not None and subject.lease.deadline is not None:
+            subject.lease.deadline.cancel()
+        subject.lease = None
+
+    def lease_of(self, request_id: str) -> Lease:
+        """The lease that the pool just gave; the session encodes it."""
+        lease = self._subjects[request_id].lease
+        assert lease is not None
+        return lease
+
+    # -- outsiders -------------------------------------------------------------------------
+
+    def complete_callback(
+        self,
+        callback_id: str,
+        make: Callable[[int], ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat],
+    ) -> None:
+        """Answer a callback; `make` builds the event for the time that it is now."""
+        arn, _ = tokens.parse_callback_id(callback_id)
+        run = self.runs.get(arn)
+        if run is None:
+            raise InvalidParameterValue("Invalid callback id.")
+        self.feed(run, make(run.now))
+
+    def open_callbacks(self, run: Run, name: str) -> list[Operation]:
+        """Callbacks that wait for an answer, by their own name or by their context's."""
+        found = []
+        for operation in run.execution.waiting:
+            if operation.type is OperationType.CALLBACK:
+                parent = run.execution.operations.get(operation.parent_id or "")
+                if not name or name in (operation.name, parent.name if parent else None):
+                    found.append(operation)
+        return found
+
+    # -- those who wait --------------------------------------------------------------------
+
+    async def until(self, run: Run, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until `condition` holds of `run`; False when it did not in time.
+
+        Raises `WorkersUnavailable` where no worker can be started, and `ResourceNotFound`
+        where the runner was closed meanwhile.
+        """
+        if condition():
+            return True
+        self._check_hope(run)
+        watcher = Watcher(condition, self._loop.create_future())
+        run.watchers.append(watcher)
+        try:
+            await asyncio.wait_for(watcher.done, seconds)
+        except TimeoutError:
+            return condition()
+        finally:
+            if watcher in run.watchers:
+                run.watchers.remove(watcher)
+        if not condition():
+            self._check_hope(run)
+        return True
+
+    def _check_hope(self, run: Run) -> None:
+        if run.arn not in self.runs:
+            raise ResourceNotFound("The runner was closed before the execution ended.")
+        if self.pool.trouble:
+            raise WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
+
+    @staticmethod
+    def _notify(run: Run, unconditionally: bool = False) -> None:
+        for watcher in run.watchers[:]:
+            if unconditionally or watcher.condition():
+                run.watchers.remove(watcher)
+                if not watcher.done.done():
+                    watcher.done.set_result(None)
+
+    def workers_unavailable(self, why: str) -> None:
+        """`Leaseholder`: nobody need wait any longer."""
+        for run in self.runs.values():
+            self._notify(run, unconditionally=True)

@@ -1,0 +1,334 @@
+"""`WorkerPool`: which workers there are, who holds a lease, and who gets the next one.
+
+It starts workers through their hosts when work waits, kills them on command, and tells
+the executor when a lease was lost. It knows nothing of executions' contents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from .causes import ExitCause, WorkerExit
+from .workspace import Function, Isolation, Workspace
+
+#: A worker that died before it said hello, this often in a row: no more are started.
+_FAILED_STARTS = 3
+#: Seconds that a host has to say why a worker's session ended.
+_EXIT_REPORT_SECONDS = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An invocation to be leased. `execution_arn` keeps an isolated execution on its worker."""
+
+    request_id: str
+    workspace: Workspace
+    function: Function
+    execution_arn: str
+
+
+class WorkerState(Enum):
+    STARTING = "starting"
+    IDLE = "idle"
+    LEASED = "leased"
+    #: Its session ended, or it was told to die; its host has not yet reported.
+    ENDING = "ending"
+    #: Inline, in a handler whose lease has ended: it cannot be killed, only waited for.
+    STUCK = "stuck"
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    id: str
+    pid: int
+    slots: int
+    labels: dict[str, str]
+    start_worker: Callable[[str], None]
+    kill_worker: Callable[[str], None]
+    limit_memory: Callable[[str, int], None]
+    workers: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    id: str
+    host: Host | None
+    state: WorkerState = WorkerState.STARTING
+    pid: int = 0
+    inline_workspace_id: str = ""
+    job: Job | None = None
+    #: Gives the worker its lease; the second argument says that it needs the code.
+    send: Callable[[Job, bool], None] | None = None
+    functions: set[str] = field(default_factory=set)
+    served: int = 0
+    bound_to: str = ""
+    memory_limit: int = 0
+    last_request_id: str = ""
+
+
+class Leaseholder(Protocol):
+    """Who is told what becomes of leases: the executor, or a test's stand-in."""
+
+    def leased(self, job: Job, worker: Worker) -> bool:
+        """The worker is about to get the job. False: the job is not wanted any more."""
+
+    def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
+        """The worker ended and took the lease with it."""
+
+    def workers_unavailable(self, why: str) -> None:
+        """No worker can be started."""
+
+
+class WorkerPool:
+    def __init__(self, leaseholder: Leaseholder, new_id: Callable[[], str]) -> None:
+        self._leaseholder = leaseholder
+        self._new_id = new_id
+        self.hosts: dict[str, Host] = {}
+        self.workers: dict[str, Worker] = {}
+        self.queue: deque[Job] = deque()
+        self.workspaces: dict[str, Workspace] = {}
+        self.trouble = ""
+        self._failed_starts = 0
+
+    # -- work ------------------------------------------------------------------------------
+
+    def submit(self, job: Job) -> None:
+        self.queue.append(job)
+        self._dispatch()
+
+    def withdraw(self, workspace: Workspace) -> None:
+        """Drop the workspace's queued jobs; kill the workers that are busy with its others."""
+        self.queue = deque(job for job in self.queue if job.workspace is not workspace)
+        for worker in list(self.workers.values()):
+            if worker.job is not None and worker.job.workspace is workspace:
+                self.end_lease(worker)
+                self.kill(worker)
+        self._dispatch()
+
+    def finish(self, worker: Worker, request_id: str) -> Job | None:
+        """The worker sent a result: end its lease. None where the lease had ended before."""
+        if worker.state is WorkerState.STUCK and request_id == worker.last_request_id:
+            self._idle(worker)
+            return None
+        job = worker.job
+        if job is None or job.request_id != request_id:
+            return None
+        self.end_lease(worker)
+        if job.function.isolation is Isolation.INVOCATION:
+            self.kill(worker)
+        else:
+            self._idle(worker)
+        return job
+
+    def end_lease(self, worker: Worker) -> None:
+        if worker.job is not None:
+            worker.job.workspace.leased -= 1
+            worker.job = None
+
+    def abandon(self, worker: Worker) -> None:
+        """The lease is over though the worker still runs it: kill it, or wait for it if inline."""
+        if worker.host is None:
+            self.end_lease(worker)
+            worker.state = WorkerState.STUCK
+            self._dispatch()
+        else:
+            self.kill(worker)
+
+    def kill(self, worker: Worker) -> None:
+        """Ask the worker's host to kill it; `lost` follows where it holds a lease."""
+        if worker.host is None:
+            worker.state = WorkerState.STUCK
+        elif worker.id in worker.host.workers:
+            worker.state = WorkerState.ENDING
+            worker.host.kill_worker(worker.id)
+
+    def release(self, execution_arn: str) -> None:
+        """The execution ended: its own process, if it had one, goes too."""
+        for worker in list(self.workers.values()):
+            if worker.bound_to == execution_arn and worker.job is None:
+                self.kill(worker)
+
+    # -- hosts and workers come and go -----------------------------------------------------
+
+    def add_host(self, host: Host) -> None:
+        self.hosts[host.id] = host
+        self.trouble = ""
+        self._failed_starts = 0
+        self._dispatch()
+
+    def remove_host(self, host: Host) -> None:
+        """Its stream ended: nobody will report on its workers any more."""
+        if self.hosts.get(host.id) is host:
+            del self.hosts[host.id]
+        for worker_id in list(host.workers):
+            self.worker_exited(
+                worker_id, WorkerExit(ExitCause.UNKNOWN, detail="its worker host went away")
+            )
+
+    def greet(self, worker: Worker, pid: int, send: Callable[[Job, bool], None]) -> None:
+        """The worker's session is open."""
+        self._failed_starts = 0
+        worker.pid = pid
+        worker.send = send
+        self._idle(worker)
+
+    def add_inline(self, worker: Worker) -> None:
+        self.workers[worker.id] = worker
+
+    def session_ended(self, worker: Worker) -> None:
+        """Death is noticed here first; why, the host says, or nobody within a while."""
+        if self.workers.get(worker.id) is not worker:
+            return
+        if worker.host is None:
+            self._gone(worker, WorkerExit(ExitCause.UNKNOWN, detail="the inline worker went away"))
+            return
+        worker.state = WorkerState.ENDING
+        worker.host.kill_worker(worker.id)
+        asyncio.get_running_loop().call_later(_EXIT_REPORT_SECONDS, self._unreported, worker)
+
+    def _unreported(self, worker: Worker) -> None:
+        if self.workers.get(worker.id) is worker:
+            why = "its session ended and its worker host does not say why"
+            self.worker_exited(worker.id, WorkerExit(ExitCause.UNKNOWN, detail=why))
+
+    def worker_exited(self, worker_id: str, exit: WorkerExit) -> None:
+        worker = self.workers.get(worker_id)
+        if worker is None:
+            return
+        if worker.state is WorkerState.STARTING:
+            self._failed_starts += 1
+            if self._failed_starts >= _FAILED_STARTS:
+                lines = "".join(f"\n  {line.text}" for line in exit.output[-5:])
+                self.trouble = (
+                    f"{_FAILED_STARTS} workers in a row ended before they were ready, "
+                    f"the last with {exit}.{lines}"
+                )
+        self._gone(worker, exit)
+        if self.trouble:
+            self._leaseholder.workers_unavailable(self.trouble)
+
+    def _gone(self, worker: Worker, exit: WorkerExit) -> None:
+        del self.workers[worker.id]
+        if worker.host is not None:
+            worker.host.workers.discard(worker.id)
+        job = worker.job
+        self.end_lease(worker)
+        if job is not None:
+            self._leaseholder.lost(job, worker, exit)
+        self._dispatch()
+
+    def _idle(self, worker: Worker) -> None:
+        worker.state = WorkerState.IDLE
+        self._dispatch()
+
+    # -- matching --------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        """Lease waiting jobs to idle workers, oldest first; start workers for the rest."""
+        idle = sum(worker.state is WorkerState.IDLE for worker in self.workers.values())
+        passed_over: list[Job] = []
+        while idle and self.queue:
+            job = self.queue.popleft()
+            if job.workspace.leased < job.workspace.workers and (worker := self._choose(job)):
+                idle -= self._lease(job, worker)
+            else:
+                passed_over.append(job)
+        self.queue.extendleft(reversed(passed_over))
+        self._start_workers()
+
+    def _lease(self, job: Job, worker: Worker) -> bool:
+        if not self._leaseholder.leased(job, worker):
+            return False
+        worker.state = WorkerState.LEASED
+        worker.job = job
+        worker.last_request_id = job.request_id
+        job.workspace.leased += 1
+        worker.served += 1
+        if job.function.isolation is Isolation.EXECUTION:
+            worker.bound_to = job.execution_arn
+        limit = job.function.memory_mb * 1024 * 1024 if job.function.enforce_memory else 0
+        if worker.host is not None and limit != worker.memory_limit:
+            worker.memory_limit = limit
+            worker.host.limit_memory(worker.id, limit)
+        needs_code = job.function.id not in worker.functions
+        worker.functions.add(job.function.id)
+        assert worker.send is not None
+        worker.send(job, needs_code)
+        return True
+
+    def _choose(self, job: Job) -> Worker | None:
+        """The idle worker that fits best: it knows the function, or has at least been used."""
+        best: Worker | None = None
+        best_rank = -1
+        for worker in self.workers.values():
+            if worker.state is WorkerState.IDLE:
+                rank = _fitness(worker, job)
+                if rank > best_rank:
+                    best, best_rank = worker, rank
+        return best
+
+    def _start_workers(self) -> None:
+        """One for each job that may be leased now and finds no worker."""
+        room = {id(ws): ws.workers - ws.leased for ws in self.workspaces.values()}
+        left = sum(room.values())
+        wanted = 0
+        for job in self.queue:
+            if left <= 0:
+                break
+            if room.get(id(job.workspace), 0) > 0:
+                room[id(job.workspace)] -= 1
+                left -= 1
+                # An inline job waits for a thread of its own test process.
+                wanted += job.function.isolation is not Isolation.INLINE
+        wanted -= sum(worker.state is WorkerState.STARTING for worker in self.workers.values())
+        while wanted > 0 and not self.trouble and self._start_one():
+            wanted -= 1
+
+    def prepare(self, count: int) -> None:
+        """Have `count` worker processes there, before there is work for them."""
+        missing = count - sum(worker.host is not None for worker in self.workers.values())
+        while missing > 0 and not self.trouble and self._start_one():
+            missing -= 1
+
+    def _start_one(self) -> bool:
+        host = max(
+            self.hosts.values(), key=lambda host: host.slots - len(host.workers), default=None
+        )
+        if host is None:
+            return False
+        if len(host.workers) >= host.slots and not self._make_room(host):
+            return False
+        worker = Worker(self._new_id(), host)
+        self.workers[worker.id] = worker
+        host.workers.add(worker.id)
+        host.start_worker(worker.id)
+        return True
+
+    def _make_room(self, host: Host) -> bool:
+        """A full host gives up an idle worker, as isolated executions may need fresh ones."""
+        for worker in self.workers.values():
+            if worker.host is host and worker.state is WorkerState.IDLE and worker.served:
+                self.kill(worker)
+                return False
+        return False
+
+
+def _fitness(worker: Worker, job: Job) -> int:
+    """How well an idle worker fits; -1: not at all."""
+    isolation = job.function.isolation
+    if isolation is Isolation.INLINE:
+        return 0 if worker.inline_workspace_id == job.workspace.id else -1
+    if worker.inline_workspace_id:
+        return -1
+    if isolation is Isolation.EXECUTION and worker.bound_to == job.execution_arn:
+        return 3
+    if worker.bound_to:
+        return -1
+    if isolation is Isolation.WORKER:
+        return 2 if job.function.id in worker.functions else 1 if worker.served else 0
+    return 0 if worker.served == 0 else -1

@@ -1,0 +1,88 @@
+"""What the executor keeps beside the pure state: runs, calls, leases, records of invocations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..core.commands import Deliver
+from ..core.execution import Execution
+from ..core.model import ErrorObject, OutputLine
+from .pool import Job, Worker
+from .timekeeper import Family
+from .workspace import Function, Workspace
+
+
+@dataclass(slots=True)
+class InvocationRecord:
+    """One invocation as it went. Times on the execution's clock; `outcome` "" while it runs."""
+
+    request_id: str
+    worker_id: str
+    pid: int
+    start_ms: int
+    end_ms: int | None = None
+    outcome: str = ""
+    error: ErrorObject | None = None
+    output: Sequence[OutputLine] = ()
+    output_truncated: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Watcher:
+    condition: Callable[[], bool]
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """An execution, and what the executor keeps beside its state."""
+
+    execution: Execution
+    workspace: Workspace
+    function: Function
+    family: Family
+    tenant_id: str | None = None
+    #: The run and the operation that invoked it in a chain.
+    parent: tuple[Run, str] | None = None
+    invocations: list[InvocationRecord] = field(default_factory=list)
+    lease: Lease | None = None
+    #: Callbacks that a test was told of, by operation id, with the loop's time.
+    disclosed: dict[str, float] = field(default_factory=dict)
+    #: Those who wait for something to become true of it.
+    watchers: list[Watcher] = field(default_factory=list)
+
+    @property
+    def arn(self) -> str:
+        return self.execution.config.arn
+
+    @property
+    def now(self) -> int:
+        return self.family.clock.now()
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A chained invoke of a plain function: one invocation, no state."""
+
+    parent: Run
+    operation_id: str
+    function: Function
+    payload: str
+    tenant_id: str | None
+    record: InvocationRecord | None = None
+    lease: Lease | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    job: Job
+    worker: Worker
+    subject: Run | Call
+    started: float
+    deadline: asyncio.TimerHandle | None = None
+    #: Durable: what the invocation is given.
+    deliver: Deliver | None = None
+    #: Set once the deadline has passed.
+    timed_out: bool = False

@@ -1,0 +1,107 @@
+"""The coordinator's process: listen, say so, serve until the parent goes away.
+
+Exit codes: 0 when asked to end, 2 when it could not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import os
+import secrets
+import signal
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from ..rpc import OPTIONS
+from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
+from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
+from .control_service import ControlService
+from .executor import Executor
+from .worker_service import WorkerService
+
+TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
+
+
+class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Refuses every call that does not bring the token."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}"
+        self._refusal = grpc.unary_unary_rpc_method_handler(self._refuse)
+
+    @staticmethod
+    async def _refuse(_: Any, context: Any) -> None:
+        await context.abort(
+            grpc.StatusCode.UNAUTHENTICATED,
+            f"Missing or wrong token: set {TOKEN_VARIABLE} to the coordinator's.",
+        )
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], details: Any
+    ) -> Any:
+        given = dict(details.invocation_metadata).get("authorization", "")
+        if hmac.compare_digest(str(given).encode(), self._expected.encode()):
+            return await continuation(details)
+        return self._refusal
+
+
+async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
+    """Serve on `listen` ("unix:PATH" or "HOST:PORT", port 0 for any) until standard input ends."""
+    loop = asyncio.get_running_loop()
+    coordinator_id = uuid.uuid4().hex
+
+    def new_id() -> str:
+        return str(uuid.uuid4())
+
+    executor = Executor(new_id, lambda: secrets.token_hex(8))
+    server = grpc.aio.server(interceptors=[_TokenInterceptor(token)], options=OPTIONS)
+    add_ControlServiceServicer_to_server(ControlService(executor, coordinator_id, new_id), server)
+    add_WorkerServiceServicer_to_server(WorkerService(executor, coordinator_id), server)
+    port = server.add_insecure_port(listen)
+    await server.start()
+    ended = loop.create_future()
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    def parent_spoke() -> None:
+        if not os.read(0, 4096):
+            end()
+
+    loop.add_reader(0, parent_spoke)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    ready(listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}")
+    await ended
+    # No grace: whoever is still connected is told by the end of the connection.
+    await server.stop(None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="coordinator")
+    parser.add_argument("--listen", required=True)
+    arguments = parser.parse_args()
+    token = os.environ.pop(TOKEN_VARIABLE, "")
+    if not token:
+        sys.exit(_failed(f"{TOKEN_VARIABLE} is not set."))
+
+    def ready(address: str) -> None:
+        sys.stdout.write(f"ready {address}\n")
+        sys.stdout.flush()
+
+    try:
+        asyncio.run(serve(arguments.listen, token, ready))
+    except (RuntimeError, OSError) as error:
+        sys.exit(_failed(f"Cannot listen on {arguments.listen}: {error}"))
+
+
+def _failed(why: str) -> int:
+    sys.stderr.write(f"{why}\n")
+    return 2

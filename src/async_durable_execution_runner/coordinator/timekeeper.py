@@ -1,0 +1,219 @@
+"""`Timekeeper`: fires every timer of every execution, in real time or by skipping ahead.
+
+A family's clock is skipped only when the family is quiescent: no invocation leased or
+queued, nothing between two members under way, no hold. Then it jumps to the earliest
+timer of any member, so that order is right whatever the lengths. Before a time-out that
+an answer could still avert (a callback's, or the execution's while a callback is open)
+it holds until somebody waits for the end, and for a moment longer, since whoever answers
+may be a thread of the test or a server that it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..core import events as ev
+from ..core.model import OperationType
+from ..core.turn import Timer, TimerKind
+from .clock import Clock
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+#: Real seconds in which a test that waits for the end may still answer a callback.
+ANSWER_GRACE_SECONDS = 0.3
+
+_AVERTABLE = (
+    TimerKind.CALLBACK_TIMEOUT,
+    TimerKind.CALLBACK_HEARTBEAT,
+    TimerKind.EXECUTION_TIMEOUT,
+)
+
+
+@dataclass(slots=True, eq=False)
+class Family:
+    """A root execution and all that it invoked in a chain; they share one clock."""
+
+    clock: Clock
+    skip: bool
+    #: Time stands still until somebody waits for the end.
+    hold: bool
+    runs: list[Run] = field(default_factory=list)
+    #: Plain functions under way, and chained invokes not yet begun.
+    calls: int = 0
+    pending_calls: int = 0
+    advancing: int = 0
+    #: When, in the loop's time, each of those who wait for the end began to.
+    awaiting_end: list[float] = field(default_factory=list)
+    awaiting_callback: int = 0
+    quiet_since: float | None = None
+    armed: asyncio.Handle | None = None
+    #: What `armed` is for: the due time, and whether the family was quiescent.
+    armed_for: tuple[int, bool] | None = None
+    quiet: asyncio.Future[None] | None = None
+
+    @property
+    def quiescent(self) -> bool:
+        return not (self.calls or self.pending_calls) and all(
+            run.execution.suspended or run.execution.ended for run in self.runs
+        )
+
+    def next_timer(self) -> tuple[int, Timer, Run] | None:
+        """The earliest timer of any member: when, which, whose."""
+        first: tuple[int, Timer, Run] | None = None
+        for run in self.runs:
+            timer = run.execution.next_timer()
+            if timer is not None and (first is None or timer[1] < first[0]):
+                first = (timer[1], timer[0], run)
+        return first
+
+
+class Timekeeper:
+    """`feed` takes an execution one turn further."""
+
+    def __init__(self, feed: Callable[[Run, ev.Event], object]) -> None:
+        self._feed = feed
+        self._loop = asyncio.get_running_loop()
+
+    @staticmethod
+    def add_family(clock: Clock, skip: bool, hold: bool) -> Family:
+        return Family(clock, skip, hold)
+
+    def forget(self, family: Family) -> None:
+        self._disarm(family)
+        family.runs.clear()
+        self._settled(family)
+
+    def settle(self, family: Family) -> None:
+        """See to it that the family's next timer fires. Called after every turn of a member."""
+        first = family.next_timer()
+        quiescent = family.quiescent
+        if first is not None and not quiescent and family.armed_for == (first[0], False):
+            return
+        self._disarm(family)
+        if not quiescent:
+            family.quiet_since = None
+        elif family.quiet_since is None:
+            family.quiet_since = self._loop.time()
+        if quiescent:
+            self._settled(family)
+        if first is None:
+            return
+        due_ms, timer, _ = first
+        delay = max(0, due_ms - family.clock.now()) / 1000
+        if quiescent and family.skip and not (family.hold or family.advancing):
+            wait = self._answer_may_come(family, timer)
+            if wait is not None and wait < delay:
+                skip_to = due_ms if wait == 0 else None
+                self._arm(family, wait, (due_ms, True), skip_to)
+                return
+        self._arm(family, delay, (due_ms, quiescent), due_ms)
+
+    def _answer_may_come(self, family: Family, timer: Timer) -> float | None:
+        """Seconds to hold before skipping to `timer`; None for as long as it takes."""
+        if timer.kind not in _AVERTABLE:
+            return 0
+        open_callbacks = [
+            (run, operation.id)
+            for run in family.runs
+            for operation in run.execution.waiting
+            if operation.type is OperationType.CALLBACK
+        ]
+        if not open_callbacks:
+            return 0
+        if family.awaiting_callback or not family.awaiting_end:
+            return None
+        # Told of the callback while somebody already waited for the end: another thread
+        # or task of the test has it, and may take its time.
+        began = max(family.awaiting_end)
+        if any(run.disclosed.get(operation_id, 0) > began for run, operation_id in open_callbacks):
+            return None
+        assert family.quiet_since is not None
+        left = max(began, family.quiet_since) + ANSWER_GRACE_SECONDS - self._loop.time()
+        return max(0, left)
+
+    def _arm(
+        self, family: Family, delay: float, reason: tuple[int, bool], skip_to: int | None
+    ) -> None:
+        family.armed_for = reason
+        if skip_to is None:
+            family.armed = self._loop.call_later(delay, self._resettle, family)
+        elif delay <= 0:
+            family.armed = self._loop.call_soon(self._fire, family, skip_to)
+        else:
+            family.armed = self._loop.call_later(delay, self._fire, family, skip_to)
+
+    def _disarm(self, family: Family) -> None:
+        if family.armed is not None:
+            family.armed.cancel()
+        family.armed = family.armed_for = None
+
+    def _resettle(self, family: Family) -> None:
+        self._disarm(family)
+        self.settle(family)
+
+    def _fire(self, family: Family, due_ms: int) -> None:
+        self._disarm(family)
+        first = family.next_timer()
+        if first is None or first[0] > due_ms:
+            self.settle(family)
+            return
+        family.clock.jump(due_ms)
+        self._feed(first[2], ev.TimePassed(due_ms))
+
+    @staticmethod
+    def _settled(family: Family) -> None:
+        if family.quiet is not None and not family.quiet.done():
+            family.quiet.set_result(None)
+        family.quiet = None
+
+    # -- what outsiders do to time ---------------------------------------------------------
+
+    @contextmanager
+    def awaiting_end(self, family: Family) -> Iterator[None]:
+        """Somebody waits for the end, and so gives leave to skip."""
+        began = self._loop.time()
+        family.awaiting_end.append(began)
+        family.hold = False
+        self._resettle(family)
+        try:
+            yield
+        finally:
+            family.awaiting_end.remove(began)
+
+    @contextmanager
+    def awaiting_callback(self, family: Family) -> Iterator[None]:
+        """Somebody waits for a callback, and will answer it."""
+        family.awaiting_callback += 1
+        self._resettle(family)
+        try:
+            yield
+        finally:
+            family.awaiting_callback -= 1
+            self._resettle(family)
+
+    async def advance(self, family: Family, duration_ms: int) -> None:
+        """Move the clock, timer by timer; return when what fell due has been handled."""
+        family.advancing += 1
+        try:
+            target = family.clock.now() + duration_ms
+            while True:
+                await self._quiet(family)
+                first = family.next_timer()
+                if first is None or first[0] > target:
+                    break
+                self._fire(family, first[0])
+            family.clock.jump(target)
+        finally:
+            family.advancing -= 1
+            self._resettle(family)
+
+    async def _quiet(self, family: Family) -> None:
+        while not family.quiescent:
+            if family.quiet is None:
+                family.quiet = self._loop.create_future()
+            await asyncio.shield(family.quiet)

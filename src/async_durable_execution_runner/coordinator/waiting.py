@@ -1,0 +1,82 @@
+"""What an execution waits for, in words: the text of every time-out that a caller sees."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ..core.model import Operation, OperationType
+from .pool import WorkerState
+from .workspace import Isolation
+
+if TYPE_CHECKING:
+    from .executor import Executor
+    from .runs import Run
+
+
+def waiting_for(executor: Executor, run: Run) -> str:
+    """One sentence part: "callback 'approval' (…)", "a free worker: …", and so on."""
+    if run.execution.ended:
+        return f"nothing: it ended {run.execution.status.value}"
+    if run.lease is not None:
+        record = run.invocations[-1]
+        elapsed = (run.now - record.start_ms) / 1000
+        return (
+            f"invocation {len(run.invocations)} (request id {record.request_id}), which has been "
+            f"running for {elapsed:.1f} s of {run.function.timeout_seconds:g} s "
+            f"on worker {record.worker_id} (pid {record.pid})"
+        )
+    if not run.execution.suspended:
+        return _worker(executor, run)
+    parts = [_operation(executor, run, operation) for operation in run.execution.waiting]
+    timer = run.execution.next_timer()
+    if not parts and timer is not None:
+        parts = [f"its {timer[0].kind.value}, due at {_time(timer[1])}"]
+    return "; ".join(parts) or "nothing that is known"
+
+
+def _worker(executor: Executor, run: Run) -> str:
+    pool = executor.pool
+    if run.function.isolation is Isolation.INLINE:
+        mine = [w for w in pool.workers.values() if w.inline_workspace_id == run.workspace.id]
+        stuck = sum(worker.state is WorkerState.STUCK for worker in mine)
+        return (
+            f"a free inline worker: {stuck} of {len(mine)} are in handlers that passed their "
+            "deadline, which a thread cannot be stopped from; use another isolation for these"
+        )
+    if pool.trouble:
+        return f"a worker, but none can be started: {pool.trouble}"
+    if not pool.hosts:
+        return (
+            "a worker host, but none is connected; start one with "
+            "`durable-runner worker-host --connect ADDRESS`"
+        )
+    limit = run.workspace.workers
+    return f"a free worker: {run.workspace.leased} of this runner's {limit} are busy"
+
+
+def _operation(executor: Executor, run: Run, operation: Operation) -> str:
+    label = f" {operation.name!r}" if operation.name else ""
+    match operation.type:
+        case OperationType.CALLBACK:
+            parent = run.execution.operations.get(operation.parent_id or "")
+            if not label and parent is not None and parent.name:
+                label = f" of {parent.name!r}"
+            return f"callback{label}, unanswered (callback id {operation.callback_id})"
+        case OperationType.WAIT:
+            return f"wait{label} until {_time(operation.scheduled_end_ms)} of its own time"
+        case OperationType.STEP:
+            return f"the next attempt of step{label} at {_time(operation.next_attempt_ms)}"
+        case _:
+            return f"the chained invoke{label}{_callee(executor, run, operation)}"
+
+
+def _callee(executor: Executor, run: Run, operation: Operation) -> str:
+    for child in run.family.runs:
+        if child.parent == (run, operation.id):
+            return f", whose execution {child.arn} waits for {waiting_for(executor, child)}"
+    return ", a plain function that has not returned"
+
+
+def _time(ms: int | None) -> str:
+    return datetime.fromtimestamp((ms or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,257 @@
+"""`WorkerService`: what worker hosts and workers say, decoded for the executor and the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+import grpc
+
+from ..core.model import ErrorObject
+from ..errors import ServiceError
+from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc.v1 import worker_pb2 as pb
+from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
+from .causes import ExitCause, WorkerExit
+from .executor import Executor
+from .pool import Host, Job, Worker, WorkerState
+from .runs import Call
+from .workspace import Function
+
+_CAUSES = {
+    pb.EXIT_CAUSE_EXITED: ExitCause.EXITED,
+    pb.EXIT_CAUSE_SIGNALED: ExitCause.SIGNALED,
+    pb.EXIT_CAUSE_MEMORY: ExitCause.MEMORY,
+    pb.EXIT_CAUSE_NOT_STARTED: ExitCause.NOT_STARTED,
+}
+
+Context = Any
+"""A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
+
+
+class WorkerService(WorkerServiceServicer):
+    def __init__(self, executor: Executor, coordinator_id: str) -> None:
+        self._executor = executor
+        self._pool = executor.pool
+        self._coordinator_id = coordinator_id
+        self._writes: set[asyncio.Task[None]] = set()
+
+    # -- hosts -----------------------------------------------------------------------------
+
+    async def Supervise(self, _: Any, context: Context) -> None:
+        hello = (await _first(context)).hello
+        await _check_version(context, hello.protocol_version, "worker host")
+        if hello.host_id in self._pool.hosts:
+            await _refuse(
+                context,
+                grpc.StatusCode.ALREADY_EXISTS,
+                f"A worker host named {hello.host_id} is connected already.",
+            )
+
+        outbox: asyncio.Queue[pb.SuperviseResponse] = asyncio.Queue()
+
+        def start_worker(worker_id: str) -> None:
+            start = pb.StartWorker(worker_id=worker_id)
+            outbox.put_nowait(pb.SuperviseResponse(start=start))
+
+        def kill_worker(worker_id: str) -> None:
+            kill = pb.KillWorker(worker_id=worker_id)
+            outbox.put_nowait(pb.SuperviseResponse(kill=kill))
+
+        def limit_memory(worker_id: str, limit: int) -> None:
+            message = pb.LimitMemory(worker_id=worker_id, bytes=limit)
+            outbox.put_nowait(pb.SuperviseResponse(limit_memory=message))
+
+        host = Host(
+            hello.host_id,
+            hello.pid,
+            hello.slots,
+            dict(hello.labels),
+            start_worker,
+            kill_worker,
+            limit_memory,
+        )
+        welcome = pb.HostWelcome(coordinator_id=self._coordinator_id)
+        await context.write(pb.SuperviseResponse(welcome=welcome))
+        writer = asyncio.create_task(_pass_on(outbox, context))
+        self._pool.add_host(host)
+        try:
+            while (message := await context.read()) is not grpc.aio.EOF:
+                exited = message.exited
+                if message.WhichOneof("message") == "exited" and exited.worker_id in host.workers:
+                    self._pool.worker_exited(exited.worker_id, _read_exit(exited))
+        finally:
+            writer.cancel()
+            self._pool.remove_host(host)
+
+    # -- workers ---------------------------------------------------------------------------
+
+    async def Session(self, _: Any, context: Context) -> None:
+        hello = (await _first(context)).hello
+        await _check_version(context, hello.protocol_version, "worker")
+        worker = await self._admit(hello, context)
+        await context.write(pb.SessionResponse(welcome=pb.WorkerWelcome()))
+
+        def send(job: Job, needs_code: bool) -> None:
+            write = asyncio.ensure_future(context.write(self._invocation(job, needs_code)))
+            self._writes.add(write)
+            write.add_done_callback(self._written)
+
+        self._pool.greet(worker, hello.pid, send)
+        try:
+            while (message := await context.read()) is not grpc.aio.EOF:
+                if message.WhichOneof("message") != "result":
+                    await _refuse(
+                        context,
+                        grpc.StatusCode.INVALID_ARGUMENT,
+                        "Expected an invocation's result.",
+                    )
+                await self._returned(worker, message.result, context)
+        finally:
+            self._pool.session_ended(worker)
+
+    def _written(self, write: asyncio.Task[None]) -> None:
+        # A write that failed is a session that ends, which its reader notices.
+        self._writes.discard(write)
+        if not write.cancelled():
+            write.exception()
+
+    async def _admit(self, hello: pb.WorkerHello, context: Context) -> Worker:
+        if hello.inline_workspace_id:
+            if hello.inline_workspace_id not in self._executor.workspaces:
+                await _refuse(
+                    context, grpc.StatusCode.NOT_FOUND, "The inline worker's runner is closed."
+                )
+            worker = Worker(hello.worker_id, None, inline_workspace_id=hello.inline_workspace_id)
+            if hello.worker_id not in self._pool.workers:
+                self._pool.add_inline(worker)
+                return worker
+        known = self._pool.workers.get(hello.worker_id)
+        if known is None or known.state is not WorkerState.STARTING or known.host is None:
+            await _refuse(
+                context,
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"No worker named {hello.worker_id!r} is expected; "
+                "workers are started by their worker host.",
+            )
+        return known
+
+    async def _returned(
+        self, worker: Worker, result: pb.InvocationResult, context: Context
+    ) -> None:
+        if result.request_id != worker.last_request_id:
+            await _refuse(
+                context,
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"Invocation {result.request_id!r} was never leased to worker {worker.id}.",
+            )
+        outcome: str | ErrorObject
+        if result.WhichOneof("outcome") == "error":
+            outcome = codec.error_from_proto(result.error)
+        else:
+            outcome = result.output
+        try:
+            lines = [codec.line_from_proto(line) for line in result.lines]
+        except ServiceError:
+            lines = []
+        self._executor.returned(worker, result.request_id, outcome, lines, result.lines_truncated)
+
+    def _invocation(self, job: Job, needs_code: bool) -> pb.SessionResponse:
+        lease = self._executor.lease_of(job.request_id)
+        invocation = pb.Invocation(
+            request_id=job.request_id,
+            function=_config_of(job.function),
+            code=job.function.code if needs_code else None,
+            tenant_id=lease.subject.tenant_id,
+        )
+        if isinstance(lease.subject, Call):
+            invocation.payload = lease.subject.payload
+        elif lease.deliver is not None:
+            invocation.execution_arn = lease.subject.arn
+            invocation.checkpoint_token = lease.deliver.token
+            invocation.next_marker = lease.deliver.next_marker
+            invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
+        return pb.SessionResponse(invocation=invocation)
+
+    # -- checkpoints -----------------------------------------------------------------------
+
+    async def Checkpoint(self, _: Any, context: Context) -> None:
+        while (request := await context.read()) is not grpc.aio.EOF:
+            await context.write(self._checkpoint(request))
+
+    def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
+        try:
+            if request.HasField("marker"):
+                run = self._executor.run(request.execution_arn)
+                operations, marker = run.execution.read_state(
+                    request.checkpoint_token, request.marker, request.max_items
+                )
+                token = None
+            else:
+                reply = self._executor.checkpoint(
+                    request.execution_arn,
+                    request.checkpoint_token,
+                    tuple(map(codec.update_from_proto, request.updates)),
+                    request.client_token if request.HasField("client_token") else None,
+                )
+                operations, marker, token = reply.operations, reply.next_marker, reply.token
+        except ServiceError as error:
+            return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
+        return pb.CheckpointResponse(
+            checkpoint_token=token,
+            operations=map(codec.operation_to_proto, operations),
+            next_marker=marker,
+        )
+
+
+async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
+    while True:
+        await context.write(await outbox.get())
+
+
+async def _first(context: Context) -> Any:
+    message = await context.read()
+    if message is grpc.aio.EOF or message.WhichOneof("message") != "hello":
+        await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "Expected a hello first.")
+    return message
+
+
+async def _check_version(context: Context, version: int, who: str) -> None:
+    if version != PROTOCOL_VERSION:
+        await _refuse(
+            context,
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"The {who} speaks protocol version {version} and the coordinator "
+            f"{PROTOCOL_VERSION}: install the same async-durable-execution-runner on both sides.",
+        )
+
+
+async def _refuse(context: Context, code: grpc.StatusCode, why: str) -> NoReturn:
+    await context.abort(code, why)
+    raise AssertionError("abort raises")
+
+
+def _read_exit(exited: pb.WorkerExited) -> WorkerExit:
+    return WorkerExit(
+        cause=_CAUSES.get(exited.cause, ExitCause.UNKNOWN),
+        exit_code=exited.exit_code,
+        signal=exited.signal,
+        detail=exited.detail,
+        output=tuple(map(codec.line_from_proto, exited.output)),
+        output_truncated=exited.output_truncated,
+        peak_memory_bytes=exited.peak_memory_bytes,
+    )
+
+
+def _config_of(function: Function) -> pb.FunctionConfig:
+    return pb.FunctionConfig(
+        function_id=function.id,
+        name=function.name,
+        version=function.version,
+        arn=function.arn,
+        durable=function.durable,
+        timeout_seconds=function.timeout_seconds,
+        memory_mb=function.memory_mb,
+        enforce_memory=function.enforce_memory,
+        environment=function.environment,
+    )

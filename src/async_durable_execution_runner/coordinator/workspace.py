@@ -1,0 +1,72 @@
+"""What one runner brought: its functions, its limits, its executions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ResourceNotFound
+
+if TYPE_CHECKING:
+    from .runs import Run
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+VERSION = "$LATEST"
+
+
+class Isolation(Enum):
+    WORKER = "worker"
+    EXECUTION = "execution"
+    INVOCATION = "invocation"
+    INLINE = "inline"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as it was registered. `code` is opaque here: it goes to workers as it came."""
+
+    id: str
+    name: str
+    durable: bool
+    timeout_seconds: float
+    memory_mb: int
+    enforce_memory: bool
+    environment: dict[str, str]
+    isolation: Isolation
+    execution_timeout_seconds: int
+    code: Any
+    version: str = VERSION
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
+
+
+@dataclass(slots=True)
+class Workspace:
+    """Closed when its runner goes away; executions and functions go with it."""
+
+    id: str
+    workers: int
+    invocation_retries: int
+    retry_backoff_ms: int
+    epoch_ms: int | None
+    functions: dict[str, Function] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    #: By function and execution name, which is unique.
+    names: dict[tuple[str, str], Run] = field(default_factory=dict)
+    leased: int = 0
+
+    def find(self, function_name: str) -> Function:
+        """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""
+        name = function_name
+        if name.startswith("arn:"):
+            name = name.split(":function:", 1)[-1]
+        function = self.functions.get(name) or self.functions.get(name.split(":", 1)[0])
+        if function is None:
+            raise ResourceNotFound(
+                f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+            )
+        return function

@@ -1,0 +1,148 @@
+"""An execution as text: what one wants to see when an assertion fails.
+
+Plain text without colour, aligned, as wide as its content needs; long payloads are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from async_durable_execution import OperationType
+
+from .operations import (
+    CallbackOperation,
+    Operation,
+    StepOperation,
+    WaitOperation,
+    error_text,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from .results import DurableFunctionTestResult, Invocation
+
+_SHOWN_OUTPUT_LINES = 10
+
+
+def describe(result: DurableFunctionTestResult) -> str:
+    name = result.function_name or result.execution_name or "execution"
+    heading = [name, result.status.value]
+    if result.duration is not None:
+        heading.append(duration_text(result.duration))
+    if result.invocations:
+        count = len(result.invocations)
+        heading.append(f"{count} invocation{'' if count == 1 else 's'}")
+    lines = [" · ".join(heading)]
+    facts = [
+        ("execution", result.execution_arn),
+        ("input", shorten(result.input, 100) if result.input is not None else ""),
+        ("result", shorten(result.result, 100) if result.result is not None else ""),
+        ("error", error_text(result.error) if result.error is not None else ""),
+        ("waiting for", result.waiting_for),
+    ]
+    lines += _facts(facts)
+    if result.operations:
+        header = ("operations", "status", "attempts", "took", "")
+        rows = [_operation_row(prefix, each) for prefix, each in _branches(result.operations)]
+        lines += ["", *_table(header, rows)]
+    if result.invocations:
+        lines += ["", *_invocations(result.invocations)]
+    return "\n".join(lines)
+
+
+def duration_text(duration: timedelta) -> str:
+    """The two largest units that say something: "3 d 4 h", "1 min 30 s", "1.25 s", "12 ms"."""
+    ms = round(duration.total_seconds() * 1000)
+    if ms < 1000:
+        return f"{ms} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.4g} s"
+    seconds = ms // 1000
+    amounts = (
+        (seconds // 86_400, "d"),
+        (seconds // 3600 % 24, "h"),
+        (seconds // 60 % 60, "min"),
+        (seconds % 60, "s"),
+    )
+    first = next(index for index, (amount, _) in enumerate(amounts) if amount)
+    return " ".join(f"{amount} {unit}" for amount, unit in amounts[first : first + 2] if amount)
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for label, text in facts:
+        if text:
+            first, *rest = text.splitlines()
+            yield f"{label:<12} {first}"
+            yield from (f"{'':<12} {line}" for line in rest)
+
+
+def _branches(operations: Sequence[Operation], indent: str = "") -> Iterator[tuple[str, Operation]]:
+    for number, operation in enumerate(operations, start=1):
+        last = number == len(operations)
+        yield f"{indent}{'└─' if last else '├─'} ", operation
+        yield from _branches(operation.child_operations, indent + ("   " if last else "│  "))
+
+
+def _operation_row(prefix: str, operation: Operation) -> tuple[str, ...]:
+    label = f"{prefix}{operation.kind} {operation.name or operation.operation_id[:8]}"
+    attempts = str(operation.attempt) if isinstance(operation, StepOperation) else ""
+    took = "" if operation.duration is None else duration_text(operation.duration)
+    return label, operation.status.value, attempts, took, _remark(operation)
+
+
+def _remark(operation: Operation) -> str:
+    if operation.error is not None:
+        return shorten(error_text(operation.error), 100)
+    if operation.result is not None:
+        return shorten(operation.result, 60)
+    if operation.end_timestamp is not None:
+        return ""
+    if isinstance(operation, StepOperation) and operation.next_attempt_timestamp is not None:
+        return f"next attempt at {operation.next_attempt_timestamp:%Y-%m-%d %H:%M:%S}"
+    if isinstance(operation, WaitOperation) and operation.scheduled_end_timestamp is not None:
+        return f"until {operation.scheduled_end_timestamp:%Y-%m-%d %H:%M:%S}"
+    if isinstance(operation, CallbackOperation) and operation.callback_id:
+        return f"callback id {shorten(operation.callback_id)}"
+    if operation.operation_type is OperationType.STEP:
+        return "in progress"
+    return ""
+
+
+def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
+    header = ("invocations", "outcome", "took", "worker", "")
+    rows = [
+        (
+            f"{number:>3}  {invocation.request_id[:8]}",
+            invocation.outcome or "running",
+            "" if invocation.duration is None else duration_text(invocation.duration),
+            f"{invocation.worker_id} (pid {invocation.pid})"
+            if invocation.pid
+            else invocation.worker_id,
+            shorten(error_text(invocation.error), 100) if invocation.error is not None else "",
+        )
+        for number, invocation in enumerate(invocations, start=1)
+    ]
+    heading, *lines = _table(header, rows)
+    yield heading
+    for line, invocation in zip(lines, invocations, strict=True):
+        yield line
+        yield from _output(invocation)
+
+
+def _output(invocation: Invocation) -> Iterator[str]:
+    printed = invocation.output.splitlines()
+    left_out = len(printed) - _SHOWN_OUTPUT_LINES
+    if left_out > 0:
+        yield f"     | … {left_out} more lines"
+    yield from (f"     | {line}" for line in printed[-_SHOWN_OUTPUT_LINES:])
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    table = [header, *rows]
+    # A column in which no row has anything to say is left out.
+    shown = [index for index in range(len(header)) if any(row[index] for row in rows)]
+    widths = {index: max(len(row[index]) for row in table) for index in shown}
+    for row in table:
+        yield "  ".join(row[index].ljust(widths[index]) for index in shown).rstrip()
