@@ -1,0 +1,172 @@
+"""Measure the runner beside the SDK's own local runner and the bare transport, in one run.
+
+    python tests/benchmarks
+
+Prints a table of ratios with their bars. The figures of one line come from the same
+minute of the same machine; absolute times are there to be read, not to be compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import echo
+import handlers
+
+from async_durable_execution_runner import DurableFunctionTestRunner
+
+#: Bytes of a one-step checkpoint on the wire: two updates with 64-character ids.
+_CHECKPOINT_BYTES = 330
+
+_COLD = """
+import time; began = time.perf_counter()
+import sys; sys.path.insert(0, {folder!r})
+import handlers
+from async_durable_execution_runner import DurableFunctionTestRunner
+with DurableFunctionTestRunner(handler=handlers.steps, workers=1) as runner:
+    assert runner.run(input={{"steps": 1}}).result == "1"
+    print(time.perf_counter() - began)
+"""
+
+
+def median(measure: Callable[[], float], times: int) -> float:
+    return statistics.median(measure() for _ in range(times))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def sdk_runner(steps: int) -> float:
+    """Seconds that the SDK's local runner takes, its set-up included."""
+    from async_durable_execution import create_local_runner
+
+    async def run() -> None:
+        async with create_local_runner(
+            handler=handlers.steps, input={"steps": steps}, poll_interval=0.001
+        ) as runner:
+            result = await runner.run()
+            assert result.result == str(steps)
+
+    return seconds(lambda: asyncio.run(run()))
+
+
+class Table:
+    def __init__(self) -> None:
+        self.missed = 0
+        print(f"{'what':<58}{'measured':>22}{'ratio':>9}{'bar':>9}")
+
+    def row(self, what: str, measured: str, ratio: float, bar: float, least: bool = False) -> None:
+        good = ratio >= bar if least else ratio <= bar
+        self.missed += not good
+        mark = "" if good else "  MISSED"
+        sign = ">=" if least else "<="
+        print(f"{what:<58}{measured:>22}{ratio:>9.2f}{sign:>4}{bar:>5g}{mark}", flush=True)
+
+
+def main() -> int:
+    table = Table()
+    with DurableFunctionTestRunner(handler=handlers.steps, workers=2) as runner:
+
+        def ours(steps: int) -> float:
+            return seconds(lambda: _check(runner.run(input={"steps": steps}), str(steps)))
+
+        _warm(runner)
+        mine = median(lambda: ours(1), 51)
+        theirs = median(lambda: sdk_runner(1), 51)
+        table.row("one step, warm, against the SDK runner", _ms(mine, theirs), mine / theirs, 4)
+        mine = median(lambda: ours(1000), 5)
+        theirs = median(lambda: sdk_runner(1000), 5)
+        table.row("1000 steps, against the SDK runner", _ms(mine, theirs), mine / theirs, 1.5)
+        long = median(lambda: ours(10_000), 1)
+        table.row("10,000 steps, against 1,000", _ms(long, mine), long / mine, 11)
+
+    with DurableFunctionTestRunner(handler=handlers.timed_checkpoints, workers=1) as runner:
+        runner.run(input={"steps": 100})
+        # In turns, so that both see the same machine.
+        trips, echoes = [], []
+        for _ in range(5):
+            trips.append(float(runner.run(input={"steps": 400}).result))
+            echoes.append(echo.measure(_CHECKPOINT_BYTES, 400))
+        trip, bare = statistics.median(trips), statistics.median(echoes)
+        table.row("checkpoint round trip, against a bare echo", _ms(trip, bare), trip / bare, 1.6)
+
+    with DurableFunctionTestRunner(handler=handlers.steps_and_wait, workers=2) as runner:
+        _warm(runner)
+        taken = median(lambda: seconds(lambda: runner.run_many([{"steps": 5}] * 200)), 3)
+        table.row(
+            "200 executions of 5 steps and a wait, against 100 ms each",
+            f"{taken:.2f} s / 20 s",
+            20 / taken,
+            25,
+            least=True,
+        )
+
+    cold = median(_cold_start, 5)
+    table.row("first result from a cold start, in seconds", f"{cold:.2f} s", cold, 1.0)
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        DurableFunctionTestRunner(handler=handlers.killed_once, workers=1) as runner,
+    ):
+        recoveries = [
+            float(runner.run(input={"marker": os.path.join(folder, str(n))}).result) * 1000
+            for n in range(11)
+        ]
+    recovery = statistics.median(recoveries)
+    table.row("worker killed to handler re-entered, in ms", f"{recovery:.0f} ms", recovery, 80)
+
+    kept = _memory_kept()
+    table.row("memory of a finished 10-step execution, in KiB", f"{kept:.1f} KiB", kept, 30)
+    return table.missed
+
+
+def _warm(runner: DurableFunctionTestRunner) -> None:
+    runner.run_many([{"steps": 20}] * 20)
+
+
+def _check(result, expected: str) -> None:
+    assert result.result == expected, result.describe()
+
+
+def _ms(mine: float, theirs: float) -> str:
+    return f"{mine * 1000:.2f} / {theirs * 1000:.2f} ms"
+
+
+def _cold_start() -> float:
+    program = _COLD.format(folder=str(Path(__file__).parent))
+    output = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    return float(output.stdout)
+
+
+def _memory_kept() -> float:
+    """KiB by which the coordinator grows for each of 2000 executions."""
+    with DurableFunctionTestRunner(handler=handlers.steps, workers=2) as runner:
+        runner.run_many([{"steps": 10}] * 500)
+        pid = runner.status().pid
+        before = _resident_kib(pid)
+        runner.run_many([{"steps": 10}] * 2000)
+        return (_resident_kib(pid) - before) / 2000
+
+
+def _resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
