@@ -60,7 +60,7 @@ def _demo(_: argparse.Namespace) -> int:
 
 
 def _worker_host(arguments: argparse.Namespace) -> int:
-    from .worker.host import main as host_main
+    from .worker.__main__ import main as host_main
 
     command = ["--connect", arguments.connect, "--slots", str(arguments.slots)]
     for label in arguments.label:

@@ -35,7 +35,7 @@ class Watcher:
     done: asyncio.Future[None]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Run:
     """An execution, and what the executor keeps beside its state."""
 
@@ -60,6 +60,9 @@ class Run:
     @property
     def now(self) -> int:
         return self.family.clock.now()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.arn} {self.execution.status.value}>"
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import hmac
 import os
 import secrets
@@ -65,6 +66,10 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     add_WorkerServiceServicer_to_server(WorkerService(executor, coordinator_id), server)
     port = server.add_insecure_port(listen)
     await server.start()
+    # What is here now stays; histories grow and hold no cycles, so look for these less often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     ended = loop.create_future()
 
     def end() -> None:

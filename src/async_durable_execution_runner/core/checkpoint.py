@@ -108,5 +108,7 @@ def _check_payload(update: OperationUpdate) -> None:
         raise InvalidParameterValue("Cannot provide an Error for SUCCEED action.")
     if update.action is OperationAction.FAIL and update.payload is not None:
         raise InvalidParameterValue("Cannot provide a Payload for FAIL action.")
-    limits.check_size(update.payload, limits.REQUEST_BYTES, f"{update.type.value} payload")
-    limits.check_error(update.error, update.type.value)
+    if update.payload is not None:
+        limits.check_size(update.payload, limits.REQUEST_BYTES, f"{update.type.value} payload")
+    if update.error is not None:
+        limits.check_error(update.error, update.type.value)

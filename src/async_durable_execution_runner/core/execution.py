@@ -58,6 +58,8 @@ class _Invocation:
     request_id: str
     started_ms: int
     seed: str
+    #: The one token that is accepted now.
+    token: str
     sequence: int = 0
     #: The service completed something after the handler got its first state: what the
     #: handler saw of it is unknown, so a suspension must be followed by a replay.
@@ -186,10 +188,11 @@ class Execution:
 
     def _invocation_started(self, event: ev.InvocationStarted) -> list[Command]:
         self._invoke_requested = False
-        self._invocation = _Invocation(event.request_id, event.now_ms, event.seed)
+        token = tokens.checkpoint_token(event.seed, 0)
+        self._invocation = _Invocation(event.request_id, event.now_ms, event.seed, token)
         self._unseen.clear()
         operations, marker = self._page(0, limits.PAGE_OPERATIONS)
-        return [Deliver(tokens.checkpoint_token(event.seed, 0), operations, marker)]
+        return [Deliver(token, operations, marker)]
 
     def _invocation_returned(self, event: ev.InvocationReturned) -> list[Command]:
         invocation = self._invocation
@@ -269,6 +272,7 @@ class Execution:
         token = None
         if not self.ended:
             token = tokens.checkpoint_token(self._invocation.seed, self._invocation.sequence)
+            self._invocation.token = token
         reply = Reply(token, [self.operations[operation_id] for operation_id in unseen])
         if event.client_token:
             self._answers[event.client_token] = (event, reply)
@@ -281,7 +285,7 @@ class Execution:
             raise InvalidCheckpointToken("the execution has ended.")
         if invocation is None:
             raise InvalidCheckpointToken("no invocation of this execution is in progress.")
-        if token != tokens.checkpoint_token(invocation.seed, invocation.sequence):
+        if token != invocation.token:
             raise InvalidCheckpointToken("it has been used, or was never given out.")
 
     def _repeated(self, event: ev.Checkpoint) -> Reply | None:

@@ -19,6 +19,7 @@ def size(text: str) -> int:
 
 
 def check_size(text: str | None, limit: int, what: str) -> None:
+    """Refuse `text` of more than `limit` bytes; `what` begins the refusal."""
     if text is not None and len(text) * 4 > limit and size(text) > limit:
         raise InvalidParameterValue(
             f"{what} size must be less than or equal to {limit} bytes, was {size(text)}."

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class OperationType(Enum):
+class _Named(Enum):
+    """Members are looked up on every checkpoint: hash them by identity, not by name."""
+
+    __hash__ = object.__hash__
+
+
+class OperationType(_Named):
     EXECUTION = "EXECUTION"
     CONTEXT = "CONTEXT"
     STEP = "STEP"
@@ -20,7 +26,7 @@ class OperationType(Enum):
     CHAINED_INVOKE = "CHAINED_INVOKE"
 
 
-class OperationStatus(Enum):
+class OperationStatus(_Named):
     STARTED = "STARTED"
     PENDING = "PENDING"
     READY = "READY"
@@ -38,7 +44,7 @@ class OperationStatus(Enum):
 _OPEN = frozenset({OperationStatus.STARTED, OperationStatus.PENDING, OperationStatus.READY})
 
 
-class OperationAction(Enum):
+class OperationAction(_Named):
     START = "START"
     SUCCEED = "SUCCEED"
     FAIL = "FAIL"
@@ -46,7 +52,7 @@ class OperationAction(Enum):
     CANCEL = "CANCEL"
 
 
-class ExecutionStatus(Enum):
+class ExecutionStatus(_Named):
     RUNNING = "RUNNING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
@@ -54,7 +60,7 @@ class ExecutionStatus(Enum):
     STOPPED = "STOPPED"
 
 
-class EventType(Enum):
+class EventType(_Named):
     """The service's names of history events."""
 
     EXECUTION_STARTED = "ExecutionStarted"

@@ -60,7 +60,9 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
     now = turn.now_ms
     match update.action:
         case OperationAction.START:
-            started = replace(operation, status=OperationStatus.STARTED, next_attempt_ms=None)
+            started = operation
+            if operation.status is not OperationStatus.STARTED:
+                started = replace(operation, status=OperationStatus.STARTED, next_attempt_ms=None)
             turn.put(started)
             turn.record(EventType.STEP_STARTED, started)
             return
