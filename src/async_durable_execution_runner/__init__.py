@@ -1,1 +1,151 @@
-"""Run AWS Lambda durable functions in a pool of worker processes."""
+"""Run AWS Lambda durable functions in a pool of worker processes.
+
+The public names. Each is imported when it is first used: coordinator, worker hosts and
+workers are of this package too, and must not pay for what only a test needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .aio import (
+        AsyncDurableFunctionTestRunner,
+        AsyncExecutionHandle,
+        DurableFunctionLocalTestRunner,
+        create_local_runner,
+    )
+    from .client import RunnerStatus
+    from .errors import (
+        CallbackTimeout,
+        CoordinatorUnavailable,
+        DurableExecutionAlreadyStarted,
+        HandlerNotLoadable,
+        InvalidCheckpointToken,
+        InvalidParameterValue,
+        NotStarted,
+        ResourceNotFound,
+        RunnerError,
+        ServiceError,
+        ServiceFailure,
+        TooManyRequests,
+        Unauthenticated,
+        VersionMismatch,
+        WorkersUnavailable,
+    )
+    from .functions import Isolation, MockFunction
+    from .operations import (
+        CallbackOperation,
+        ContextOperation,
+        ExecutionOperation,
+        InvokeOperation,
+        Operation,
+        OperationNotFound,
+        StepOperation,
+        WaitOperation,
+    )
+    from .results import DurableFunctionTestResult, Event, Invocation
+    from .runner import DurableFunctionTestRunner, ExecutionHandle
+    from .statuses import InvocationStatus
+
+    __version__: str
+
+_MODULES = {
+    "aio": (
+        "AsyncDurableFunctionTestRunner",
+        "AsyncExecutionHandle",
+        "DurableFunctionLocalTestRunner",
+        "create_local_runner",
+    ),
+    "client": ("RunnerStatus",),
+    "errors": (
+        "CallbackTimeout",
+        "CoordinatorUnavailable",
+        "DurableExecutionAlreadyStarted",
+        "HandlerNotLoadable",
+        "InvalidCheckpointToken",
+        "InvalidParameterValue",
+        "NotStarted",
+        "ResourceNotFound",
+        "RunnerError",
+        "ServiceError",
+        "ServiceFailure",
+        "TooManyRequests",
+        "Unauthenticated",
+        "VersionMismatch",
+        "WorkersUnavailable",
+    ),
+    "functions": ("Isolation", "MockFunction"),
+    "operations": (
+        "CallbackOperation",
+        "ContextOperation",
+        "ExecutionOperation",
+        "InvokeOperation",
+        "Operation",
+        "OperationNotFound",
+        "StepOperation",
+        "WaitOperation",
+    ),
+    "results": ("DurableFunctionTestResult", "Event", "Invocation"),
+    "runner": ("DurableFunctionTestRunner", "ExecutionHandle"),
+    "statuses": ("InvocationStatus",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "AsyncDurableFunctionTestRunner",
+    "AsyncExecutionHandle",
+    "CallbackOperation",
+    "CallbackTimeout",
+    "ContextOperation",
+    "CoordinatorUnavailable",
+    "DurableExecutionAlreadyStarted",
+    "DurableFunctionLocalTestRunner",
+    "DurableFunctionTestResult",
+    "DurableFunctionTestRunner",
+    "Event",
+    "ExecutionHandle",
+    "ExecutionOperation",
+    "HandlerNotLoadable",
+    "InvalidCheckpointToken",
+    "InvalidParameterValue",
+    "Invocation",
+    "InvocationStatus",
+    "InvokeOperation",
+    "Isolation",
+    "MockFunction",
+    "NotStarted",
+    "Operation",
+    "OperationNotFound",
+    "ResourceNotFound",
+    "RunnerError",
+    "RunnerStatus",
+    "ServiceError",
+    "ServiceFailure",
+    "StepOperation",
+    "TooManyRequests",
+    "Unauthenticated",
+    "VersionMismatch",
+    "WaitOperation",
+    "WorkersUnavailable",
+    "__version__",
+    "create_local_runner",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("async-durable-execution-runner")
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,44 +1,26 @@
-"""The control service as a runner calls it: plain data in, plain data and our errors out.
-
-The one client module that knows gRPC. Calls go through a `Transport`, of which there are
-two, so that everything above is written once: the blocking one's coroutines never suspend
-and are driven to their end by `drive`; the other one runs on the caller's event loop.
-"""
+"""The control service as a runner calls it: plain data in, plain data and our errors out."""
 
 # ruff: noqa: ASYNC109 - a gRPC deadline goes with the call; `asyncio.timeout` cannot set it.
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import grpc
-import grpc.aio
 
-from . import errors
 from .core import model
 from .functions import DEFAULT_MEMORY_MB, FunctionSettings, Isolation
 from .results import ExecutionRecord, InvocationRecord
-from .rpc import OPTIONS, PROTOCOL_VERSION, codec
+from .rpc import codec
 from .rpc.v1 import control_pb2 as pb
-from .rpc.v1 import control_pb2_grpc, model_pb2, worker_pb2
+from .rpc.v1 import model_pb2, worker_pb2
+from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, raised
 
-T = TypeVar("T")
-Job = Callable[[], Coroutine[Any, Any, T]]
-
-#: Seconds for an answer that needs no waiting, on a machine under load.
-ANSWER_TIMEOUT = 20.0
 #: Seconds beyond the server's own deadline until it counts as frozen.
 GRACE = 10.0
 
-# A proxy for HTTP has no business between processes of one machine.
-CHANNEL_OPTIONS = [*OPTIONS, ("grpc.enable_http_proxy", 0)]
-# Generated without types.
-_Stub: Any = control_pb2_grpc.ControlServiceStub
-_STREAMS = frozenset({"RunExecution", "AwaitExecution"})
 _ISOLATION = {
     Isolation.WORKER: pb.ISOLATION_WORKER,
     Isolation.EXECUTION: pb.ISOLATION_EXECUTION,
@@ -53,176 +35,45 @@ _UNTIL: dict[Until, pb.AwaitUntil] = {
 }
 
 
-def _error_classes() -> dict[str, type[errors.RunnerError]]:
-    found: dict[str, type[errors.RunnerError]] = {}
-    pending: list[type[errors.RunnerError]] = [errors.RunnerError]
-    while pending:
-        each = pending.pop()
-        found[each.__name__] = each
-        if "code" in vars(each):
-            found[vars(each)["code"]] = each
-        pending += each.__subclasses__()
-    return found
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an execution is started with; without a name it is given one."""
+
+    function: str
+    payload: str
+    name: str = ""
+    skip_time: bool = True
+    tenant_id: str | None = None
 
 
-def raised(error: Any) -> errors.RunnerError | None:
-    """The error that the coordinator raised, from a `grpc.RpcError` of either kind; None
-    where the call itself failed."""
-    details: str = error.details() or ""
-    for key, value in error.trailing_metadata() or ():
-        if key == "error-code":
-            kind = _error_classes().get(value, errors.RunnerError)
-            if issubclass(kind, errors.InvalidCheckpointToken):
-                kind = errors.InvalidParameterValue
-            return kind(details)
-    match error.code():
-        case grpc.StatusCode.UNAUTHENTICATED:
-            return errors.Unauthenticated(details)
-        case (
-            grpc.StatusCode.UNAVAILABLE
-            | grpc.StatusCode.DEADLINE_EXCEEDED
-            | grpc.StatusCode.CANCELLED
-        ):
-            return None
-        case status:
-            return errors.RunnerError(f"{details} ({status.name})")
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    host_id: str
+    pid: int
+    slots: int
 
 
-class Transport(Protocol):
-    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
-        """Every message of the answer; `grpc.RpcError`."""
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """`request_id` is empty while it is idle; `pid` is the test's own for an inline worker."""
 
-    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
-        """Do all, at most `limit` at once; outcomes in order."""
-
-    async def blocking(self, function: Callable[[], T]) -> T:
-        """Call what may block the thread for a while."""
-
-    async def close(self) -> None: ...
+    worker_id: str
+    host_id: str
+    pid: int
+    request_id: str
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The outcome of a coroutine over a `BlockingTransport`."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    coroutine.close()
-    raise RuntimeError("A blocking call was about to suspend.")
+@dataclass(frozen=True, slots=True)
+class RunnerStatus:
+    """The coordinator (`pid` is its own) and all that is connected to it, for all runners."""
 
-
-class BlockingTransport:
-    """Over a channel of the cluster's, from any thread. Does not own the channel."""
-
-    def __init__(self, channel: grpc.Channel, token: str) -> None:
-        self._stub = _Stub(channel)
-        self._metadata = metadata(token)
-        self._in_flight: set[Any] = set()
-
-    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
-        call = getattr(self._stub, method)
-        if method not in _STREAMS:
-            return [call(request, timeout=timeout, metadata=self._metadata)]
-        answer = call(request, timeout=timeout, metadata=self._metadata)
-        self._in_flight.add(answer)
-        try:
-            return list(answer)
-        finally:
-            answer.cancel()
-            self._in_flight.discard(answer)
-
-    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
-        def do(job: Job[T]) -> T | BaseException:
-            try:
-                return drive(job())
-            except Exception as error:
-                return error
-
-        with ThreadPoolExecutor(max(1, min(limit, len(jobs)))) as pool:
-            try:
-                return list(pool.map(do, jobs))
-            except BaseException:
-                # Interrupted: do not wait for what is under way, nor start the rest.
-                pool.shutdown(wait=False, cancel_futures=True)
-                for call in list(self._in_flight):
-                    call.cancel()
-                raise
-
-    async def blocking(self, function: Callable[[], T]) -> T:
-        return function()
-
-    async def close(self) -> None:
-        pass
-
-
-class LoopTransport:
-    """Over a channel of its own, on the running event loop."""
-
-    def __init__(self, address: str, token: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = _Stub(self._channel)
-        self._metadata = metadata(token)
-
-    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
-        answer = getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
-        if method in _STREAMS:
-            return [message async for message in answer]
-        return [await answer]
-
-    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
-        turn = asyncio.Semaphore(limit)
-
-        async def do(job: Job[T]) -> T:
-            async with turn:
-                return await job()
-
-        return await asyncio.gather(*map(do, jobs), return_exceptions=True)
-
-    async def blocking(self, function: Callable[[], T]) -> T:
-        return await asyncio.to_thread(function)
-
-    async def close(self) -> None:
-        await self._channel.close(None)
-
-
-def metadata(token: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {token}"),)
-
-
-class Workspace:
-    """A runner's place in the coordinator, for as long as this is open."""
-
-    def __init__(
-        self,
-        channel: grpc.Channel,
-        token: str,
-        *,
-        workers: int,
-        invocation_retries: int,
-        retry_backoff: float,
-        epoch_ms: int | None,
-    ) -> None:
-        """Open it; `grpc.RpcError`. Blocks for one round trip."""
-        stub = _Stub(channel)
-        request = pb.OpenWorkspaceRequest(
-            protocol_version=PROTOCOL_VERSION,
-            workers=workers,
-            invocation_retries=invocation_retries,
-            retry_backoff_ms=round(retry_backoff * 1000),
-            epoch_ms=epoch_ms,
-        )
-        # Open without a deadline, as long as the runner; so its first answer has a timer here.
-        self._call: Any = stub.OpenWorkspace(request, metadata=metadata(token))
-        timer = threading.Timer(ANSWER_TIMEOUT, self._call.cancel)
-        timer.start()
-        try:
-            self.id: str = next(self._call).workspace_id
-        finally:
-            timer.cancel()
-
-    def close(self) -> None:
-        self._call.cancel()
+    pid: int
+    hosts: Sequence[HostStatus]
+    workers: Sequence[WorkerStatus]
+    executions: int
+    queued_invocations: int
+    #: Why workers cannot be started, where that is so.
+    trouble: str
 
 
 class ControlClient:
@@ -232,17 +83,23 @@ class ControlClient:
         self,
         transport: Transport,
         workspace_id: str,
-        unavailable: Callable[[str], errors.RunnerError],
+        unavailable: Callable[[str, str], Exception],
     ) -> None:
-        """`unavailable` makes the error for a call that failed itself; it may block."""
+        """`unavailable` makes the error for a call that failed itself, from what failed and
+        what gRPC says of it; it may block."""
         self.transport = transport
         self.workspace_id = workspace_id
         self._unavailable = unavailable
 
     async def register(
-        self, name: str, code: Any, *, durable: bool, settings: FunctionSettings
+        self,
+        name: str,
+        code: worker_pb2.FunctionCode | str,
+        *,
+        durable: bool,
+        settings: FunctionSettings,
     ) -> str:
-        """The function's id. `code` is a `FunctionCode` message."""
+        """The function's id. `code` is from `loading.describe`, or an inline function's key."""
         config = worker_pb2.FunctionConfig(
             name=name,
             durable=durable,
@@ -254,7 +111,7 @@ class ControlClient:
         request = pb.RegisterFunctionRequest(
             workspace_id=self.workspace_id,
             config=config,
-            code=code,
+            code=worker_pb2.FunctionCode(inline_key=code) if isinstance(code, str) else code,
             isolation=_ISOLATION[settings.isolation],
             execution_timeout_seconds=settings.execution_timeout,
         )
@@ -262,29 +119,16 @@ class ControlClient:
         function_id: str = answer[0].function_id
         return function_id
 
-    async def start(
-        self, function: str, payload: str, *, name: str, skip_time: bool, tenant_id: str | None
-    ) -> str:
-        """The execution's ARN."""
-        request = self._start(function, payload, name, skip_time, tenant_id)
+    async def start(self, start: Start, *, hold_time: bool = False) -> str:
+        """The execution's ARN. With `hold_time`, nothing is skipped until its end is awaited."""
+        request = self._start_request(start)
+        request.hold_time = hold_time
         arn: str = (await self._call("StartExecution", request))[0].execution_arn
         return arn
 
-    async def run(
-        self,
-        function: str,
-        payload: str,
-        *,
-        name: str,
-        skip_time: bool,
-        tenant_id: str | None,
-        timeout: float,
-    ) -> ExecutionRecord:
+    async def run(self, start: Start, timeout: float) -> ExecutionRecord:
         """Start it and wait for its end; the record may be `timed_out`."""
-        request = pb.RunExecutionRequest(
-            start=self._start(function, payload, name, skip_time, tenant_id),
-            timeout_ms=_ms(timeout),
-        )
+        request = pb.RunExecutionRequest(start=self._start_request(start), timeout_ms=_ms(timeout))
         return _record(await self._call("RunExecution", request, timeout))
 
     async def wait(self, arn: str, until: Until, timeout: float) -> ExecutionRecord:
@@ -322,48 +166,65 @@ class ControlClient:
         request = pb.StopExecutionRequest(execution_arn=arn, error=message)
         await self._call("StopExecution", request)
 
-    async def advance(self, arn: str, duration: float, timeout: float) -> None:
+    async def advance(self, arn: str | None, duration: float, timeout: float) -> None:
+        """Move the clock of one execution, or of all; `TimeoutError`."""
         request = pb.AdvanceTimeRequest(
-            execution_arn=arn, workspace_id=self.workspace_id, duration_ms=_ms(duration)
+            execution_arn=arn or "", workspace_id=self.workspace_id, duration_ms=_ms(duration)
         )
-        await self._call("AdvanceTime", request, timeout)
+        try:
+            await self.transport.call("AdvanceTime", request, timeout)
+        except (grpc.RpcError, ChannelClosed) as error:
+            # The server sets no limit of its own here.
+            if getattr(error, "code", str)() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise TimeoutError(
+                    f"Time was advanced, but what fell due was not done within {timeout:g} s."
+                ) from None
+            raise await self._translated("AdvanceTime", error, timeout) from error
 
-    async def trouble(self) -> str:
-        """Why workers cannot be started; empty where they can."""
-        text: str = (await self._call("GetStatus", pb.GetStatusRequest()))[0].trouble
-        return text
+    async def status(self) -> RunnerStatus:
+        answer: pb.GetStatusResponse = (await self._call("GetStatus", pb.GetStatusRequest()))[0]
+        return RunnerStatus(
+            pid=answer.pid,
+            hosts=[HostStatus(each.host_id, each.pid, each.slots) for each in answer.hosts],
+            workers=[
+                WorkerStatus(each.worker_id, each.host_id, each.pid, each.request_id)
+                for each in answer.workers
+            ],
+            executions=answer.executions,
+            queued_invocations=answer.queued_invocations,
+            trouble=answer.trouble,
+        )
 
     async def _complete(self, request: pb.CompleteCallbackRequest) -> None:
         await self._call("CompleteCallback", request)
 
-    def _start(
-        self, function: str, payload: str, name: str, skip_time: bool, tenant_id: str | None
-    ) -> pb.StartExecutionRequest:
+    def _start_request(self, start: Start) -> pb.StartExecutionRequest:
         return pb.StartExecutionRequest(
             workspace_id=self.workspace_id,
-            function_name=function,
-            payload=payload,
-            execution_name=name,
-            skip_time=skip_time,
-            tenant_id=tenant_id,
+            function_name=start.function,
+            payload=start.payload,
+            execution_name=start.name,
+            skip_time=start.skip_time,
+            tenant_id=start.tenant_id,
         )
 
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:
         timeout = ANSWER_TIMEOUT if wait is None else wait + GRACE
         try:
             return await self.transport.call(method, request, timeout)
-        except grpc.RpcError as error:
-            known = raised(error)
-            if known is not None:
-                raise known from None
-            failure = _failure(method, error, timeout)
-            raise await self.transport.blocking(lambda: self._unavailable(failure)) from error
+        except (grpc.RpcError, ChannelClosed) as error:
+            raise await self._translated(method, error, timeout) from None
 
-
-def _failure(method: str, error: Any, timeout: float) -> str:
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return f"The coordinator did not answer {method} within {timeout:g} seconds"
-    return f"The coordinator was lost during {method} ({error.details()})"
+    async def _translated(self, method: str, error: Any, timeout: float) -> Exception:
+        known = None if isinstance(error, ChannelClosed) else raised(error)
+        if known is not None:
+            return known
+        what, detail = f"The coordinator was lost before {method}", ""
+        if not isinstance(error, ChannelClosed):
+            what, detail = f"The coordinator was lost during {method}", error.details()
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                what = f"The coordinator did not answer {method} within {timeout:g} seconds"
+        return await self.transport.blocking(lambda: self._unavailable(what, detail))
 
 
 def _ms(length: float) -> int:

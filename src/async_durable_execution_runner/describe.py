@@ -117,9 +117,7 @@ def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
             f"{number:>3}  {invocation.request_id[:8]}",
             invocation.outcome or "running",
             "" if invocation.duration is None else duration_text(invocation.duration),
-            f"{invocation.worker_id} (pid {invocation.pid})"
-            if invocation.pid
-            else invocation.worker_id,
+            f"{invocation.worker_id[:13]} (pid {invocation.pid})",
             shorten(error_text(invocation.error), 100) if invocation.error is not None else "",
         )
         for number, invocation in enumerate(invocations, start=1)

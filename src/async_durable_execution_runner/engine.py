@@ -1,26 +1,28 @@
 """What both runners do, written once: functions, workspace, executions, callbacks, time.
 
-Every coroutine here awaits nothing but its transport, so that the synchronous runner can
-drive it to its end in place (`client.drive`) and the asynchronous one can await it.
+Its coroutines await nothing but the transport, so that the synchronous runner can drive
+them to their end in place (`client.drive`) and the asynchronous one can await them. gRPC
+is imported on opening, when the processes are already on their way.
 """
 
 # ruff: noqa: ASYNC109 - these time-outs are the coordinator's to keep.
 
 from __future__ import annotations
 
+import json
 import os
+import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_durable_execution import ErrorObject
 
 from .core import model
-from .errors import HandlerNotLoadable, NotStarted, WorkersUnavailable
+from .errors import NotStarted
 from .functions import (
     FunctionSettings,
     Isolation,
@@ -28,7 +30,6 @@ from .functions import (
     Seconds,
     function_name_of,
     payload_of,
-    positive,
     seconds,
     settings,
 )
@@ -37,23 +38,28 @@ from .operations import OperationNotFound
 from .progress import Progress
 from .relay import OutputRelay
 from .results import DurableFunctionTestResult, ExecutionRecord
-from .worker import loading
 
 if TYPE_CHECKING:
-    from .client import ControlClient, Job, Transport, Until, Workspace
+    from .client import ControlClient, RunnerStatus, Start, Until
+    from .transport import Job, LoopTransport, Transport, Workspace
+    from .worker.inline import InlineWorker
+
+T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 60.0
-DEFAULT_RETRIES = 5
-DEFAULT_BACKOFF = 1.0
-#: How many executions `run_many` asks for at once, at the least.
+DEFAULT_INVOCATION_RETRIES = 5
+DEFAULT_RETRY_BACKOFF = 1.0
+#: How many executions `run_many` has asked for at once, at the least.
 _MIN_IN_FLIGHT = 32
+#: Seconds for an inline handler to return when its runner is closed.
+_INLINE_STOP_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Registered:
-    handler: Callable[..., Any]
+class _Registration:
     durable: bool
     settings: FunctionSettings
+    #: As `loading.describe` made it; an inline function's key.
     code: Any
 
 
@@ -64,40 +70,357 @@ class Engine:
         self,
         handler: Callable[..., Any],
         *,
-        function_name: str | None,
-        workers: int | None,
-        skip_time: bool,
-        invocation_retries: int,
-        retry_backoff: Seconds,
-        listen: str | None,
-        start_time: datetime | None,
-        **function_settings: Any,
+        function_name: str | None = None,
+        workers: int | None = None,
+        skip_time: bool = True,
+        invocation_retries: int = DEFAULT_INVOCATION_RETRIES,
+        retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
+        listen: str | None = None,
+        start_time: datetime | None = None,
+        **of_functions: Any,
     ) -> None:
-        self.workers = (os.cpu_count() or 1) if workers is None else workers
-        if self.workers < 0 or (self.workers == 0 and listen is None):
+        self._workers = (os.cpu_count() or 1) if workers is None else workers
+        if self._workers < (1 if listen is None else 0):
             raise ValueError(
-                f"workers={self.workers}: at least one is needed (none at all only together "
-                "with listen=, for worker hosts that are started by hand)."
+                f"workers={workers}: at least one is needed (none at all only together with "
+                "listen=, for worker hosts that are started by hand)."
             )
         if invocation_retries < 0:
             raise ValueError(f"invocation_retries={invocation_retries} must not be negative.")
         if start_time is not None and start_time.tzinfo is None:
-            raise ValueError("start_time must be an aware datetime (with a tzinfo).")
-        self.skip_time = skip_time
-        self._retries = invocation_retries
-        self._backoff = seconds(retry_backoff)
+            raise ValueError("start_time must be an aware datetime, one with a tzinfo.")
+        self._skip_time = skip_time
+        self._invocation_retries = invocation_retries
+        self._retry_backoff = seconds(retry_backoff)
         self._listen = listen
         self._epoch_ms = round(start_time.timestamp() * 1000) if start_time else None
-        self._settings = settings(FunctionSettings(), **function_settings)
-        self._functions: dict[str, _Registered] = {}
+        self._defaults = settings(FunctionSettings(), **of_functions)
+        self._functions: dict[str, _Registration] = {}
         self._inline_handlers: dict[str, Callable[..., Any]] = {}
-        self._inline_workers: list[loading.InlineWorker] = []
         self._relay = OutputRelay()
         self._last_arn: str | None = None
-        self.cluster: Cluster | None = None
+        self._opening = threading.Lock()
+        self._cluster: Cluster | None = None
         self._workspace: Workspace | None = None
         self._registrar: ControlClient | None = None
         self._client: ControlClient | None = None
-        self._finalizer: weakref.finalize[..., Any] | None = None
+        self._inline_workers: list[InlineWorker] = []
         self.function_name = function_name or function_name_of(handler)
         self.register(self.function_name, handler, durable=True)
+
+    # -- functions -------------------------------------------------------------------------
+
+    def register(
+        self, name: str, handler: Callable[..., Any], *, durable: bool, **own: Any
+    ) -> None:
+        """Know `handler` by `name` from now on; `HandlerNotLoadable` where it cannot be."""
+        from .worker import loading
+
+        chosen = settings(self._defaults, **own)
+        if chosen.isolation is Isolation.INLINE:
+            code: Any = self._inline_key(name, loading.check(handler, durable=durable))
+        else:
+            code = loading.describe(handler, durable=durable)
+        self._add(name, _Registration(durable, chosen, code))
+
+    def mock(self, mock: MockFunction) -> None:
+        inline = settings(self._defaults, isolation=Isolation.INLINE)
+        self._add(mock.name, _Registration(False, inline, self._inline_key(mock.name, mock)))
+
+    def _inline_key(self, name: str, handler: Callable[..., Any]) -> str:
+        key = f"{len(self._inline_handlers)}:{name}"
+        self._inline_handlers[key] = handler
+        return key
+
+    def _add(self, name: str, function: _Registration) -> None:
+        self._functions[name] = function
+        if self._registrar is not None:
+            self._announce(name, function)
+
+    def _announce(self, name: str, function: _Registration) -> None:
+        assert self._registrar is not None
+        self.drive(
+            self._registrar.register(
+                name, function.code, durable=function.durable, settings=function.settings
+            )
+        )
+        if function.settings.isolation is Isolation.INLINE:
+            self._have_inline_workers(self._workers if function.durable else 1)
+        elif self._workers:
+            assert self._cluster is not None
+            self._cluster.ensure_slots(self._workers)
+
+    def _have_inline_workers(self, count: int) -> None:
+        from .worker.connection import Connection
+        from .worker.inline import InlineWorker
+
+        assert self._workspace is not None
+        connection = Connection(self.cluster.address, self.cluster.token)
+        while len(self._inline_workers) < count:
+            worker = InlineWorker(connection, self._workspace.id, self._inline_handlers)
+            self._inline_workers.append(worker)
+            worker.start()
+
+    # -- opening and closing ---------------------------------------------------------------
+
+    def open(self) -> None:
+        """Have a workspace, in the shared cluster or in one of its own. Blocks."""
+        if self._workspace is not None:
+            raise NotStarted("This runner is open already: one `with` at a time.")
+        self._cluster = cluster = Cluster(self._listen) if self._listen else shared_cluster()
+        try:
+            if self._workers and any(
+                each.settings.isolation is not Isolation.INLINE for each in self._functions.values()
+            ):
+                cluster.ensure_slots(self._workers)
+            from . import transport
+
+            channel = transport.channel_to(cluster)
+            self._workspace = transport.Workspace(
+                channel,
+                cluster.token,
+                workers=max(1, self._workers),
+                invocation_retries=self._invocation_retries,
+                retry_backoff=self._retry_backoff,
+                epoch_ms=self._epoch_ms,
+                unavailable=self._unavailable,
+            )
+            # For runners that nobody closes.
+            weakref.finalize(self, self._workspace.close)
+            blocking = transport.BlockingTransport(channel, cluster.token)
+            self._registrar = self._client_over(blocking)
+            for name, function in self._functions.items():
+                self._announce(name, function)
+        except BaseException:
+            self.close()
+            raise
+
+    def ensure_open(self) -> None:
+        """`open`, from any thread, unless it is."""
+        with self._opening:
+            if not self.is_open:
+                self.open()
+
+    def use_loop(self) -> LoopTransport:
+        """From now on make calls on the running event loop. The caller closes the transport."""
+        from .transport import LoopTransport
+
+        transport = LoopTransport(self.cluster.address, self.cluster.token)
+        self._client = self._client_over(transport)
+        return transport
+
+    @staticmethod
+    def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+        """The outcome of one of this engine's coroutines, where calls block."""
+        from .transport import drive
+
+        return drive(coroutine)
+
+    def _client_over(self, transport: Transport) -> ControlClient:
+        from .client import ControlClient
+
+        assert self._workspace is not None
+        return ControlClient(transport, self._workspace.id, self._unavailable)
+
+    def close(self) -> None:
+        workspace, self._workspace = self._workspace, None
+        self._registrar = self._client = None
+        workers, self._inline_workers = self._inline_workers, []
+        # All are told before any is waited for.
+        for timeout in (0.0, _INLINE_STOP_TIMEOUT):
+            for worker in workers:
+                worker.stop(timeout)
+        if workspace is not None:
+            workspace.close()
+        if self._listen and self._cluster is not None:
+            self._cluster.close()
+
+    @property
+    def is_open(self) -> bool:
+        return self._workspace is not None
+
+    @property
+    def cluster(self) -> Cluster:
+        if self._cluster is None or self._workspace is None:
+            raise NotStarted(
+                "The runner is not open: use it inside its `with` (or `async with`) block."
+            )
+        return self._cluster
+
+    def _unavailable(self, what: str, detail: str) -> Exception:
+        return unavailable(self._cluster, what, detail)
+
+    @property
+    def _control(self) -> ControlClient:
+        client = self._client or self._registrar
+        if client is None or self._workspace is None:
+            raise NotStarted(
+                "The runner is not open: use it inside its `with` (or `async with`) block."
+            )
+        return client
+
+    # -- executions ------------------------------------------------------------------------
+
+    def start_of(
+        self,
+        input: object,
+        execution_name: str | None,
+        payload: str | None,
+        function_name: str | None = None,
+        skip_time: bool | None = None,
+        tenant_id: str | None = None,
+    ) -> Start:
+        from .client import Start
+
+        if payload is not None and input is not None:
+            raise ValueError("Give input= or payload=, not both.")
+        return Start(
+            function_name or self.function_name,
+            payload_of(input) if payload is None else payload,
+            execution_name or "",
+            self._skip_time if skip_time is None else skip_time,
+            tenant_id,
+        )
+
+    async def start(self, start: Start, *, hold_time: bool = False) -> str:
+        self._last_arn = await self._control.start(start, hold_time=hold_time)
+        return self._last_arn
+
+    async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
+        record = await self._control.run(start, seconds(timeout))
+        self._last_arn = record.execution_arn
+        return self._result(record, f"did not end within {seconds(timeout):g} s")
+
+    async def run_many(
+        self, starts: Sequence[Start], timeout: Seconds
+    ) -> list[DurableFunctionTestResult]:
+        control, progress = self._control, Progress(len(starts))
+        deadline = time.monotonic() + seconds(timeout)
+
+        def job(start: Start) -> Job[ExecutionRecord]:
+            async def run() -> ExecutionRecord:
+                record = await control.run(start, max(0.0, deadline - time.monotonic()))
+                progress.done(record.status)
+                return record
+
+            return run
+
+        try:
+            at_once = max(_MIN_IN_FLIGHT, 4 * self._workers)
+            outcomes = await control.transport.gather([job(start) for start in starts], at_once)
+        finally:
+            progress.close()
+        late = sum(isinstance(each, ExecutionRecord) and each.timed_out for each in outcomes)
+        problem = (
+            f"did not end within {seconds(timeout):g} s, like {late - 1} more of {len(starts)}"
+        )
+        results = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            results.append(self._result(outcome, problem))
+        return results
+
+    async def wait(
+        self, execution: object, until: Until, timeout: Seconds
+    ) -> DurableFunctionTestResult:
+        """The result at the end, at suspension, or as it is "now"."""
+        record = await self._control.wait(self.arn_of(execution), until, seconds(timeout))
+        verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
+        return self._result(record, f"did not {verb} within {seconds(timeout):g} s")
+
+    async def stop(self, execution: object, error: object) -> None:
+        await self._control.stop(self.arn_of(execution), _error(error))
+
+    async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None:
+        length = seconds(duration)
+        if length < 0:
+            raise ValueError(f"Time cannot be advanced by {duration!r}: it only goes forward.")
+        arn = None if execution is None else self.arn_of(execution)
+        await self._control.advance(arn, length, seconds(timeout))
+
+    async def status(self) -> RunnerStatus:
+        return await self._control.status()
+
+    def arn_of(self, execution: object) -> str:
+        """Of an ARN, a handle or a result; of None, the execution that was started last."""
+        if execution is None:
+            if self._last_arn is None:
+                raise NotStarted("No execution was started yet: call start() or run() first.")
+            return self._last_arn
+        for attribute in ("arn", "execution_arn"):
+            arn = getattr(execution, attribute, None)
+            if isinstance(arn, str):
+                return arn
+        if isinstance(execution, str):
+            return execution
+        raise TypeError(f"An execution's ARN, handle or result is needed, not {execution!r}.")
+
+    # -- callbacks -------------------------------------------------------------------------
+
+    async def wait_for_callback(self, execution: object, name: str | None, timeout: Seconds) -> str:
+        if isinstance(execution, str) and name is None and not execution.startswith("arn:"):
+            execution, name = None, execution
+        arn, limit = self.arn_of(execution), seconds(timeout)
+        callback_id, why, status = await self._control.wait_for_callback(arn, name, limit)
+        if callback_id:
+            return callback_id
+        state = (await self.wait(arn, "now", limit)).describe()
+        wanted = f"callback {name!r}" if name else "callback"
+        if status is not model.ExecutionStatus.RUNNING:
+            raise OperationNotFound(
+                f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
+            )
+        raise TimeoutError(
+            f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
+        )
+
+    async def callback_success(self, callback_id: str, result: object) -> None:
+        await self._control.callback_success(callback_id, _callback_result(result))
+
+    async def callback_failure(self, callback_id: str, error: object) -> None:
+        failure = _error(error) or model.ErrorObject()
+        await self._control.callback_failure(callback_id, failure)
+
+    async def callback_heartbeat(self, callback_id: str) -> None:
+        await self._control.callback_heartbeat(callback_id)
+
+    # -- results ---------------------------------------------------------------------------
+
+    def _result(self, record: ExecutionRecord, problem: str) -> DurableFunctionTestResult:
+        function = self._functions.get(record.function_name)
+        # What ran inline has been on the test's own output already.
+        if function is None or function.settings.isolation is not Isolation.INLINE:
+            self._relay.hand_on(record)
+        result = DurableFunctionTestResult(record)
+        if record.timed_out:
+            raise TimeoutError(
+                f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
+            )
+        return result
+
+
+def _error(error: object) -> model.ErrorObject | None:
+    match error:
+        case None:
+            return None
+        case ErrorObject():
+            trace = tuple(error.stack_trace) if error.stack_trace else None
+            return model.ErrorObject(error.message, error.type, error.data, trace)
+        case BaseException():
+            return model.ErrorObject(str(error), type(error).__name__)
+        case str():
+            return model.ErrorObject(error)
+    raise TypeError(f"An ErrorObject, an exception or a text is needed, not {error!r}.")
+
+
+def _callback_result(result: object) -> str | None:
+    """Text and bytes are the payload as they stand; anything else is sent as JSON."""
+    match result:
+        case None | b"":
+            return None
+        case bytes():
+            return result.decode()
+        case str():
+            return result
+    return json.dumps(result) if not isinstance(result, bytearray) else result.decode()

@@ -1,7 +1,7 @@
 """Every error of the package, as a tree.
 
 RunnerError
-├── ServiceError                      the emulated service refuses; code, text and HTTP status are the service's
+├── ServiceError                      the emulated service refuses, in the service's own words
 │   ├── InvalidParameterValue         400
 │   │   └── InvalidCheckpointToken    its text starts with "Invalid Checkpoint Token"
 │   ├── ResourceNotFound              404
@@ -41,6 +41,8 @@ class ServiceError(RunnerError):
 
 
 class InvalidParameterValue(ServiceError):
+    """A request breaks a rule of the service; its text says which. Nothing was changed."""
+
     code = "InvalidParameterValueException"
     http_status = 400
     grpc_status = "INVALID_ARGUMENT"
@@ -54,12 +56,16 @@ class InvalidCheckpointToken(InvalidParameterValue):
 
 
 class ResourceNotFound(ServiceError):
+    """There is no such function or execution."""
+
     code = "ResourceNotFoundException"
     http_status = 404
     grpc_status = "NOT_FOUND"
 
 
 class DurableExecutionAlreadyStarted(ServiceError):
+    """An execution of this name was started with another input: choose another name, or none."""
+
     code = "DurableExecutionAlreadyStartedException"
     http_status = 409
     grpc_status = "ALREADY_EXISTS"
@@ -74,36 +80,52 @@ class CallbackTimeout(ServiceError):
 
 
 class TooManyRequests(ServiceError):
+    """The service is asked too often. The SDK fails the invocation, which is tried again."""
+
     code = "TooManyRequestsException"
     http_status = 429
     grpc_status = "RESOURCE_EXHAUSTED"
 
 
 class ServiceFailure(ServiceError):
+    """The service itself failed. The SDK fails the invocation, which is tried again."""
+
     code = "ServiceException"
     http_status = 500
     grpc_status = "INTERNAL"
 
 
 class HandlerNotLoadable(RunnerError):
+    """A handler cannot travel to a worker, or is no durable function; the text has the remedies."""
+
     grpc_status = "INVALID_ARGUMENT"
 
 
 class NotStarted(RunnerError):
+    """The runner is used outside its `with` block, or before an execution was started."""
+
     grpc_status = "FAILED_PRECONDITION"
 
 
 class CoordinatorUnavailable(RunnerError):
+    """The coordinator process has ended or does not answer; the next runner starts another."""
+
     grpc_status = "UNAVAILABLE"
 
 
 class WorkersUnavailable(RunnerError):
+    """No worker process can be started; the text has the reason that the last one gave."""
+
     grpc_status = "UNAVAILABLE"
 
 
 class VersionMismatch(RunnerError):
+    """Two parts speak different protocol versions: install one release on both sides."""
+
     grpc_status = "FAILED_PRECONDITION"
 
 
 class Unauthenticated(RunnerError):
+    """A token is missing or wrong; worker hosts take it from `DURABLE_RUNNER_TOKEN`."""
+
     grpc_status = "UNAUTHENTICATED"

@@ -71,7 +71,7 @@ def settings(
         if not isinstance(name, str) or not isinstance(value, str):
             raise ValueError(f"env must map strings to strings; {name!r}: {value!r} does not.")
     return FunctionSettings(
-        isolation=base.isolation if isolation is None else Isolation(isolation),
+        isolation=base.isolation if isolation is None else _isolation(isolation),
         execution_timeout=timeout,
         invocation_timeout=(
             base.invocation_timeout
@@ -81,6 +81,14 @@ def settings(
         memory=base.memory if memory is None else memory,
         env={**base.env, **(env or {})},
     )
+
+
+def _isolation(value: Isolation | str) -> Isolation:
+    try:
+        return Isolation(value)
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in Isolation)
+        raise ValueError(f"isolation={value!r} is not one of {known}.") from None
 
 
 def seconds(length: Seconds) -> float:

@@ -159,10 +159,13 @@ class Cluster:
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
-        self._slots = 0
+        #: How many worker processes its hosts may run at once.
+        self.slots = 0
         self._deaths: list[float] = []
         self._trouble = ""
         self._closing = False
+        #: Called before it is closed: connections that would complain of their end.
+        self.on_close: list[Callable[[], object]] = []
         self._lock = threading.RLock()
         self._listen = listen or self._private_socket()
         self._address = ""
@@ -190,8 +193,8 @@ class Cluster:
     def ensure_slots(self, workers: int) -> None:
         """Have hosts that can run `workers` worker processes at once."""
         with self._lock:
-            if self._slots < workers:
-                self._start_host(max(workers, _MIN_SLOTS) - self._slots)
+            if self.slots < workers:
+                self._start_host(max(workers, _MIN_SLOTS) - self.slots)
 
     def obituary(self) -> str | None:
         """What is known of its end, in a sentence; None if it is alive.
@@ -208,6 +211,8 @@ class Cluster:
     def close(self) -> None:
         with self._lock:
             self._closing = True
+            while self.on_close:
+                self.on_close.pop()()
             processes = [*self._hosts, self.coordinator]
             for process in processes:
                 process.cut_lifeline()
@@ -244,7 +249,7 @@ class Cluster:
             "worker", *arguments, token=self.token, ended=lambda host: self._replace(host, slots)
         )
         self._hosts.append(host)
-        self._slots += slots
+        self.slots += slots
 
     def _replace(self, host: ChildProcess, slots: int) -> None:
         """Start another host for one that died, so that executions under way go on."""
@@ -252,7 +257,7 @@ class Cluster:
             if self._closing or not self.coordinator.alive:
                 return
             self._hosts.remove(host)
-            self._slots -= slots
+            self.slots -= slots
             now = time.monotonic()
             self._deaths = [t for t in self._deaths if t > now - _HOST_RESTART_WINDOW] + [now]
             if len(self._deaths) <= _HOST_RESTARTS:
@@ -288,12 +293,14 @@ def shared_cluster() -> Cluster:
         return _shared
 
 
-def unavailable(cluster: Cluster | None, what: str) -> CoordinatorUnavailable | WorkersUnavailable:
+def unavailable(
+    cluster: Cluster | None, what: str, detail: str
+) -> CoordinatorUnavailable | WorkersUnavailable:
     """The error for a call that found no coordinator: its cause, and what to do."""
     obituary = cluster.obituary() if cluster is not None else None
-    if obituary is None:
-        return CoordinatorUnavailable(f"{what}. Open a new runner to start afresh.")
     kind = WorkersUnavailable if cluster and cluster.has_host_trouble else CoordinatorUnavailable
+    if obituary is None:
+        what, obituary = f"{what} ({detail})" if detail else what, "Its process is alive."
     return kind(f"{what}. {obituary}\nOpen a new runner to start afresh.")
 
 

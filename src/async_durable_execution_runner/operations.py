@@ -229,7 +229,7 @@ _OperationT = TypeVar("_OperationT", bound=Operation)
 
 
 def timestamp(ms: int) -> datetime:
-    # Not `fromtimestamp(ms / 1000)`: floats lose the millisecond, and years past 2262 are fine here.
+    # Not `fromtimestamp(ms / 1000)`: a float may lose the last millisecond.
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 

@@ -33,6 +33,11 @@ async def ship(parcel: str) -> str:
     return await step(post(parcel), name=f"post-{parcel}", retry_strategy=RetryStrategy.none())
 
 
+async def load_and_ship(parcel: str) -> str:
+    await wait(timedelta(hours=1), name=f"load-{parcel}")
+    return await ship(parcel)
+
+
 def summary(batch: BatchResult[str]) -> dict:
     return {
         "results": batch.get_results(),
@@ -43,26 +48,29 @@ def summary(batch: BatchResult[str]) -> dict:
 
 @durable_execution
 async def ship_all(event: dict) -> dict:
-    """One branch per item. Any failure ends the batch, unless some are tolerated."""
+    """One branch per parcel, all of them side by side."""
     batch = await map(
-        ship,
+        load_and_ship,
         event["parcels"],
         name="ship",
         item_namer=lambda parcel, index: f"ship-{parcel}",
-        completion_config=CompletionConfig(tolerated_failure_count=event.get("tolerated")),
+        max_concurrency=event.get("at_once"),
     )
     return summary(batch)
 
 
 @durable_execution
-async def ship_one_by_one(event: dict) -> dict:
-    """With `max_concurrency=1` a branch starts when the one before it has ended, waits included."""
-
-    async def ship_and_rest(parcel: str) -> str:
-        await wait(timedelta(hours=1), name=f"load-{parcel}")
-        return await ship(parcel)
-
-    return summary(await map(ship_and_rest, event["parcels"], name="ship", max_concurrency=1))
+async def ship_what_can_be(event: dict) -> dict:
+    """A failure ends the batch, unless some are tolerated. The handler sees which there were."""
+    batch = await map(
+        ship,
+        event["parcels"],
+        name="ship",
+        item_namer=lambda parcel, index: f"ship-{parcel}",
+        max_concurrency=1,
+        completion_config=CompletionConfig(tolerated_failure_count=event["tolerated"]),
+    )
+    return summary(batch)
 
 
 @durable_execution
@@ -86,7 +94,5 @@ async def cheapest_courier(event: dict) -> dict:
 
 @durable_execution
 async def ship_flat(event: dict) -> dict:
-    """Flat nesting: no context per branch, so half the records; its steps are the batch's."""
-    return summary(
-        await map(ship, event["parcels"], name="ship", nesting_type=NestingType.FLAT)
-    )
+    """Flat nesting: no context per branch; what happens in them are children of the batch."""
+    return summary(await map(ship, event["parcels"], name="ship", nesting_type=NestingType.FLAT))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from async_durable_execution import (
@@ -14,11 +15,8 @@ from async_durable_execution import (
 )
 
 
-def collect(total: int, *, at_once: int, every: timedelta, name: str) -> asyncio.Task[int]:
-    """An operation that gathers `total` pieces, some at a time. Its state outlives the waits.
-
-    Returns how many rounds it took.
-    """
+def collect(total: int, *, at_once: int, every: timedelta, name: str) -> asyncio.Task[dict]:
+    """An operation that gathers `total` pieces, some at a time. Its state outlives the waits."""
 
     async def a_round(state: dict | None) -> ExtensionStepResult[dict]:
         state = state or {"left": total, "rounds": 0}
@@ -41,13 +39,15 @@ async def unload() -> str:
     return "unloaded"
 
 
-def at_dock(func, *, opens_in: timedelta, name: str) -> asyncio.Task[str]:
+def at_dock(
+    work: Callable[[], Awaitable[str]], *, opens_in: timedelta, name: str
+) -> asyncio.Task[str]:
     """An operation made of others: a wait and whatever is to be done, in one context."""
 
     async def body() -> str:
         opening = get_extension_context().reserve(f"{name}-opens")
         await opening.wait(opens_in, sub_type="acme.DockOpens")
-        return await func()
+        return await work()
 
     return get_extension_context().reserve(name).run_in_child_context(body, sub_type="acme.Dock")
 

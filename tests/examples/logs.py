@@ -8,6 +8,7 @@ from datetime import timedelta
 from async_durable_execution import durable_callable, durable_execution, step, wait
 
 logger = logging.getLogger(__name__)
+logger.setLevel(logging.INFO)
 
 
 @durable_callable
@@ -22,4 +23,4 @@ async def pay_in_two_parts(event: dict) -> None:
     await wait(timedelta(days=30), name="month")
     logger.info("second part")
     await step(charge(event["amount"] // 2), name="second")
-    print("paid in full")  # noqa: T201
+    print("paid in full")

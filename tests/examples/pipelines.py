@@ -67,9 +67,7 @@ def archive(directory: str):
             mask=(PreviewField("card"),),
         ),
     )
-    return create_serdes_pipeline(
-        JsonSerDes(), create_file_system_serdes_stage(directory, config)
-    )
+    return create_serdes_pipeline(JsonSerDes(), create_file_system_serdes_stage(directory, config))
 
 
 @durable_callable
@@ -82,5 +80,5 @@ async def archive_order(event: dict) -> dict:
     serdes = archive(event["directory"])
     small = await step(scan_documents("o-1", 1), name="small", serdes=serdes)
     large = await step(scan_documents("o-2", 50), name="large", serdes=serdes)
-    await wait(timedelta(days=3650), name="retention")
+    await wait(timedelta(days=365), name="retention")
     return {"small": len(small["scans"]), "large": len(large["scans"])}

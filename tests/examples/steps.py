@@ -68,20 +68,22 @@ async def pay_or_cancel(event: dict) -> dict:
     return {"paid": event["order_id"]}
 
 
-def enter(ledger: str, line: str) -> int:
-    """Write to the outside world, which no crash takes back. Returns how many lines it has."""
-    path = Path(ledger)
-    with path.open("a") as file:
+def enter(ledger: str, line: str) -> None:
+    """Do something in the outside world, which no crash takes back."""
+    with Path(ledger).open("a") as file:
         file.write(f"{line}\n")
-    return len(path.read_text().splitlines())
+
+
+def count(ledger: str) -> int:
+    return len(Path(ledger).read_text().splitlines())
 
 
 @durable_callable
 async def print_label(ledger: str) -> str:
-    printed = enter(ledger, "label printed")
-    if printed == 1:
+    enter(ledger, "label printed")
+    if count(ledger) == 1:
         os._exit(3)
-    return f"label {printed}"
+    return f"label {count(ledger)}"
 
 
 @durable_execution
@@ -98,7 +100,7 @@ async def charge_once(ledger: str) -> None:
 
 @durable_callable
 async def look_up_payment(ledger: str) -> int:
-    return len(Path(ledger).read_text().splitlines())
+    return count(ledger)
 
 
 @durable_execution

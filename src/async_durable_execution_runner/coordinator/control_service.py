@@ -255,7 +255,7 @@ class ControlService(ControlServiceServicer):
                 for worker in pool.workers.values()
             ],
             executions=len(self._executor.runs),
-            queued_invocations=len(pool.queue),
+            queued_invocations=pool.queued,
             trouble=pool.trouble,
         )
 

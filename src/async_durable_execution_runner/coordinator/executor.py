@@ -162,11 +162,14 @@ class Executor:
         if not isinstance(event, ev.TimePassed):
             self._let_time_pass(run, event.now_ms)
         answer = None
-        for command in execution.handle(event):
-            answer = self._carry_out(run, command) or answer
-        self.timekeeper.settle(run.family)
-        if run.watchers:
-            self._notify(run)
+        try:
+            for command in execution.handle(event):
+                answer = self._carry_out(run, command) or answer
+        finally:
+            # Also where it was refused: the time that passed first may have changed much.
+            self.timekeeper.settle(run.family)
+            if run.watchers:
+                self._notify(run)
         return answer
 
     def _let_time_pass(self, run: Run, now_ms: int) -> None:
@@ -182,7 +185,9 @@ class Executor:
             case Invoke():
                 self._submit(run, run.workspace, run.function, run.arn)
             case InvokeFunction():
-                self._loop.call_soon(self._invoke_function, run, command)
+                # Found in the checkpoint's own turn: it might be registered anew before the next.
+                target = self._find(run, command.function_name)
+                self._loop.call_soon(self._invoke_function, run, command, target)
                 run.family.pending_calls += 1
             case Finish():
                 self._finished(run, command.status)
@@ -196,6 +201,7 @@ class Executor:
         self.pool.submit(job)
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
+        run.family.runs.remove(run)
         if run.lease is None:
             self.pool.release(run.arn)
         if run.parent is None:
@@ -235,22 +241,31 @@ class Executor:
         assert isinstance(reply, Reply)
         return reply
 
-    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | None:
+    @staticmethod
+    def _find(run: Run, function_name: str) -> Function | ResourceNotFound:
         try:
-            function = run.workspace.find(function_name)
-        except ResourceNotFound:
+            return run.workspace.find(function_name)
+        except ResourceNotFound as error:
+            return error
+
+    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | None:
+        function = self._find(run, function_name)
+        if isinstance(function, ResourceNotFound):
             return None
         arn = self._new_arn(function, self._new_id()) if function.durable else None
         return ev.ChainedTarget(function.version, arn)
 
-    def _invoke_function(self, run: Run, command: InvokeFunction) -> None:
-        run.family.pending_calls -= 1
-        if run.arn not in self.runs or run.execution.ended:
+    def _invoke_function(
+        self, run: Run, command: InvokeFunction, function: Function | ResourceNotFound
+    ) -> None:
+        if run.arn not in self.runs:
             return
-        try:
-            function = run.workspace.find(command.function_name)
-        except ResourceNotFound as error:
-            failure = ErrorObject(error.message, error.code)
+        run.family.pending_calls -= 1
+        if run.execution.ended:
+            self.timekeeper.settle(run.family)
+            return
+        if isinstance(function, ResourceNotFound):
+            failure = ErrorObject(function.message, function.code)
             self._end_call(run, command.operation_id, error=failure)
             return
         if not function.durable:
@@ -292,6 +307,7 @@ class Executor:
             del self._subjects[job.request_id]
             if isinstance(subject, Call):
                 run.family.calls -= 1
+                self.timekeeper.settle(run.family)
             return False
         lease = Lease(job, worker, subject, self._loop.time())
         seconds = job.function.timeout_seconds
@@ -319,7 +335,8 @@ class Executor:
     ) -> None:
         """A worker sent an invocation's result: JSON text, or what it failed with."""
         subject = self._subjects.get(request_id)
-        if subject is None or subject.lease is None or subject.lease.worker is not worker:
+        lease = subject.lease if subject is not None else None
+        if subject is None or lease is None or lease.worker is not worker or lease.timed_out:
             self.pool.finish(worker, request_id)
             return
         self._drop_lease(subject)
@@ -441,33 +458,36 @@ class Executor:
         """
         if condition():
             return True
-        self._check_hope(run)
+        try:
+            async with asyncio.timeout(seconds):
+                while not (await self._watch(run, condition) or condition()):
+                    pass
+        except TimeoutError:
+            return condition()
+        return True
+
+    async def _watch(self, run: Run, condition: Callable[[], bool]) -> bool:
+        """Whether it came true; False where hope has to be checked anew."""
+        if run.arn not in self.runs:
+            raise ResourceNotFound("The runner was closed before the execution ended.")
+        if self.pool.trouble and run.workspace.needs_processes:
+            raise WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
         watcher = Watcher(condition, self._loop.create_future())
         run.watchers.append(watcher)
         try:
-            await asyncio.wait_for(watcher.done, seconds)
-        except TimeoutError:
-            return condition()
+            return await watcher.done
         finally:
             if watcher in run.watchers:
                 run.watchers.remove(watcher)
-        if not condition():
-            self._check_hope(run)
-        return True
-
-    def _check_hope(self, run: Run) -> None:
-        if run.arn not in self.runs:
-            raise ResourceNotFound("The runner was closed before the execution ended.")
-        if self.pool.trouble:
-            raise WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
 
     @staticmethod
     def _notify(run: Run, unconditionally: bool = False) -> None:
         for watcher in run.watchers[:]:
-            if unconditionally or watcher.condition():
+            true = watcher.condition()
+            if true or unconditionally:
                 run.watchers.remove(watcher)
                 if not watcher.done.done():
-                    watcher.done.set_result(None)
+                    watcher.done.set_result(true)
 
     def workers_unavailable(self, why: str) -> None:
         """`Leaseholder`: nobody need wait any longer."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from typing import Protocol
 
 from .causes import ExitCause, WorkerExit
@@ -30,6 +31,14 @@ class Job:
     workspace: Workspace
     function: Function
     execution_arn: str
+
+    @property
+    def alone(self) -> bool:
+        """Its process is for this invocation only: a plain function's call is all there is."""
+        isolation = self.function.isolation
+        return isolation is Isolation.INVOCATION or (
+            isolation is Isolation.EXECUTION and not self.execution_arn
+        )
 
 
 class WorkerState(Enum):
@@ -58,6 +67,8 @@ class Host:
 class Worker:
     id: str
     host: Host | None
+    #: How many starts had failed in a row when it was started.
+    failed_before: int = 0
     state: WorkerState = WorkerState.STARTING
     pid: int = 0
     inline_workspace_id: str = ""
@@ -90,7 +101,7 @@ class WorkerPool:
         self._new_id = new_id
         self.hosts: dict[str, Host] = {}
         self.workers: dict[str, Worker] = {}
-        self.queue: deque[Job] = deque()
+        #: The one that had its turn last is at the end.
         self.workspaces: dict[str, Workspace] = {}
         self.trouble = ""
         self._failed_starts = 0
@@ -98,12 +109,16 @@ class WorkerPool:
     # -- work ------------------------------------------------------------------------------
 
     def submit(self, job: Job) -> None:
-        self.queue.append(job)
+        job.workspace.queue.append(job)
         self._dispatch()
+
+    @property
+    def queued(self) -> int:
+        return sum(len(workspace.queue) for workspace in self.workspaces.values())
 
     def withdraw(self, workspace: Workspace) -> None:
         """Drop the workspace's queued jobs; kill the workers that are busy with its others."""
-        self.queue = deque(job for job in self.queue if job.workspace is not workspace)
+        workspace.queue.clear()
         for worker in list(self.workers.values()):
             if worker.job is not None and worker.job.workspace is workspace:
                 self.end_lease(worker)
@@ -116,10 +131,10 @@ class WorkerPool:
             self._idle(worker)
             return None
         job = worker.job
-        if job is None or job.request_id != request_id:
+        if job is None or job.request_id != request_id or worker.state is WorkerState.ENDING:
             return None
         self.end_lease(worker)
-        if job.function.isolation is Isolation.INVOCATION:
+        if job.alone:
             self.kill(worker)
         else:
             self._idle(worker)
@@ -143,9 +158,10 @@ class WorkerPool:
         """Ask the worker's host to kill it; `lost` follows where it holds a lease."""
         if worker.host is None:
             worker.state = WorkerState.STUCK
-        elif worker.id in worker.host.workers:
+        elif worker.state is not WorkerState.ENDING:
             worker.state = WorkerState.ENDING
             worker.host.kill_worker(worker.id)
+            asyncio.get_running_loop().call_later(_EXIT_REPORT_SECONDS, self._unreported, worker)
 
     def release(self, execution_arn: str) -> None:
         """The execution ended: its own process, if it had one, goes too."""
@@ -166,13 +182,14 @@ class WorkerPool:
         if self.hosts.get(host.id) is host:
             del self.hosts[host.id]
         for worker_id in list(host.workers):
-            self.worker_exited(
-                worker_id, WorkerExit(ExitCause.UNKNOWN, detail="its worker host went away")
-            )
+            exit = WorkerExit(ExitCause.UNKNOWN, detail="its worker host went away")
+            self._gone(self.workers[worker_id], exit)
 
     def greet(self, worker: Worker, pid: int, send: Callable[[Job, bool], None]) -> None:
         """The worker's session is open."""
-        self._failed_starts = 0
+        if worker.host is not None:
+            self._failed_starts = 0
+            self.trouble = ""
         worker.pid = pid
         worker.send = send
         self._idle(worker)
@@ -186,21 +203,20 @@ class WorkerPool:
             return
         if worker.host is None:
             self._gone(worker, WorkerExit(ExitCause.UNKNOWN, detail="the inline worker went away"))
-            return
-        worker.state = WorkerState.ENDING
-        worker.host.kill_worker(worker.id)
-        asyncio.get_running_loop().call_later(_EXIT_REPORT_SECONDS, self._unreported, worker)
+        else:
+            self.kill(worker)
 
     def _unreported(self, worker: Worker) -> None:
         if self.workers.get(worker.id) is worker:
-            why = "its session ended and its worker host does not say why"
-            self.worker_exited(worker.id, WorkerExit(ExitCause.UNKNOWN, detail=why))
+            why = "it is gone and its worker host does not say why"
+            self._gone(worker, WorkerExit(ExitCause.UNKNOWN, detail=why))
 
     def worker_exited(self, worker_id: str, exit: WorkerExit) -> None:
         worker = self.workers.get(worker_id)
         if worker is None:
             return
-        if worker.state is WorkerState.STARTING:
+        # Several that were started together are one failure, whatever befell them all.
+        if worker.state is WorkerState.STARTING and worker.failed_before == self._failed_starts:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
                 lines = "".join(f"\n  {line.text}" for line in exit.output[-5:])
@@ -229,17 +245,25 @@ class WorkerPool:
     # -- matching --------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        """Lease waiting jobs to idle workers, oldest first; start workers for the rest."""
+        """Lease waiting jobs to idle workers, workspaces in turn; start workers for the rest."""
         idle = sum(worker.state is WorkerState.IDLE for worker in self.workers.values())
-        passed_over: list[Job] = []
-        while idle and self.queue:
-            job = self.queue.popleft()
-            if job.workspace.leased < job.workspace.workers and (worker := self._choose(job)):
-                idle -= self._lease(job, worker)
-            else:
-                passed_over.append(job)
-        self.queue.extendleft(reversed(passed_over))
+        turns = deque(each for each in self.workspaces.values() if each.queue)
+        while idle and turns:
+            workspace = turns.popleft()
+            if match := self._match(workspace):
+                idle -= self._lease(*match)
+                turns.append(workspace)
+                self.workspaces[workspace.id] = self.workspaces.pop(workspace.id)
         self._start_workers()
+
+    def _match(self, workspace: Workspace) -> tuple[Job, Worker] | None:
+        """The oldest of its jobs that an idle worker fits, taken from its queue."""
+        if workspace.leased < workspace.workers:
+            for place, job in enumerate(workspace.queue):
+                if worker := self._choose(job):
+                    del workspace.queue[place]
+                    return job, worker
+        return None
 
     def _lease(self, job: Job, worker: Worker) -> bool:
         if not self._leaseholder.leased(job, worker):
@@ -274,18 +298,19 @@ class WorkerPool:
 
     def _start_workers(self) -> None:
         """One for each job that may be leased now and finds no worker."""
-        room = {id(ws): ws.workers - ws.leased for ws in self.workspaces.values()}
-        left = sum(room.values())
         wanted = 0
-        for job in self.queue:
-            if left <= 0:
-                break
-            if room.get(id(job.workspace), 0) > 0:
-                room[id(job.workspace)] -= 1
-                left -= 1
+        for workspace in self.workspaces.values():
+            if workspace.queue:
+                room = workspace.workers - workspace.leased
                 # An inline job waits for a thread of its own test process.
-                wanted += job.function.isolation is not Isolation.INLINE
-        wanted -= sum(worker.state is WorkerState.STARTING for worker in self.workers.values())
+                wanted += sum(
+                    job.function.isolation is not Isolation.INLINE
+                    for job in islice(workspace.queue, room)
+                )
+        wanted -= sum(
+            worker.state is WorkerState.STARTING and worker.host is not None
+            for worker in self.workers.values()
+        )
         while wanted > 0 and not self.trouble and self._start_one():
             wanted -= 1
 
@@ -301,21 +326,23 @@ class WorkerPool:
         )
         if host is None:
             return False
-        if len(host.workers) >= host.slots and not self._make_room(host):
+        if len(host.workers) >= host.slots:
+            self._make_room(host)
             return False
-        worker = Worker(self._new_id(), host)
+        worker = Worker(self._new_id(), host, self._failed_starts)
         self.workers[worker.id] = worker
         host.workers.add(worker.id)
         host.start_worker(worker.id)
         return True
 
-    def _make_room(self, host: Host) -> bool:
+    def _make_room(self, host: Host) -> None:
         """A full host gives up an idle worker, as isolated executions may need fresh ones."""
-        for worker in self.workers.values():
-            if worker.host is host and worker.state is WorkerState.IDLE and worker.served:
+        workers = [self.workers[worker_id] for worker_id in host.workers]
+        if not any(worker.state is WorkerState.ENDING for worker in workers):
+            idle = [each for each in workers if each.state is WorkerState.IDLE]
+            # Rather one that anybody may use again than one that a suspended execution has.
+            if worker := min(idle, key=lambda each: bool(each.bound_to), default=None):
                 self.kill(worker)
-                return False
-        return False
 
 
 def _fitness(worker: Worker, job: Job) -> int:
@@ -325,10 +352,8 @@ def _fitness(worker: Worker, job: Job) -> int:
         return 0 if worker.inline_workspace_id == job.workspace.id else -1
     if worker.inline_workspace_id:
         return -1
-    if isolation is Isolation.EXECUTION and worker.bound_to == job.execution_arn:
-        return 3
     if worker.bound_to:
-        return -1
+        return 3 if worker.bound_to == job.execution_arn else -1
     if isolation is Isolation.WORKER:
         return 2 if job.function.id in worker.functions else 1 if worker.served else 0
     return 0 if worker.served == 0 else -1

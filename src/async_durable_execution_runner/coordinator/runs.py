@@ -32,7 +32,8 @@ class InvocationRecord:
 @dataclass(slots=True, eq=False)
 class Watcher:
     condition: Callable[[], bool]
-    done: asyncio.Future[None]
+    #: True: the condition held, if only for a moment.
+    done: asyncio.Future[bool]
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import hmac
 import os
@@ -15,11 +16,12 @@ import signal
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import grpc
 
-from ..rpc import OPTIONS
+from ..rpc import OPTIONS, is_local
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
 from .control_service import ControlService
@@ -85,8 +87,17 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, end)
     ready(listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}")
     await ended
-    # No grace: whoever is still connected is told by the end of the connection.
-    await server.stop(None)
+
+
+def _leave(listen: str) -> NoReturn:
+    """End at once: a shutdown would first tell callers of everything that it takes down,
+    while what they must learn is that the coordinator is gone."""
+    if listen.startswith("unix:"):
+        path = Path(listen.removeprefix("unix:"))
+        with contextlib.suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()
+    os._exit(0)
 
 
 def main() -> None:
@@ -101,8 +112,19 @@ def main() -> None:
         sys.stdout.write(f"ready {address}\n")
         sys.stdout.flush()
 
+    async def serve_and_leave() -> NoReturn:
+        await serve(arguments.listen, token, ready)
+        _leave(arguments.listen)
+
+    if not is_local(arguments.listen):
+        sys.exit(
+            _failed(
+                f"{arguments.listen} is not a loopback address; without TLS, which is not "
+                "supported yet, the coordinator listens on this machine only."
+            )
+        )
     try:
-        asyncio.run(serve(arguments.listen, token, ready))
+        asyncio.run(serve_and_leave())
     except (RuntimeError, OSError) as error:
         sys.exit(_failed(f"Cannot listen on {arguments.listen}: {error}"))
 

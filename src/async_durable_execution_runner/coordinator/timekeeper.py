@@ -86,6 +86,7 @@ class Timekeeper:
     def forget(self, family: Family) -> None:
         self._disarm(family)
         family.runs.clear()
+        family.calls = family.pending_calls = 0
         self._settled(family)
 
     def settle(self, family: Family) -> None:

@@ -92,10 +92,14 @@ class WorkerService(WorkerServiceServicer):
         worker = await self._admit(hello, context)
         await context.write(pb.SessionResponse(welcome=pb.WorkerWelcome()))
 
+        last: asyncio.Task[None] | None = None
+
         def send(job: Job, needs_code: bool) -> None:
-            write = asyncio.ensure_future(context.write(self._invocation(job, needs_code)))
-            self._writes.add(write)
-            write.add_done_callback(self._written)
+            nonlocal last
+            message = self._invocation(job, needs_code)
+            last = asyncio.create_task(_write_after(last, context, message))
+            self._writes.add(last)
+            last.add_done_callback(self._written)
 
         self._pool.greet(worker, hello.pid, send)
         try:
@@ -207,6 +211,16 @@ class WorkerService(WorkerServiceServicer):
 async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
     while True:
         await context.write(await outbox.get())
+
+
+async def _write_after(
+    before: asyncio.Task[None] | None, context: Context, message: pb.SessionResponse
+) -> None:
+    # A result can come before the write of its invocation is known to be done, and gRPC
+    # refuses a second write on a stream meanwhile.
+    if before is not None and not before.done():
+        await asyncio.wait([before])
+    await context.write(message)
 
 
 async def _first(context: Context) -> Any:

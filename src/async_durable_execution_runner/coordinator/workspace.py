@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ResourceNotFound
 
 if TYPE_CHECKING:
+    from .pool import Job
     from .runs import Run
 
 REGION = "us-east-1"
@@ -44,7 +46,7 @@ class Function:
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Workspace:
     """Closed when its runner goes away; executions and functions go with it."""
 
@@ -57,7 +59,13 @@ class Workspace:
     runs: dict[str, Run] = field(default_factory=dict)
     #: By function and execution name, which is unique.
     names: dict[tuple[str, str], Run] = field(default_factory=dict)
+    #: Invocations that wait for a worker, oldest first.
+    queue: deque[Job] = field(default_factory=deque)
     leased: int = 0
+
+    @property
+    def needs_processes(self) -> bool:
+        return any(each.isolation is not Isolation.INLINE for each in self.functions.values())
 
     def find(self, function_name: str) -> Function:
         """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""

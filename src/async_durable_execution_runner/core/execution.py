@@ -25,7 +25,6 @@ from .model import (
     Operation,
     OperationStatus,
     OperationType,
-    OperationUpdate,
 )
 from .operations import callback, chained_invoke, step, wait
 from .operations.execution import end

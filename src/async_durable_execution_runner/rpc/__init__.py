@@ -5,6 +5,7 @@ Only this package knows protobuf's shapes of the model; nothing keeps messages a
 
 from __future__ import annotations
 
+import ipaddress
 import os
 
 PROTOCOL_VERSION = 1
@@ -32,3 +33,14 @@ def prefer_latency() -> None:
     older poller serves them better. Whoever has chosen experiments is left with these.
     """
     os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
+
+
+def is_local(address: str) -> bool:
+    """Whether a gRPC address ("unix:PATH", "HOST:PORT") cannot be reached from another machine."""
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

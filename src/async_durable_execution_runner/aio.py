@@ -1,0 +1,322 @@
+"""The runners for asynchronous tests: ours, and one with the surface of the SDK's own.
+
+Only the shape of the APIs is here; what they do is `engine.Engine`'s.
+"""
+
+# ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from async_durable_execution import ErrorObject
+
+from .engine import DEFAULT_TIMEOUT, Engine
+from .functions import MockFunction, Seconds
+from .results import DurableFunctionTestResult, Event
+from .runner import BaseRunner
+
+if TYPE_CHECKING:
+    from .client import RunnerStatus
+    from .transport import LoopTransport
+
+
+class AsyncDurableFunctionTestRunner(BaseRunner):
+    """`DurableFunctionTestRunner` for `async with` and `await`; arguments as there."""
+
+    _transport: LoopTransport
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._engine.open)
+        self._transport = self._engine.use_loop()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.to_thread(self._engine.close)
+        await self._transport.close()
+
+    async def run(
+        self,
+        input: Any = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+        tenant_id: str | None = None,
+    ) -> DurableFunctionTestResult:
+        start = self._engine.start_of(
+            input, execution_name, payload, function_name, tenant_id=tenant_id
+        )
+        return await self._engine.run(start, timeout)
+
+    async def run_many(
+        self,
+        inputs: Iterable[Any],
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        *,
+        function_name: str | None = None,
+    ) -> list[DurableFunctionTestResult]:
+        starts = [self._engine.start_of(input, None, None, function_name) for input in inputs]
+        return await self._engine.run_many(starts, timeout)
+
+    async def start(
+        self,
+        input: Any = None,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+        tenant_id: str | None = None,
+        skip_time: bool | None = None,
+    ) -> AsyncExecutionHandle:
+        start = self._engine.start_of(
+            input, execution_name, payload, function_name, skip_time, tenant_id
+        )
+        return AsyncExecutionHandle(self._engine, await self._engine.start(start))
+
+    async def run_until_suspended(
+        self,
+        input: Any = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+        tenant_id: str | None = None,
+    ) -> AsyncExecutionHandle:
+        start = self._engine.start_of(
+            input, execution_name, payload, function_name, tenant_id=tenant_id
+        )
+        arn = await self._engine.start(start, hold_time=True)
+        await self._engine.wait(arn, "suspended", timeout)
+        return AsyncExecutionHandle(self._engine, arn)
+
+    async def run_async(
+        self,
+        input: Any = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> str:
+        handle = await self.start(
+            input, execution_name, payload=payload, function_name=function_name
+        )
+        return handle.arn
+
+    async def wait_for_result(
+        self,
+        execution_arn: str | AsyncExecutionHandle | DurableFunctionTestResult,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> DurableFunctionTestResult:
+        return await self._engine.wait(execution_arn, "ended", timeout)
+
+    async def wait_for_callback(
+        self,
+        execution_arn: str | AsyncExecutionHandle | DurableFunctionTestResult | None = None,
+        name: str | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> str:
+        return await self._engine.wait_for_callback(execution_arn, name, timeout)
+
+    async def send_callback_success(self, callback_id: str, result: Any = None) -> None:
+        await self._engine.callback_success(callback_id, result)
+
+    async def send_callback_failure(
+        self, callback_id: str, error: ErrorObject | BaseException | str | None = None
+    ) -> None:
+        await self._engine.callback_failure(callback_id, error)
+
+    async def send_callback_heartbeat(self, callback_id: str) -> None:
+        await self._engine.callback_heartbeat(callback_id)
+
+    async def advance(
+        self,
+        duration: timedelta | float,
+        execution: str | AsyncExecutionHandle | DurableFunctionTestResult | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> None:
+        await self._engine.advance(duration, execution, timeout)
+
+    async def status(self) -> RunnerStatus:
+        """The processes behind this runner, and all others of this process."""
+        return await self._engine.status()
+
+
+class AsyncExecutionHandle:
+    """An execution under way."""
+
+    def __init__(self, engine: Engine, arn: str) -> None:
+        self._engine = engine
+        self.arn = arn
+
+    @property
+    def execution_arn(self) -> str:
+        return self.arn
+
+    async def result(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
+        """Wait for its end; `TimeoutError`, with the reason, if that does not come."""
+        return await self._engine.wait(self.arn, "ended", timeout)
+
+    async def snapshot(self) -> DurableFunctionTestResult:
+        """The execution as it is now; PENDING while it has not ended."""
+        return await self._engine.wait(self.arn, "now", DEFAULT_TIMEOUT)
+
+    async def run_until_suspended(
+        self, timeout: Seconds = DEFAULT_TIMEOUT
+    ) -> DurableFunctionTestResult:
+        """Wait until it waits for time or for somebody, or has ended."""
+        return await self._engine.wait(self.arn, "suspended", timeout)
+
+    async def history(self) -> list[Event]:
+        return (await self.snapshot()).history
+
+    async def describe(self) -> str:
+        return (await self.snapshot()).describe()
+
+    async def stop(self, error: ErrorObject | BaseException | str | None = None) -> None:
+        """End it at once, as STOPPED."""
+        await self._engine.stop(self.arn, error)
+
+    async def wait_for_callback(
+        self, name: str | None = None, timeout: Seconds = DEFAULT_TIMEOUT
+    ) -> str:
+        """The id of an open callback, once there is one."""
+        return await self._engine.wait_for_callback(self, name, timeout)
+
+    async def advance(
+        self, duration: timedelta | float, timeout: Seconds = DEFAULT_TIMEOUT
+    ) -> None:
+        """Move its clock forward; returns when what fell due has been handled."""
+        await self._engine.advance(duration, self, timeout)
+
+    def __repr__(self) -> str:
+        return f"<AsyncExecutionHandle {self.arn}>"
+
+
+def create_local_runner(
+    *,
+    handler: Callable[..., Any],
+    poll_interval: float = 1.0,
+    input: Any = None,
+    timeout: int = 60,
+) -> DurableFunctionLocalTestRunner:
+    """A runner with the SDK's own interface, for suites that were written for that one."""
+    return DurableFunctionLocalTestRunner(
+        handler=handler, poll_interval=poll_interval, input=input, timeout=timeout
+    )
+
+
+class DurableFunctionLocalTestRunner:
+    """For `with`, `async with`, or neither; opens by itself, on whichever loop it is used."""
+
+    mode = "local"
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        poll_interval: float = 1.0,
+        input: Any = None,
+        timeout: int = 900,
+        function_name: str = "test-function",
+    ) -> None:
+        """`poll_interval` is taken for compatibility: nothing is polled."""
+        self.poll_interval = poll_interval
+        self._engine = Engine(handler, function_name=function_name)
+        self._input = input
+        self._timeout = timeout
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._transport: LoopTransport | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        if self._closing is not None:
+            await self._closing
+
+    def close(self) -> None:
+        self._engine.close()
+        transport, self._transport = self._transport, None
+        if transport is not None and self._loop is _running_loop():
+            self._closing = asyncio.create_task(transport.close())
+
+    async def run(self) -> DurableFunctionTestResult:
+        return await self.wait_for_result(await self.run_async(), self._timeout)
+
+    async def run_async(self) -> str:
+        """Start an execution and return its ARN."""
+        engine = await self._opened()
+        return await engine.start(engine.start_of(self._input, None, None))
+
+    async def wait_for_result(
+        self, execution_arn: str, timeout: float = 60
+    ) -> DurableFunctionTestResult:
+        return await (await self._opened()).wait(execution_arn, "ended", timeout)
+
+    async def wait_for_callback(
+        self, execution_arn: str, name: str | None = None, timeout: float = 60
+    ) -> str:
+        return await (await self._opened()).wait_for_callback(execution_arn, name, timeout)
+
+    async def send_callback_success(
+        self, callback_id: str, result: bytes | str | None = None
+    ) -> None:
+        await (await self._opened()).callback_success(callback_id, result)
+
+    async def send_callback_failure(
+        self, callback_id: str, error: ErrorObject | None = None
+    ) -> None:
+        await (await self._opened()).callback_failure(callback_id, error)
+
+    async def send_callback_heartbeat(self, callback_id: str) -> None:
+        await (await self._opened()).callback_heartbeat(callback_id)
+
+    def mock_invoke_result(self, function_name: str, result: Any) -> None:
+        """What a chained invoke of `function_name` returns."""
+        self._engine.mock(MockFunction(function_name, result=result))
+
+    async def _opened(self) -> Engine:
+        loop = asyncio.get_running_loop()
+        if not self._engine.is_open:
+            await asyncio.to_thread(self._engine.ensure_open)
+        if self._transport is None or self._loop is not loop:
+            self._loop = loop
+            self._transport = self._engine.use_loop()
+        return self._engine
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,389 @@
+"""`DurableFunctionTestRunner`: the entry point for tests.
+
+    with DurableFunctionTestRunner(handler=order_workflow) as runner:
+        result = runner.run(input={"order_id": "o-1"}, timeout=10)
+    assert result.status is InvocationStatus.SUCCEEDED
+
+Only the shape of the API is here; what it does is `engine.Engine`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from async_durable_execution import ErrorObject
+
+from .engine import (
+    DEFAULT_INVOCATION_RETRIES,
+    DEFAULT_RETRY_BACKOFF,
+    DEFAULT_TIMEOUT,
+    Engine,
+)
+from .functions import Isolation, MockFunction, Seconds
+from .operations import (
+    CallbackOperation,
+    ContextOperation,
+    ExecutionOperation,
+    InvokeOperation,
+    Operation,
+    OperationNotFound,
+    StepOperation,
+    WaitOperation,
+)
+from .results import DurableFunctionTestResult, Event, Invocation
+from .statuses import InvocationStatus
+
+if TYPE_CHECKING:
+    from .client import RunnerStatus
+
+
+class BaseRunner:
+    """What the synchronous and the asynchronous runner have in common."""
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        *,
+        function_name: str | None = None,
+        workers: int | None = None,
+        isolation: Isolation | str = Isolation.WORKER,
+        skip_time: bool = True,
+        execution_timeout: Seconds | None = None,
+        invocation_timeout: Seconds | None = None,
+        memory: int | None = None,
+        env: Mapping[str, str] | None = None,
+        invocation_retries: int = DEFAULT_INVOCATION_RETRIES,
+        retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
+        listen: str | None = None,
+        start_time: datetime | None = None,
+    ) -> None:
+        """A runner for `handler`, a function decorated with `@durable_execution`.
+
+        - `function_name`: its name in Lambda; the handler's own where there is none.
+        - `workers`: how many invocations run at once; one per CPU where there is none.
+        - `isolation`: "worker", "execution", "invocation" or "inline", see `Isolation`.
+        - `skip_time`: waits, retries and time-outs take no real time.
+        - `execution_timeout`, `invocation_timeout`: seconds or a timedelta; 366 days (on
+          the execution's clock) and 30 seconds (of real time) where there is none.
+        - `memory`: MiB a worker may use before it is killed; no limit where there is none.
+        - `env`: environment variables of the function.
+        - `invocation_retries`, `retry_backoff`: how many failed invocations in a row an
+          execution survives, and the pause before the first retry.
+        - `listen`: "127.0.0.1:0" for a coordinator of its own on a TCP port, to which worker
+          hosts may be connected by hand (`address` and `token`); then `workers=0` starts none.
+        - `start_time`: what the clock shows when an execution starts; now where there is none.
+
+        `HandlerNotLoadable` where the handler cannot travel to a worker, or is not durable.
+        """
+        self._engine = Engine(
+            handler,
+            function_name=function_name,
+            workers=workers,
+            isolation=isolation,
+            skip_time=skip_time,
+            execution_timeout=execution_timeout,
+            invocation_timeout=invocation_timeout,
+            memory=memory,
+            env=env,
+            invocation_retries=invocation_retries,
+            retry_backoff=retry_backoff,
+            listen=listen,
+            start_time=start_time,
+        )
+
+    @property
+    def function_name(self) -> str:
+        return self._engine.function_name
+
+    @property
+    def address(self) -> str:
+        """Where the coordinator listens, for `durable-runner worker-host --connect`."""
+        return self._engine.cluster.address
+
+    @property
+    def token(self) -> str:
+        """What a worker host has to bring, in DURABLE_RUNNER_TOKEN."""
+        return self._engine.cluster.token
+
+    def register_durable_function(
+        self,
+        name: str,
+        handler: Callable[..., Any],
+        *,
+        isolation: Isolation | str | None = None,
+        execution_timeout: Seconds | None = None,
+        invocation_timeout: Seconds | None = None,
+        memory: int | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Another durable function, for chained invokes and `run(function_name=...)`.
+
+        `name` may carry a qualifier ("charge:prod"). What is not given is as the runner's.
+        """
+        self._engine.register(
+            name,
+            handler,
+            durable=True,
+            isolation=isolation,
+            execution_timeout=execution_timeout,
+            invocation_timeout=invocation_timeout,
+            memory=memory,
+            env=env,
+        )
+
+    def register_function(
+        self,
+        name: str,
+        handler: Callable[..., Any],
+        *,
+        isolation: Isolation | str | None = None,
+        invocation_timeout: Seconds | None = None,
+        memory: int | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """A plain function, `handler(event, context)`, for chained invokes."""
+        self._engine.register(
+            name,
+            handler,
+            durable=False,
+            isolation=isolation,
+            invocation_timeout=invocation_timeout,
+            memory=memory,
+            env=env,
+        )
+
+    def mock_function(
+        self,
+        name: str,
+        *,
+        result: Any = None,
+        error: ErrorObject | BaseException | type[BaseException] | str | None = None,
+        side_effect: Callable[[Any], Any] | Iterable[Any] | None = None,
+    ) -> MockFunction:
+        """A stand-in for a function that is not there; it runs in the test process.
+
+        It returns `result`, or raises `error`, or does what `side_effect` does when called
+        with the payload (or gives, one per call). `mock.calls` has the payloads.
+        """
+        mock = MockFunction(name, result=result, error=error, side_effect=side_effect)
+        self._engine.mock(mock)
+        return mock
+
+    def __repr__(self) -> str:
+        state = "open" if self._engine.is_open else "not open"
+        return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
+
+
+class DurableFunctionTestRunner(BaseRunner):
+    """Runs a durable function in worker processes. Blocks; fine inside an event loop too."""
+
+    def __enter__(self) -> Self:
+        self._engine.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._engine.close()
+
+    def run(
+        self,
+        input: Any = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+        tenant_id: str | None = None,
+    ) -> DurableFunctionTestResult:
+        """Start an execution, wait for its end, return its result.
+
+        `input` is any JSON value; text that is a JSON document is that document. `payload`
+        is sent as it stands. An execution that times out is a result, TIMED_OUT;
+        `TimeoutError`, with the reason, is for `timeout` real seconds without an end.
+        """
+        engine = self._engine
+        start = engine.start_of(input, execution_name, payload, function_name, tenant_id=tenant_id)
+        return engine.drive(engine.run(start, timeout))
+
+    def run_many(
+        self,
+        inputs: Iterable[Any],
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        *,
+        function_name: str | None = None,
+    ) -> list[DurableFunctionTestResult]:
+        """One execution per input, in parallel over the workers; results in order.
+
+        `timeout` is for all of them together. Shows progress on a terminal.
+        """
+        engine = self._engine
+        starts = [engine.start_of(input, None, None, function_name) for input in inputs]
+        return engine.drive(engine.run_many(starts, timeout))
+
+    def start(
+        self,
+        input: Any = None,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+        tenant_id: str | None = None,
+        skip_time: bool | None = None,
+    ) -> ExecutionHandle:
+        """Start an execution and do not wait for it."""
+        engine = self._engine
+        start = engine.start_of(input, execution_name, payload, function_name, skip_time, tenant_id)
+        return ExecutionHandle(engine, engine.drive(engine.start(start)))
+
+    def run_until_suspended(
+        self,
+        input: Any = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+        tenant_id: str | None = None,
+    ) -> ExecutionHandle:
+        """Start an execution and stop where it first waits for time or for somebody.
+
+        No time is skipped until `handle.result()` or `wait_for_result(...)` asks for the end;
+        `advance(...)` moves on by as much as is wanted. `handle.snapshot()` shows the state.
+        """
+        engine = self._engine
+        start = engine.start_of(input, execution_name, payload, function_name, tenant_id=tenant_id)
+        handle = ExecutionHandle(engine, engine.drive(engine.start(start, hold_time=True)))
+        engine.drive(engine.wait(handle.arn, "suspended", timeout))
+        return handle
+
+    def run_async(
+        self,
+        input: Any = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        execution_name: str | None = None,
+        *,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> str:
+        """Start an execution and return its ARN. Nothing waits, so `timeout` has no effect."""
+        return self.start(input, execution_name, payload=payload, function_name=function_name).arn
+
+    def wait_for_result(
+        self,
+        execution_arn: str | ExecutionHandle | DurableFunctionTestResult,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> DurableFunctionTestResult:
+        return self._engine.drive(self._engine.wait(execution_arn, "ended", timeout))
+
+    def wait_for_callback(
+        self,
+        execution_arn: str | ExecutionHandle | DurableFunctionTestResult | None = None,
+        name: str | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> str:
+        """The id of an open callback, once there is one.
+
+        Of the execution that was started last, where none is given; then the first argument
+        may be the name. A `wait_for_callback` operation's goes by that operation's name.
+        """
+        return self._engine.drive(self._engine.wait_for_callback(execution_arn, name, timeout))
+
+    def send_callback_success(self, callback_id: str, result: Any = None) -> None:
+        """Answer a callback. Text and bytes go untouched, anything else as JSON."""
+        self._engine.drive(self._engine.callback_success(callback_id, result))
+
+    def send_callback_failure(
+        self, callback_id: str, error: ErrorObject | BaseException | str | None = None
+    ) -> None:
+        self._engine.drive(self._engine.callback_failure(callback_id, error))
+
+    def send_callback_heartbeat(self, callback_id: str) -> None:
+        self._engine.drive(self._engine.callback_heartbeat(callback_id))
+
+    def advance(
+        self,
+        duration: timedelta | float,
+        execution: str | ExecutionHandle | DurableFunctionTestResult | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Move the clock of an execution, or of all, forward, callback time-outs included.
+
+        Returns when all that fell due on the way has been handled.
+        """
+        self._engine.drive(self._engine.advance(duration, execution, timeout))
+
+    def status(self) -> RunnerStatus:
+        """The processes behind this runner, and all others of this process."""
+        return self._engine.drive(self._engine.status())
+
+
+class ExecutionHandle:
+    """An execution under way."""
+
+    def __init__(self, engine: Engine, arn: str) -> None:
+        self._engine = engine
+        self.arn = arn
+
+    @property
+    def execution_arn(self) -> str:
+        return self.arn
+
+    def result(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
+        """Wait for its end; `TimeoutError`, with the reason, if that does not come."""
+        return self._engine.drive(self._engine.wait(self.arn, "ended", timeout))
+
+    def snapshot(self) -> DurableFunctionTestResult:
+        """The execution as it is now; PENDING while it has not ended."""
+        return self._engine.drive(self._engine.wait(self.arn, "now", DEFAULT_TIMEOUT))
+
+    def run_until_suspended(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
+        """Wait until it waits for time or for somebody, or has ended."""
+        return self._engine.drive(self._engine.wait(self.arn, "suspended", timeout))
+
+    def history(self) -> list[Event]:
+        return self.snapshot().history
+
+    def describe(self) -> str:
+        return self.snapshot().describe()
+
+    def stop(self, error: ErrorObject | BaseException | str | None = None) -> None:
+        """End it at once, as STOPPED."""
+        self._engine.drive(self._engine.stop(self.arn, error))
+
+    def wait_for_callback(self, name: str | None = None, timeout: Seconds = DEFAULT_TIMEOUT) -> str:
+        """The id of an open callback, once there is one."""
+        return self._engine.drive(self._engine.wait_for_callback(self, name, timeout))
+
+    def advance(self, duration: timedelta | float, timeout: Seconds = DEFAULT_TIMEOUT) -> None:
+        """Move its clock forward; returns when what fell due has been handled."""
+        self._engine.drive(self._engine.advance(duration, self, timeout))
+
+    def __repr__(self) -> str:
+        return f"<ExecutionHandle {self.arn}>"
+
+
+__all__ = [
+    "CallbackOperation",
+    "ContextOperation",
+    "DurableFunctionTestResult",
+    "DurableFunctionTestRunner",
+    "Event",
+    "ExecutionHandle",
+    "ExecutionOperation",
+    "Invocation",
+    "InvocationStatus",
+    "InvokeOperation",
+    "Isolation",
+    "MockFunction",
+    "Operation",
+    "OperationNotFound",
+    "StepOperation",
+    "WaitOperation",
+]

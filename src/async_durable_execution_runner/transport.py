@@ -1,0 +1,236 @@
+"""How a runner's calls reach its coordinator: blocking, or on the caller's event loop.
+
+Both are `Transport`s, so that everything above is written once: the blocking one's
+coroutines never suspend and are driven to their end by `drive`. Here too: what becomes
+of a call that fails.
+"""
+
+# ruff: noqa: ASYNC109 - a gRPC deadline goes with the call; `asyncio.timeout` cannot set it.
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import grpc
+import grpc.aio
+
+from . import errors
+from .local import Cluster
+from .rpc import OPTIONS, PROTOCOL_VERSION
+from .rpc.v1 import control_pb2 as pb
+from .rpc.v1 import control_pb2_grpc
+
+T = TypeVar("T")
+Job = Callable[[], Coroutine[Any, Any, T]]
+
+#: Seconds for an answer that needs no waiting, on a machine under load.
+ANSWER_TIMEOUT = 20.0
+
+# A proxy for HTTP has no business between processes of one machine.
+CHANNEL_OPTIONS = [*OPTIONS, ("grpc.enable_http_proxy", 0)]
+_STREAMS = frozenset({"RunExecution", "AwaitExecution"})
+# Generated without types.
+_Stub: Any = control_pb2_grpc.ControlServiceStub
+
+
+def _error_classes() -> dict[str, type[errors.RunnerError]]:
+    found: dict[str, type[errors.RunnerError]] = {}
+    pending: list[type[errors.RunnerError]] = [errors.RunnerError]
+    while pending:
+        each = pending.pop()
+        found[each.__name__] = each
+        if "code" in vars(each):
+            found[vars(each)["code"]] = each
+        pending += each.__subclasses__()
+    return found
+
+
+def raised(error: Any) -> errors.RunnerError | None:
+    """The error that the coordinator raised, from a `grpc.RpcError` of either kind; None
+    where the call itself failed."""
+    details: str = error.details() or ""
+    for key, value in error.trailing_metadata() or ():
+        if key == "error-code":
+            kind = _error_classes().get(value, errors.RunnerError)
+            if issubclass(kind, errors.InvalidCheckpointToken):
+                kind = errors.InvalidParameterValue
+            return kind(details)
+    match error.code():
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return errors.Unauthenticated(details)
+        case grpc.StatusCode.CANCELLED if details.startswith("Locally cancelled"):
+            return errors.RunnerError("The call was given up: the test was interrupted.")
+        case (
+            grpc.StatusCode.UNAVAILABLE
+            | grpc.StatusCode.DEADLINE_EXCEEDED
+            | grpc.StatusCode.CANCELLED
+        ):
+            return None
+        case status:
+            return errors.RunnerError(f"{details} ({status.name})")
+
+
+class ChannelClosed(Exception):
+    """The cluster behind a channel was closed, which gRPC takes for a programming error."""
+
+
+class Transport(Protocol):
+    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
+        """Every message of the answer; `grpc.RpcError` or `ChannelClosed`."""
+
+    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
+        """Do all, at most `limit` at once; outcomes in order."""
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        """Call what may block the thread for a while."""
+
+    async def close(self) -> None: ...
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The outcome of a coroutine over a `BlockingTransport`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    coroutine.close()
+    raise RuntimeError("A blocking call was about to suspend.")
+
+
+class BlockingTransport:
+    """Over a channel of the cluster's, from any thread. Does not own the channel."""
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self._stub = _Stub(channel)
+        self._metadata = metadata(token)
+        self._in_flight: set[Any] = set()
+
+    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
+        call = getattr(self._stub, method)
+        try:
+            answer = call(request, timeout=timeout, metadata=self._metadata)
+        except ValueError as error:
+            raise ChannelClosed from error
+        if method not in _STREAMS:
+            return [answer]
+        self._in_flight.add(answer)
+        try:
+            return list(answer)
+        finally:
+            answer.cancel()
+            self._in_flight.discard(answer)
+
+    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
+        def do(job: Job[T]) -> T | BaseException:
+            try:
+                return drive(job())
+            except Exception as error:
+                return error
+
+        with ThreadPoolExecutor(max(1, min(limit, len(jobs)))) as pool:
+            try:
+                return list(pool.map(do, jobs))
+            except BaseException:
+                # Interrupted: do not wait for what is under way, nor start the rest.
+                pool.shutdown(wait=False, cancel_futures=True)
+                for call in list(self._in_flight):
+                    call.cancel()
+                raise
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        return function()
+
+    async def close(self) -> None:
+        pass
+
+
+class LoopTransport:
+    """Over a channel of its own, on the running event loop."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._stub = _Stub(self._channel)
+        self._metadata = metadata(token)
+
+    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
+        answer = getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
+        if method in _STREAMS:
+            return [message async for message in answer]
+        return [await answer]
+
+    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
+        turn = asyncio.Semaphore(limit)
+
+        async def do(job: Job[T]) -> T:
+            async with turn:
+                return await job()
+
+        return await asyncio.gather(*map(do, jobs), return_exceptions=True)
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        return await asyncio.to_thread(function)
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+
+_channels: weakref.WeakKeyDictionary[Cluster, grpc.Channel] = weakref.WeakKeyDictionary()
+
+
+def channel_to(cluster: Cluster) -> grpc.Channel:
+    """The process's one blocking channel to a cluster, for all runners."""
+    channel = _channels.get(cluster)
+    if channel is None:
+        channel = grpc.insecure_channel(cluster.address, options=CHANNEL_OPTIONS)
+        _channels[cluster] = channel
+        cluster.on_close.append(channel.close)
+    return channel
+
+
+def metadata(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
+
+
+class Workspace:
+    """A runner's place in the coordinator, for as long as this is open."""
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        token: str,
+        *,
+        workers: int,
+        invocation_retries: int,
+        retry_backoff: float,
+        epoch_ms: int | None,
+        unavailable: Callable[[str, str], Exception],
+    ) -> None:
+        """Open it. Blocks for one round trip."""
+        stub = _Stub(channel)
+        request = pb.OpenWorkspaceRequest(
+            protocol_version=PROTOCOL_VERSION,
+            workers=workers,
+            invocation_retries=invocation_retries,
+            retry_backoff_ms=round(retry_backoff * 1000),
+            epoch_ms=epoch_ms,
+        )
+        # Open without a deadline, as long as the runner; so its first answer has a timer here.
+        self._call: Any = stub.OpenWorkspace(request, metadata=metadata(token))
+        timer = threading.Timer(ANSWER_TIMEOUT, self._call.cancel)
+        timer.start()
+        try:
+            self.id: str = next(self._call).workspace_id
+        except grpc.RpcError as error:
+            what = "The coordinator did not let a runner in"
+            raise raised(error) or unavailable(what, error.details()) from None
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        self._call.cancel()

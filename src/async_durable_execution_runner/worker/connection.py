@@ -1,0 +1,48 @@
+"""How a worker or a host reaches its coordinator: an address and a token.
+
+The one place on the worker side that makes channels, and so the place where TLS goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from ..rpc import OPTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    address: str
+    token: str
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token}"),)
+
+    def channel(self) -> grpc.aio.Channel:
+        """A channel that belongs to the running loop."""
+        _quiet(asyncio.get_running_loop())
+        return grpc.aio.insecure_channel(self.address, options=OPTIONS)
+
+
+def _quiet(loop: asyncio.AbstractEventLoop) -> None:
+    # All loops of a process share gRPC's wake-up socket. Before grpcio 1.80 or so, loops in
+    # several threads that race for one byte report that as an error in a callback.
+    previous = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(
+            context.get("exception"), BlockingIOError
+        ) and "PollerCompletionQueue" in context.get("message", ""):
+            return
+        if previous is None:
+            loop.default_exception_handler(context)
+        else:
+            previous(loop, context)
+
+    loop.set_exception_handler(handle)

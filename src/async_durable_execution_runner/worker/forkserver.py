@@ -1,0 +1,207 @@
+"""The warm process that workers are forked from: SDK and gRPC imported, no channel opened.
+
+It is the parent of all workers and the only process that reaps or signals them, so no pid
+can be mistaken for another's. It is single-threaded and holds nothing but that. The host
+speaks with it over a socket, one JSON object per line (`start` comes with the descriptor of
+the worker's output file); when the socket ends, it kills every worker's group and exits.
+
+Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}.
+Reports: {"started": id, "pid": n}, {"failed": id, "why": text},
+{"exited": id, "status": wait status, "memory": bool, "peak": bytes}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from .connection import Connection
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_POLL_MEMORY = 0.05
+
+
+@dataclass(slots=True)
+class _Worker:
+    worker_id: str
+    pid: int
+    limit: int = 0
+    over_limit: bool = False
+
+
+def main(host: socket.socket, connection: Connection) -> NoReturn:
+    """Serve the host on the other end of `host` until it is gone."""
+    code = 1
+    try:
+        # Ctrl-C in a terminal reaches the whole group; the host alone decides what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Forkserver(host, connection).run()
+        code = 0
+    except (BrokenPipeError, ConnectionResetError):
+        code = 0
+    finally:
+        os._exit(code)
+
+
+class Forkserver:
+    def __init__(self, host: socket.socket, connection: Connection) -> None:
+        self._host = host
+        self._connection = connection
+        self._workers: dict[str, _Worker] = {}
+        self._pending = b""
+        self._fds: list[int] = []
+        self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+        self._name("durable-zygote")
+
+    def run(self) -> None:
+        from . import process  # noqa: F401 - warm: the SDK, gRPC, and all that a worker needs
+
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        wake, wakened = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(wakened, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
+        self._wake = (wake, wakened)
+        try:
+            self._loop(wake)
+        finally:
+            self._kill_all()
+
+    def _loop(self, wake: int) -> None:
+        while True:
+            limited = any(worker.limit for worker in self._workers.values())
+            host = self._host.fileno()
+            ready, _, _ = select.select([host, wake], [], [], _POLL_MEMORY if limited else None)
+            if wake in ready:
+                os.read(wake, 4096)
+                self._reap()
+            if host in ready and not self._receive():
+                return
+            if limited:
+                self._check_memory()
+
+    def _receive(self) -> bool:
+        data, fds, _, _ = socket.recv_fds(self._host, 65536, 64)
+        self._fds += fds
+        if not data:
+            return False
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self.obey(json.loads(line))
+        return True
+
+    def obey(self, order: dict[str, Any]) -> None:
+        """Carry out one order; a `start` takes the next of the descriptors that came."""
+        match order:
+            case {"start": str(worker_id)} if not self._fds:
+                self._report(failed=worker_id, why="no descriptor is left for its output")
+            case {"start": str(worker_id)}:
+                self._start(worker_id, self._fds.pop(0))
+            case {"kill": str(worker_id)}:
+                if (worker := self._workers.get(worker_id)) is not None:
+                    _kill(worker.pid)
+            case {"limit": str(worker_id), "bytes": int(limit)}:
+                if (worker := self._workers.get(worker_id)) is not None:
+                    worker.limit = limit
+
+    def _report(self, **report: Any) -> None:
+        self._host.sendall(json.dumps(report).encode() + b"\n")
+
+    def _start(self, worker_id: str, output: int) -> None:
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._report(failed=worker_id, why=f"fork failed: {error}")
+            os.close(output)
+            return
+        if pid == 0:
+            self._become_worker(worker_id, output, parent)
+        os.close(output)
+        self._workers[worker_id] = _Worker(worker_id, pid)
+        self._report(started=worker_id, pid=pid)
+
+    def _become_worker(self, worker_id: str, output: int, parent: int) -> NoReturn:
+        from . import process
+
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if self._libc is not None:
+                self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+            self._name("durable-worker")
+            self._host.close()
+            for fd in (*self._wake, *self._fds):
+                os.close(fd)
+            process.main(self._connection, worker_id, output)
+        finally:
+            os._exit(1)
+
+    def _reap(self) -> None:
+        for worker in list(self._workers.values()):
+            state = os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if state is not None:
+                self._bury(worker)
+
+    def _bury(self, worker: _Worker) -> None:
+        # Before it is reaped: until then the process group cannot be anybody else's.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(worker.pid, 0)
+        del self._workers[worker.worker_id]
+        self._report(
+            exited=worker.worker_id,
+            status=status,
+            memory=worker.over_limit,
+            peak=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        )
+
+    def _check_memory(self) -> None:
+        for worker in self._workers.values():
+            if worker.limit and not worker.over_limit and _resident(worker.pid) > worker.limit:
+                worker.over_limit = True
+                _kill(worker.pid)
+
+    def _kill_all(self) -> None:
+        for worker in self._workers.values():
+            _kill(worker.pid)
+        for worker in self._workers.values():
+            os.waitpid(worker.pid, 0)
+
+    def _name(self, name: str) -> None:
+        if self._libc is not None:
+            self._libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+def _kill(pid: int) -> None:
+    """Kill the group of a worker that is not reaped yet."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        # Just forked: it does not lead its group yet.
+        os.kill(pid, signal.SIGKILL)
+
+
+def _resident(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0

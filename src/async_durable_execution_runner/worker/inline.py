@@ -1,0 +1,86 @@
+"""A worker on a thread of the test process: no isolation, for debuggers and monkeypatch.
+
+Same session, same protocol as a worker process. What would end a worker process fails the
+invocation here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from ..errors import RunnerError
+from ..rpc import codec
+from ..rpc.v1 import worker_pb2
+from .connection import Connection
+from .invocation import Functions, error_object
+from .output import InlineCapture
+from .session import Session
+
+
+class InlineWorker:
+    """Serves one workspace's functions; `handlers` maps inline keys to handlers, and may grow."""
+
+    def __init__(
+        self, connection: Connection, workspace_id: str, handlers: Mapping[str, Any]
+    ) -> None:
+        self.worker_id = f"inline-{uuid4().hex[:12]}"
+        self.error: RunnerError | None = None
+        self._functions = Functions(connection, handlers)
+        self._capture = InlineCapture()
+        self._session = Session(connection, self.worker_id, workspace_id)
+        self._thread = threading.Thread(target=self._run, name=self.worker_id, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """End the session. A handler that blocks is left behind on its daemon thread."""
+        self._session.stop()
+        self.join(timeout)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end of the session; `error` then says if it was refused."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            self._session.run(self._serve)
+        except RunnerError as error:
+            self.error = error
+        finally:
+            self._functions.abandon()
+
+    def _serve(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
+        try:
+            with self._capture.capturing():
+                result = self._functions.invoke(invocation)
+        except BaseException as error:
+            result = _exited(invocation, error)
+            # What it was doing must not go on in the next invocation.
+            self._functions.abandon()
+        lines, truncated = self._capture.collect()
+        result.lines.extend(codec.line_to_proto(line) for line in lines)
+        result.lines_truncated = truncated
+        return result
+
+
+def exit_code(exit: SystemExit) -> int:
+    """The process's exit code for it, as the interpreter has it."""
+    match exit.code:
+        case None:
+            return 0
+        case int(code):
+            return code & 0xFF
+        case _:
+            return 1
+
+
+def _exited(invocation: worker_pb2.Invocation, end: BaseException) -> worker_pb2.InvocationResult:
+    how = f"exit status {exit_code(end)}" if isinstance(end, SystemExit) else repr(end)
+    error = error_object(end)
+    error.type = "Runtime.ExitError"
+    error.message = f"RequestId: {invocation.request_id} Error: Runtime exited with error: {how}"
+    return worker_pb2.InvocationResult(request_id=invocation.request_id, error=error)

@@ -1,0 +1,211 @@
+"""One invocation in the worker that runs it: load, call, and put the outcome into a message.
+
+Called with no event loop running, since handlers run their own. `SystemExit` and the like
+pass through: what they mean depends on whether the process is the worker's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from .. import errors
+from ..rpc.v1 import model_pb2, worker_pb2
+from . import environment, loading
+from .connection import Connection
+from .lambda_context import LambdaContext, log_group_name, log_stream_name
+from .service_client import GrpcServiceClient
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class Functions:
+    """The functions that a worker has been given, and their handlers once they are loaded."""
+
+    def __init__(self, connection: Connection, inline: Mapping[str, Any] | None = None) -> None:
+        self._connection = connection
+        self._inline = inline
+        self._code: dict[str, worker_pb2.FunctionCode] = {}
+        self._handlers: dict[str, tuple[loading.Handler, GrpcServiceClient | None]] = {}
+        self._environment_id = uuid4().hex
+
+    def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
+        """Run the handler; `output` or `error` is set in what comes back."""
+        received = time.monotonic()
+        function = invocation.function
+        if invocation.HasField("code"):
+            self._code[function.function_id] = invocation.code
+        log_stream = log_stream_name(function, time.strftime("%Y/%m/%d"), self._environment_id)
+        variables = environment.variables(
+            function, self._handler_name(function), log_group_name(function), log_stream
+        )
+        result = worker_pb2.InvocationResult(request_id=invocation.request_id)
+        with environment.applied(variables):
+            try:
+                handler, client = self._handler(function)
+            except Exception as error:
+                result.error.CopyFrom(_load_error(error, self._handler_name(function)))
+                return result
+            context = LambdaContext(
+                function,
+                invocation.request_id,
+                log_stream=log_stream,
+                tenant_id=invocation.tenant_id if invocation.HasField("tenant_id") else None,
+                deadline=received + function.timeout_seconds,
+            )
+            try:
+                event = _event(invocation) if client is None else _durable_event(invocation, client)
+                value = handler(event, context)
+                if inspect.iscoroutine(value):
+                    value = asyncio.run(value)
+            except Exception as error:
+                result.error.CopyFrom(error_object(error))
+                return result
+        try:
+            result.output = _dump(value)
+        except Exception as error:
+            result.error.CopyFrom(
+                model_pb2.ErrorObject(
+                    type="Runtime.MarshalError", message=f"Unable to marshal response: {error}"
+                )
+            )
+        return result
+
+    def abandon(self) -> None:
+        """Close what handlers have open or have left running on their loops."""
+        for _, client in self._handlers.values():
+            if client is not None:
+                client.close()
+
+    def _handler(
+        self, function: worker_pb2.FunctionConfig
+    ) -> tuple[loading.Handler, GrpcServiceClient | None]:
+        loaded = self._handlers.get(function.function_id)
+        if loaded is None:
+            loaded = self._handlers[function.function_id] = self._load(function)
+        return loaded
+
+    def _load(
+        self, function: worker_pb2.FunctionConfig
+    ) -> tuple[loading.Handler, GrpcServiceClient | None]:
+        code = self._code.get(function.function_id)
+        if code is None:
+            raise errors.HandlerNotLoadable(f"The worker was never given {function.name}'s code.")
+        if not code.HasField("inline_key"):
+            handler = loading.load(code)
+        elif self._inline is not None and code.inline_key in self._inline:
+            handler = self._inline[code.inline_key]
+        else:
+            raise errors.HandlerNotLoadable(f"{function.name} is not registered in this process.")
+        if not function.durable:
+            return handler, None
+        if not loading.is_durable(handler):
+            raise errors.HandlerNotLoadable(
+                f"{loading.describe_name(handler)} is no durable function where the worker "
+                "imports it."
+            )
+        client = GrpcServiceClient(self._connection)
+        return loading.bind(handler, client), client
+
+    def _handler_name(self, function: worker_pb2.FunctionConfig) -> str:
+        code = self._code.get(function.function_id)
+        if code is None or not code.HasField("reference"):
+            return function.name
+        return f"{code.reference.module}.{code.reference.qualname}"
+
+
+def _event(invocation: worker_pb2.Invocation) -> Any:
+    return json.loads(invocation.payload) if invocation.payload else {}
+
+
+def _durable_event(invocation: worker_pb2.Invocation, client: GrpcServiceClient) -> dict[str, Any]:
+    """Lambda's event, with the execution itself on its page of the state and the rest behind
+    a marker, as the service may do it too."""
+    execution = [
+        _operation(operation)
+        for operation in invocation.operations
+        if operation.type == model_pb2.OPERATION_TYPE_EXECUTION
+    ]
+    return {
+        "DurableExecutionArn": invocation.execution_arn,
+        "CheckpointToken": invocation.checkpoint_token,
+        "InitialExecutionState": {"Operations": execution, "NextMarker": client.begin(invocation)},
+    }
+
+
+def _operation(execution: model_pb2.Operation) -> dict[str, Any]:
+    """The EXECUTION operation as Lambda's event has it: times in Unix milliseconds."""
+    return {
+        "Id": execution.id,
+        "Type": "EXECUTION",
+        "Status": model_pb2.OperationStatus.Name(execution.status).removeprefix(
+            "OPERATION_STATUS_"
+        ),
+        "StartTimestamp": execution.start_ms,
+        "ExecutionDetails": {"InputPayload": execution.input},
+    }
+
+
+def _dump(value: Any) -> str:
+    # As Lambda does; what is no JSON (NaN) is refused here instead of by whoever reads it.
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return text
+
+
+def error_object(error: BaseException) -> model_pb2.ErrorObject:
+    """An exception of the handler's as Lambda reports it."""
+    return model_pb2.ErrorObject(
+        type=type(error).__name__,
+        message=_text(_message(error)),
+        stack_trace=[_text(line) for line in _stack(error)],
+    )
+
+
+def _load_error(error: Exception, handler: str) -> model_pb2.ErrorObject:
+    match error:
+        case errors.HandlerNotLoadable():
+            kind, message = "Runtime.HandlerNotFound", str(error)
+        case SyntaxError():
+            kind = "Runtime.UserCodeSyntaxError"
+            message = f"Syntax error in module '{handler.rpartition('.')[0]}': {error}"
+        case ImportError():
+            kind = "Runtime.ImportModuleError"
+            message = f"Unable to import module '{handler.rpartition('.')[0]}': {error}"
+        case _:
+            kind = "Runtime.ImportModuleError"
+            message = f"Unable to load '{handler}': {type(error).__name__}: {_message(error)}"
+    return model_pb2.ErrorObject(
+        type=kind, message=_text(message), stack_trace=[_text(line) for line in _stack(error)]
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"<its __str__ raised {type(broken).__name__}>"
+
+
+def _stack(error: BaseException) -> list[str]:
+    """The formatted frames below the runner's own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    while frames and frames[0].filename.startswith((_PACKAGE + os.sep, "<frozen importlib")):
+        del frames[0]
+    return traceback.format_list(frames)
+
+
+def _text(text: str) -> str:
+    """`text` as UTF-8 can carry it."""
+    return text.encode("utf-8", "backslashreplace").decode()

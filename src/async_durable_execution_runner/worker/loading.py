@@ -1,0 +1,286 @@
+"""How a handler travels from the test process to a worker.
+
+`describe` runs in the test process and says where the handler is: by reference wherever it
+can be imported, by value with cloudpickle elsewhere. `load` gets it back in a worker, and
+`bind` decorates it anew with a service client. All complaints about handlers come from here.
+
+Only the SDK's public names are used: a durable handler is known by its decorated function.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import io
+import os
+import pickle
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import async_durable_execution as sdk
+import cloudpickle
+
+from .. import errors
+from ..rpc.v1 import worker_pb2 as pb
+from . import modules
+
+Handler = Callable[..., Any]
+
+_INLINE = 'run it in the test process with isolation="inline"'
+
+
+def describe(handler: object, *, durable: bool | None = None) -> pb.FunctionCode:
+    """Where a worker finds `handler`.
+
+    `durable` says what is expected of it; None takes both. Raises `HandlerNotLoadable`.
+    """
+    function = check(handler, durable=durable)
+    found = _find(function)
+    if found is not None:
+        module, file, qualname = found
+        return pb.FunctionCode(
+            reference=pb.ModuleReference(
+                module=module, file=file, qualname=qualname, import_path=_import_path()
+            )
+        )
+    return pb.FunctionCode(pickled=_pickle(function))
+
+
+def check(handler: object, *, durable: bool | None = None) -> Handler:
+    """`handler`, if it is a function that a worker can call; else `HandlerNotLoadable`."""
+    name = describe_name(handler)
+    if inspect.isclass(handler):
+        raise errors.HandlerNotLoadable(f"{name} is a class: pass the handler function itself.")
+    if isinstance(handler, functools.partial) and handler.func is sdk.durable_execution:
+        raise errors.HandlerNotLoadable(
+            f"{name} is durable_execution(...) without a function: apply it to the handler, "
+            "durable_execution(...)(function)."
+        )
+    if not callable(handler):
+        raise errors.HandlerNotLoadable(
+            f"{name} is not callable: pass the handler function itself."
+        )
+    if not isinstance(handler, types.FunctionType | types.BuiltinFunctionType):
+        raise errors.HandlerNotLoadable(
+            f"{name} is an instance of {type(handler).__qualname__}, not a function: Lambda calls "
+            "a module's function, so wrap it in one."
+        )
+    if _is_durable_callable(handler):
+        raise errors.HandlerNotLoadable(
+            f"{name} is decorated with @durable_callable, which makes callables for steps: "
+            "decorate the handler with @durable_execution."
+        )
+    if is_durable(handler):
+        if durable is False:
+            raise errors.HandlerNotLoadable(
+                f"{name} is a durable function: register it as one (register_durable_function)."
+            )
+        bind(handler, None)
+    elif not durable:
+        _check_parameters(handler, name)
+    else:
+        kind = "an async function" if inspect.iscoroutinefunction(handler) else "a function"
+        raise errors.HandlerNotLoadable(
+            f"{name} is {kind} that is not decorated with @durable_execution: decorate it; a "
+            "decorator above that one must use functools.wraps."
+        )
+    return handler
+
+
+def _check_parameters(handler: Handler, name: str) -> None:
+    try:
+        signature = inspect.signature(handler)
+    except ValueError:
+        return  # A built-in function does not say.
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise errors.HandlerNotLoadable(
+            f"{name} takes {signature}, but Lambda calls a handler with (event, context)."
+        ) from None
+
+
+def describe_name(handler: object) -> str:
+    """A handler's name for people: module and qualified name, or its repr."""
+    qualname = getattr(handler, "__qualname__", None)
+    if qualname is None:
+        return f"Handler {handler!r:.100}"
+    return f"Handler {getattr(handler, '__module__', '?')}.{qualname}"
+
+
+def is_durable(handler: object) -> bool:
+    """Whether `handler` is, below decorators that use functools.wraps, a durable handler."""
+    seen = set()
+    while handler is not None and id(handler) not in seen:
+        if _is_durable_wrapper(handler):
+            return True
+        seen.add(id(handler))
+        handler = getattr(handler, "__wrapped__", None)
+    return False
+
+
+def _of_sdk(function: object) -> bool:
+    if not isinstance(function, types.FunctionType) or not hasattr(function, "__wrapped__"):
+        return False
+    module: str = function.__globals__.get("__name__", "")
+    return module == sdk.__name__ or module.startswith(sdk.__name__ + ".")
+
+
+def _is_durable_wrapper(function: object) -> bool:
+    # The SDK's other decorator makes (*args, **kwargs); only handlers take these two.
+    return _of_sdk(function) and _own_parameters(function) == ["event", "context"]
+
+
+def _is_durable_callable(function: object) -> bool:
+    return _of_sdk(function) and _own_parameters(function) == ["args", "kwargs"]
+
+
+def _own_parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function, follow_wrapped=False).parameters)
+
+
+def bind(handler: Handler, service_client: Any) -> Handler:
+    """The durable `handler` with `service_client` in place of the SDK's own.
+
+    Decorators stacked above the durable one stay in effect: they are made again around the
+    newly bound handler.
+    """
+    if _is_durable_wrapper(handler):
+        user_function = handler.__wrapped__  # type: ignore[attr-defined]
+        return sdk.durable_execution(user_function, service_client=service_client)
+    inner: Any = getattr(handler, "__wrapped__", None)
+    cells = getattr(handler, "__closure__", None) or ()
+    if not isinstance(handler, types.FunctionType) or not any(
+        cell.cell_contents is inner for cell in cells if _is_filled(cell)
+    ):
+        raise errors.HandlerNotLoadable(
+            f"{describe_name(handler)} has a decorator above @durable_execution that does not "
+            "keep the decorated function as a plain variable of its wrapper: put "
+            "@durable_execution on top, or write the decorator as a function that returns a "
+            "functools.wraps wrapper."
+        )
+    bound = bind(inner, service_client)
+    rebuilt = types.FunctionType(
+        handler.__code__,
+        handler.__globals__,
+        handler.__name__,
+        handler.__defaults__,
+        tuple(
+            types.CellType(bound) if _is_filled(cell) and cell.cell_contents is inner else cell
+            for cell in cells
+        ),
+    )
+    functools.update_wrapper(rebuilt, handler)
+    rebuilt.__kwdefaults__ = handler.__kwdefaults__
+    rebuilt.__wrapped__ = bound  # type: ignore[attr-defined]
+    return rebuilt
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _find(handler: Handler) -> tuple[str, str, str] | None:
+    """Module, file and name under which an import gives this very object."""
+    module = sys.modules.get(handler.__module__ or "")
+    if module is None or module.__name__ == "__main__":
+        return None
+    file = getattr(module, "__file__", None)
+    if not file:
+        return None
+    names = [handler.__qualname__, *(n for n, value in vars(module).items() if value is handler)]
+    for name in names:
+        if _lookup(module, name) is handler:
+            return module.__name__, os.path.abspath(file), name
+    return None
+
+
+def _lookup(module: types.ModuleType, qualname: str) -> Any:
+    found: Any = module
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _import_path() -> list[str]:
+    return [os.path.abspath(entry) for entry in sys.path]
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Takes durable handlers apart, since the SDK's wrapper holds an event loop and a client,
+    and notes the files of the modules that the pickle refers to."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
+        self.files: dict[str, str] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        if _is_durable_wrapper(obj) and _find(obj) is None:
+            return sdk.durable_execution, (obj.__wrapped__,)
+        if isinstance(obj, types.ModuleType):
+            self._note(obj.__name__)
+        elif isinstance(obj, type | types.FunctionType):
+            self._note(obj.__module__)
+        return super().reducer_override(obj)
+
+    def _note(self, name: str | None) -> None:
+        file = getattr(sys.modules.get(name or ""), "__file__", None)
+        if name and file and name != "__main__":
+            self.files[name] = os.path.abspath(file)
+
+
+def _pickle(handler: Handler) -> bytes:
+    """Two pickles: what to do before unpickling, and the handler."""
+    body = io.BytesIO()
+    pickler = _Pickler(body)
+    dynamic = _modules_without_file(handler)
+    try:
+        for module in dynamic:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            pickler.dump(handler)
+        finally:
+            for module in dynamic:
+                cloudpickle.unregister_pickle_by_value(module)
+    except Exception as error:
+        raise errors.HandlerNotLoadable(
+            f"{describe_name(handler)} cannot be sent to a worker: it is no module-level function, "
+            f"and pickling it failed ({type(error).__name__}: {error}): move it to module level, "
+            f"keep what cannot be pickled out of what it refers to, or {_INLINE}."
+        ) from error
+    head = pickle.dumps({"import_path": _import_path(), "files": pickler.files})
+    return head + body.getvalue()
+
+
+def _modules_without_file(handler: Handler) -> list[types.ModuleType]:
+    module = sys.modules.get(handler.__module__ or "")
+    if module is None or module.__name__ == "__main__" or getattr(module, "__file__", None):
+        return []
+    return [module]
+
+
+def load(code: pb.FunctionCode) -> Handler:
+    """The handler that `describe` described; import errors as they come."""
+    if code.HasField("reference"):
+        reference = code.reference
+        modules.extend_import_path(reference.import_path)
+        module = modules.import_file(reference.module, reference.file)
+        handler = _lookup(module, reference.qualname)
+        if handler is None:
+            raise errors.HandlerNotLoadable(
+                f"Handler '{reference.qualname}' missing on module '{reference.module}': the "
+                "module defines it in the test process, but not when a worker imports it."
+            )
+        return handler  # type: ignore[no-any-return]
+    stream = io.BytesIO(code.pickled)
+    head = pickle.load(stream)
+    modules.extend_import_path(head["import_path"])
+    for name, file in head["files"].items():
+        modules.know(name, file)
+    return pickle.load(stream)  # type: ignore[no-any-return]

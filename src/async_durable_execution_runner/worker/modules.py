@@ -1,0 +1,111 @@
+"""Imports in a worker: every module under the name and from the file that the client has.
+
+pytest imports test modules under names that no import path gives (`--import-mode=importlib`
+calls tests/test_x.py "tests.test_x" though tests is no package). A finder at the front of
+`sys.meta_path` knows the client's files and the packages around them; all other imports take
+their usual way.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+
+
+class _ClientModules:
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self.directories: dict[str, str] = {}
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if (file := self.files.get(name)) is not None:
+            return _spec(name, file)
+        directory = self.directories.get(name)
+        if directory is None:
+            return None
+        init = os.path.join(directory, "__init__.py")
+        if os.path.isfile(init):
+            return _spec(name, init)
+        # A directory without __init__.py may be one portion of a namespace package.
+        spec = self._elsewhere(name, path)
+        if spec is None or spec.origin is not None or spec.submodule_search_locations is None:
+            spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [directory] if directory else []
+        elif directory not in spec.submodule_search_locations:
+            spec.submodule_search_locations = [*spec.submodule_search_locations, directory]
+        return spec
+
+    def _elsewhere(
+        self, name: str, path: Sequence[str] | None
+    ) -> importlib.machinery.ModuleSpec | None:
+        for finder in sys.meta_path:
+            if finder is not self and (spec := finder.find_spec(name, path)) is not None:
+                return spec
+        return None
+
+
+_client = _ClientModules()
+
+
+def _spec(name: str, file: str) -> importlib.machinery.ModuleSpec | None:
+    locations = [os.path.dirname(file)] if _is_init(file) else None
+    return importlib.util.spec_from_file_location(name, file, submodule_search_locations=locations)
+
+
+def _is_init(file: str) -> bool:
+    return os.path.basename(file).startswith("__init__.")
+
+
+def know(name: str, file: str) -> None:
+    """From now on import `name` from `file`, if it is there, and packages from around it."""
+    if not os.path.isfile(file):
+        return
+    if _client not in sys.meta_path:
+        sys.meta_path.insert(0, _client)
+    _client.files[name] = file
+    directory = os.path.dirname(file)
+    if _is_init(file):
+        directory = os.path.dirname(directory)
+    parent, _, _ = name.rpartition(".")
+    while parent:
+        parent_of_parent, _, own_name = parent.rpartition(".")
+        if os.path.basename(directory) != own_name:
+            # The name does not follow the path: nothing can be said of where packages are.
+            directory = ""
+        _client.directories[parent] = directory
+        _forget_other(parent, directory)
+        parent, directory = parent_of_parent, os.path.dirname(directory)
+
+
+def _forget_other(package: str, directory: str) -> None:
+    loaded = sys.modules.get(package)
+    if loaded is not None and directory and directory not in getattr(loaded, "__path__", ()):
+        del sys.modules[package]
+
+
+def _is_from(module: ModuleType, file: str) -> bool:
+    loaded = getattr(module, "__file__", None)
+    return loaded is not None and os.path.realpath(loaded) == os.path.realpath(file)
+
+
+def import_file(name: str, file: str) -> ModuleType:
+    """The module `name` of `file`; by its name alone where there is no such file here."""
+    loaded = sys.modules.get(name)
+    if os.path.isfile(file) and loaded is not None and not _is_from(loaded, file):
+        del sys.modules[name]
+    know(name, file)
+    return importlib.import_module(name)
+
+
+def extend_import_path(entries: Iterable[str]) -> None:
+    """Search where the client searches, in its order, and then where this process does."""
+    wanted = list(entries)
+    sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
+    importlib.invalidate_caches()

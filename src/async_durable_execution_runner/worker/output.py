@@ -1,0 +1,295 @@
+"""What a handler prints and logs: captured as it happens, so that a crash cannot take it along.
+
+In a worker process, file descriptors 1 and 2 are one append-mode file. Python-level output
+goes into it at once as *frames*: one JSON array per line behind a record separator, that
+keeps the stream, the logger and the level. Whatever else is in the file is raw: C code and
+child processes. The worker reads and empties the file after each invocation; the host reads
+what is left by a worker that died. Both use `read`.
+
+An inline worker shares its process with the test and so captures only what the context of
+its own thread writes, and passes it on.
+
+This module must not know of sessions, invocations or gRPC.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..core.model import OutputLine, OutputStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Bytes per invocation that are kept.
+LIMIT = 1 << 20
+
+_MARK = "\x1e"
+_FULL = "[runner] more than 1 MiB of output in one invocation: the rest is not kept."
+
+
+def read(fd: int) -> tuple[list[OutputLine], bool]:
+    """The lines in the file, and whether it held more than the last `LIMIT` bytes."""
+    size = os.fstat(fd).st_size
+    if not size:
+        return [], False
+    start = max(0, size - LIMIT)
+    data = os.pread(fd, LIMIT, start)
+    if start:
+        data = data[data.find(b"\n") + 1 :]
+    lines = parse(data.decode("utf-8", "replace"))
+    return lines, bool(start) or any(line.text == _FULL for line in lines)
+
+
+def parse(text: str) -> list[OutputLine]:
+    """The lines of a file's text. A frame's text may end within a line; the next continues it."""
+    lines: list[OutputLine] = []
+    open_ends: dict[OutputStream, str] = {}
+
+    def add(
+        stream: OutputStream, text: str, time_ms: int, logger: str = "", level: int = 0
+    ) -> None:
+        if stream is OutputStream.LOG:
+            lines.append(OutputLine(stream, text, logger, level, time_ms))
+            return
+        *whole, rest = (open_ends.pop(stream, "") + text).split("\n")
+        lines.extend(OutputLine(stream, line, time_ms=time_ms) for line in whole)
+        if rest:
+            open_ends[stream] = rest
+
+    for line in text.split("\n"):
+        raw, mark, frame = line.partition(_MARK)
+        if raw:
+            lines.append(OutputLine(OutputStream.RAW, raw))
+        if mark:
+            try:
+                stream, *values = json.loads(frame)
+                add(OutputStream(stream), *values)
+            except (ValueError, TypeError):
+                lines.append(OutputLine(OutputStream.RAW, frame))
+    lines.extend(OutputLine(stream, rest) for stream, rest in open_ends.items())
+    return lines
+
+
+def frame(line: OutputLine) -> bytes:
+    values: list[Any] = [line.stream.value, line.text, line.time_ms]
+    if line.stream is OutputStream.LOG:
+        values += [line.logger, line.level]
+    return f"{_MARK}{json.dumps(values)}\n".encode()
+
+
+class FileCapture:
+    """A worker process's capture: everything goes to the file behind `fd`."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._written = 0
+
+    def install(self) -> None:
+        """Replace `sys.stdout` and `sys.stderr`, and log to the file, from INFO up at first."""
+        self._replace_streams()
+        root = logging.getLogger()
+        root.setLevel(logging.INFO)
+        root.addHandler(LogHandler(self.write))
+
+    def _replace_streams(self) -> None:
+        self._streams = (
+            _stream(self, OutputStream.STDOUT, 1),
+            _stream(self, OutputStream.STDERR, 2),
+        )
+        sys.stdout, sys.stderr = self._streams
+        sys.__stdout__, sys.__stderr__ = self._streams  # type: ignore[misc, assignment]
+
+    def write(self, line: OutputLine) -> None:
+        if self._written > LIMIT:
+            return
+        data = frame(line)
+        self._written += len(data)
+        if self._written > LIMIT:
+            data = frame(OutputLine(OutputStream.STDERR, _FULL + "\n", time_ms=_now()))
+        os.write(self._fd, data)
+
+    def collect(self) -> tuple[list[OutputLine], bool]:
+        """What came since the last call, and whether some of it was dropped."""
+        if any(stream.closed for stream in self._streams):
+            self._replace_streams()
+        for stream in self._streams:
+            stream.flush()
+        collected = read(self._fd)
+        if collected[0]:
+            os.ftruncate(self._fd, 0)
+        self._written = 0
+        return collected
+
+
+class _FramedFile(io.RawIOBase):
+    """The binary side of a captured `sys.stdout`; `fileno` stays the real one."""
+
+    def __init__(self, capture: FileCapture, stream: OutputStream, fd: int) -> None:
+        super().__init__()
+        self._capture = capture
+        self._stream = stream
+        self._fd = fd
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, data: Any) -> int:
+        text = bytes(data).decode("utf-8", "replace")
+        self._capture.write(OutputLine(self._stream, text, time_ms=_now()))
+        return len(data)
+
+
+def _stream(capture: FileCapture, stream: OutputStream, fd: int) -> TextIO:
+    # A raw file below the text layer: a text that is written arrives in one piece.
+    return io.TextIOWrapper(
+        _FramedFile(capture, stream, fd),  # type: ignore[type-var]
+        encoding="utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+class LogHandler(logging.Handler):
+    """Hands records on as lines, suppressing during replay what the SDK suppresses."""
+
+    def __init__(self, write: Any) -> None:
+        super().__init__()
+        self._write = write
+        # The SDK puts its filter on the root logger and on the handlers that it finds there
+        # when it is imported; this handler comes later.
+        for known in logging.getLogger().filters:
+            if type(known).__module__.startswith("async_durable_execution."):
+                self.addFilter(known)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = self.format(record)
+        except Exception:
+            self.handleError(record)
+            return
+        self._write(
+            OutputLine(
+                OutputStream.LOG, text, record.name, record.levelno, int(record.created * 1000)
+            )
+        )
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+_current: ContextVar[InlineCapture | None] = ContextVar("inline_capture", default=None)
+
+
+class InlineCapture:
+    """An inline worker's capture. One per thread; `install` for the length of an invocation."""
+
+    def __init__(self) -> None:
+        self._lines: list[OutputLine] = []
+        self._size = 0
+
+    def write(self, line: OutputLine) -> None:
+        if self._size <= LIMIT:
+            self._size += len(line.text) + 32
+            full = self._size > LIMIT
+            self._lines.append(OutputLine(OutputStream.STDERR, _FULL) if full else line)
+
+    def collect(self) -> tuple[list[OutputLine], bool]:
+        lines, truncated = self._lines, self._size > LIMIT
+        self._lines, self._size = [], 0
+        return _join(lines), truncated
+
+    @contextmanager
+    def capturing(self) -> Iterator[None]:
+        token = _current.set(self)
+        _hooks.add()
+        try:
+            yield
+        finally:
+            _hooks.remove()
+            _current.reset(token)
+
+
+def _join(lines: list[OutputLine]) -> list[OutputLine]:
+    return parse("".join(frame(line).decode() for line in lines))
+
+
+class _Passing(io.TextIOBase):
+    """Stands for `sys.stdout`, or `sys.stderr`, while inline invocations run."""
+
+    def __init__(self, real: TextIO, stream: OutputStream) -> None:
+        super().__init__()
+        self._real = real
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        capture = _current.get()
+        if capture is not None:
+            capture.write(OutputLine(self._stream, text, time_ms=_now()))
+        return self._real.write(text)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        self._real.flush()
+
+    def fileno(self) -> int:
+        return self._real.fileno()
+
+    def isatty(self) -> bool:
+        return self._real.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class _Hooks:
+    """What all inline captures of the process share: there while the first to the last runs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def add(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._stdout = sys.stdout = _Passing(sys.stdout, OutputStream.STDOUT)
+                self._stderr = sys.stderr = _Passing(sys.stderr, OutputStream.STDERR)
+                self._handler = LogHandler(_write_current)
+                logging.getLogger().addHandler(self._handler)
+
+    def remove(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                # Whoever replaced them since, pytest for one, put back what they want.
+                if sys.stdout is self._stdout:
+                    sys.stdout = self._stdout._real
+                if sys.stderr is self._stderr:
+                    sys.stderr = self._stderr._real
+                logging.getLogger().removeHandler(self._handler)
+
+
+def _write_current(line: OutputLine) -> None:
+    capture = _current.get()
+    if capture is not None:
+        capture.write(line)
+
+
+_hooks = _Hooks()

@@ -1,0 +1,85 @@
+"""A worker process, from the fork to its end. It never returns to the forkserver's code.
+
+Nothing that a handler leaves behind (threads, atexit hooks) may keep the process alive:
+every way out is `os._exit`.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import traceback
+from typing import NoReturn
+
+from ..errors import RunnerError
+from ..rpc import codec
+from ..rpc.v1 import worker_pb2
+from .connection import Connection
+from .inline import exit_code
+from .invocation import Functions
+from .output import FileCapture
+from .session import Session
+
+
+def main(connection: Connection, worker_id: str, output: int) -> NoReturn:
+    """Be the worker `worker_id`; `output` is the file that takes what it writes."""
+    code = 1
+    try:
+        _take_over(output)
+        code = _serve(connection, worker_id, output)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        _exit(code)
+
+
+def _take_over(output: int) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    # Says where in the code a signal such as SIGSEGV struck.
+    faulthandler.enable(2)
+    gc.enable()
+
+
+def _serve(connection: Connection, worker_id: str, output: int) -> int:
+    capture = FileCapture(output)
+    capture.install()
+    functions = Functions(connection)
+
+    def serve(invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
+        try:
+            result = functions.invoke(invocation)
+        except SystemExit as exit:
+            if not isinstance(exit.code, int | None):
+                print(exit.code, file=sys.stderr)  # noqa: T201 - what the interpreter does
+            _exit(exit_code(exit))
+        except BaseException:
+            traceback.print_exc()
+            _exit(1)
+        lines, truncated = capture.collect()
+        result.lines.extend(codec.line_to_proto(line) for line in lines)
+        result.lines_truncated = truncated
+        return result
+
+    try:
+        Session(connection, worker_id).run(serve)
+    except RunnerError as error:
+        sys.stderr.write(f"The coordinator refused worker {worker_id}: {error}\n")
+        return 2
+    return 0
+
+
+def _exit(code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)

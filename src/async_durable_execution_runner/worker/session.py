@@ -1,0 +1,117 @@
+"""A worker's conversation with the coordinator: hello, then invocations in, results out.
+
+The session has a loop of its own in the thread that also runs the handlers. It runs between
+invocations only, as Lambda freezes an environment between them, and so no thread is crossed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from .. import errors
+from ..rpc import PROTOCOL_VERSION
+from ..rpc.v1 import worker_pb2, worker_pb2_grpc
+from .connection import Connection
+
+Serve = Callable[[worker_pb2.Invocation], worker_pb2.InvocationResult]
+
+
+class Session:
+    def __init__(
+        self, connection: Connection, worker_id: str, inline_workspace_id: str = ""
+    ) -> None:
+        self._connection = connection
+        self._hello = worker_pb2.WorkerHello(
+            worker_id=worker_id,
+            protocol_version=PROTOCOL_VERSION,
+            pid=os.getpid(),
+            inline_workspace_id=inline_workspace_id,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._call: Any = None
+        self._stopped = False
+
+    def run(self, serve: Serve) -> None:
+        """Serve invocations until the coordinator or `stop` ends the session.
+
+        Raises what the coordinator refuses the session with, as `errors` has it.
+        """
+        self._loop = loop = asyncio.new_event_loop()
+        try:
+            invocation = loop.run_until_complete(self._start())
+            while invocation is not None:
+                result = serve(invocation)
+                invocation = loop.run_until_complete(self._next(result))
+        finally:
+            loop.run_until_complete(self._close())
+            loop.close()
+
+    def stop(self) -> None:
+        """From any thread: end `run` as soon as no handler runs."""
+        self._stopped = True
+        if self._loop is not None:
+            # A closed loop: it has ended by itself.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+
+    async def _start(self) -> worker_pb2.Invocation | None:
+        self._channel = self._connection.channel()
+        stub = worker_pb2_grpc.WorkerServiceStub(self._channel)
+        self._call = stub.Session(metadata=self._connection.metadata)
+        try:
+            await self._call.write(worker_pb2.SessionRequest(hello=self._hello))
+            welcome = await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            raise refusal(error) from None
+        except (asyncio.CancelledError, asyncio.InvalidStateError):
+            return None
+        if welcome is grpc.aio.EOF:
+            return None
+        return await self._read()
+
+    async def _next(self, result: worker_pb2.InvocationResult) -> worker_pb2.Invocation | None:
+        try:
+            await self._call.write(worker_pb2.SessionRequest(result=result))
+        except (grpc.aio.AioRpcError, asyncio.CancelledError, asyncio.InvalidStateError):
+            return None
+        return await self._read()
+
+    async def _read(self) -> worker_pb2.Invocation | None:
+        if self._stopped:
+            return None
+        try:
+            response = await self._call.read()
+        except (grpc.aio.AioRpcError, asyncio.CancelledError):
+            return None
+        if response is grpc.aio.EOF:
+            return None
+        return response.invocation  # type: ignore[no-any-return]
+
+    async def _close(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+            await self._channel.close()
+
+
+_REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
+    grpc.StatusCode.FAILED_PRECONDITION: errors.VersionMismatch,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.UNIMPLEMENTED: errors.VersionMismatch,
+}
+
+
+def refusal(error: grpc.aio.AioRpcError) -> errors.RunnerError:
+    """What the coordinator means by ending a stream with this status."""
+    kind = _REFUSALS.get(error.code(), errors.CoordinatorUnavailable)
+    return kind(error.details() or error.code().name)

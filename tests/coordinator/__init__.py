@@ -1,0 +1,1 @@
+"""The coordinator, with a scripted worker at its edge (`world`) or over real gRPC (`wire`)."""

@@ -1,0 +1,598 @@
+"""Hostile and broken clients of a real coordinator: refused, and nothing else is disturbed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from async_durable_execution_runner.rpc import PROTOCOL_VERSION
+from async_durable_execution_runner.rpc.v1 import control_pb2 as control
+from async_durable_execution_runner.rpc.v1 import model_pb2 as model
+from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+
+from .wire import (
+    LIMIT,
+    SUCCEEDED,
+    CoordinatorProcess,
+    Refused,
+    Runner,
+    Stream,
+    Wire,
+    checkpoint,
+    host_hello,
+    nap,
+    result_of,
+    step,
+    worker_hello,
+    works,
+)
+
+pytestmark = pytest.mark.processes
+
+Code = grpc.StatusCode
+METHODS = ["Supervise", "Session", "Checkpoint"]
+GARBAGE = [b"\xff" * 40, b"\x0a", b"\x08" * 9, bytes(range(256)), b""]
+
+
+@pytest.fixture(scope="module")
+def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoordinatorProcess]:
+    process = CoordinatorProcess(tmp_path_factory.mktemp("coordinator"))
+    yield process
+    code, errors = process.end()
+    assert (code, errors) == (0, ""), "it complained although every refusal is its client's affair"
+
+
+@pytest_asyncio.fixture
+async def wire(coordinator: CoordinatorProcess) -> AsyncIterator[Wire]:
+    """A client; after whatever it does, the coordinator still works, and nothing is left."""
+    async with Wire(coordinator.address) as wire:
+        yield wire
+    async with Wire(coordinator.address) as other:
+        await works(other)
+        for _ in range(100):
+            status = await other.status()
+            if not (status.hosts or status.workers or status.executions):
+                break
+            # The ends of streams come in their own time.
+            await asyncio.sleep(0.02)
+        assert (list(status.hosts), list(status.workers), status.executions) == ([], [], 0)
+
+
+class Leased:
+    """A worker in the middle of an invocation."""
+
+    def __init__(self, runner: Runner, session: Stream, invocation: Any, arn: str) -> None:
+        self.runner, self.session, self.invocation, self.arn = runner, session, invocation, arn
+
+    async def ends_well(self) -> None:
+        await self.session.send(result_of(self.invocation, SUCCEEDED))
+        page = await self.runner.result(self.arn)
+        assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
+        assert len(page.invocations) == 1
+
+
+@pytest_asyncio.fixture
+async def leased(wire: Wire) -> AsyncIterator[Leased]:
+    async with wire.runner() as runner:
+        await runner.register()
+        session = await wire.session("honest", runner.id)
+        arn = await runner.start()
+        yield Leased(runner, session, (await session.next()).invocation, arn)
+        session.vanish()
+
+
+async def refused(request: Any) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        await request
+    return refusal.value
+
+
+# -- who may come in -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "a-token ", "a-toke", "ä"])
+async def test_without_the_token_nothing_works(
+    coordinator: CoordinatorProcess, wire: Wire, token: str | None
+) -> None:
+    text = "Missing or wrong token: set DURABLE_RUNNER_TOKEN to the coordinator's."
+    async with Wire(coordinator.address) as stranger:
+        key = "authorization" if token is None or token.isascii() else "authorization-bin"
+        stranger.metadata = () if token is None else ((key, f"Bearer {token}".encode()),)
+        # Refused at once, before the stream has said anything.
+        refusals = [await stranger.stream(method).refusal() for method in METHODS]
+        refusals.append(await refused(stranger.status()))
+    assert [(each.code, each.details) for each in refusals] == [(Code.UNAUTHENTICATED, text)] * 4
+
+
+@pytest.mark.parametrize("method", ["Supervise", "Session"])
+async def test_another_protocol_version_is_refused_with_both_numbers(
+    wire: Wire, method: str
+) -> None:
+    hello: Any = (
+        pb.SuperviseRequest(hello=host_hello(protocol_version=7))
+        if method == "Supervise"
+        else pb.SessionRequest(hello=worker_hello(protocol_version=7))
+    )
+    refusal = await wire.stream(method).refusal(hello)
+    assert refusal.code is Code.FAILED_PRECONDITION
+    assert f"version 7 and the coordinator {PROTOCOL_VERSION}" in refusal.details
+
+
+async def test_a_runner_of_another_protocol_version_is_refused_too(wire: Wire) -> None:
+    request = control.OpenWorkspaceRequest(protocol_version=7)
+    call = wire.control.OpenWorkspace(request, metadata=wire.metadata)
+    refusal = await Stream(call).refusal()
+    assert refusal.code is Code.FAILED_PRECONDITION
+    assert f"version 7 and the coordinator {PROTOCOL_VERSION}" in refusal.details
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("Supervise", pb.SuperviseRequest()),
+        ("Supervise", pb.SuperviseRequest(exited=pb.WorkerExited(worker_id="x"))),
+        ("Session", pb.SessionRequest()),
+        ("Session", pb.SessionRequest(result=pb.InvocationResult(request_id="x"))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.WhichOneof("message"),
+)
+async def test_a_stream_must_begin_with_a_hello(wire: Wire, method: str, message: Any) -> None:
+    refusal = await wire.stream(method).refusal(message)
+    assert (refusal.code, refusal.details) == (Code.INVALID_ARGUMENT, "Expected a hello first.")
+
+
+async def test_two_hosts_of_one_name_are_one_too_many(wire: Wire) -> None:
+    await wire.host("the-host")
+    refusal = await wire.stream("Supervise").refusal(
+        pb.SuperviseRequest(hello=host_hello("the-host"))
+    )
+    assert refusal.code is Code.ALREADY_EXISTS
+    assert refusal.details == "A worker host named the-host is connected already."
+
+
+async def test_a_worker_that_nobody_started_is_refused(wire: Wire, leased: Leased) -> None:
+    """Neither a name that was never given out, nor that of a worker that works already."""
+    for worker_id in ("", "stranger", "honest"):
+        hello = worker_hello()
+        hello.worker_id = worker_id
+        refusal = await wire.stream("Session").refusal(pb.SessionRequest(hello=hello))
+        assert refusal.code is Code.PERMISSION_DENIED
+        assert f"No worker named {worker_id!r} is expected" in refusal.details
+    await leased.ends_well()
+
+
+async def test_a_worker_can_be_impersonated_by_nobody(wire: Wire) -> None:
+    """A host's worker greets once; a second session of that name, of whatever kind, is none."""
+    async with wire.runner() as runner:
+        host = await wire.host()
+        await runner.register(isolation=control.ISOLATION_WORKER)
+        worker_id = (await host.next()).start.worker_id
+        hello = pb.SessionRequest(hello=worker_hello(worker_id, runner.id))
+        assert (await wire.stream("Session").refusal(hello)).code is Code.PERMISSION_DENIED
+        hello = pb.SessionRequest(hello=worker_hello(worker_id))
+        sessions = [wire.stream("Session") for _ in range(4)]
+        answers = await asyncio.gather(
+            *(session.ask(hello) for session in sessions), return_exceptions=True
+        )
+        assert sum(isinstance(answer, Refused) for answer in answers) == 3
+
+
+async def test_an_inline_worker_of_no_runner_is_refused(wire: Wire) -> None:
+    hello = pb.SessionRequest(hello=worker_hello("inline", "no-such-runner"))
+    refusal = await wire.stream("Session").refusal(hello)
+    assert (refusal.code, refusal.details) == (
+        Code.NOT_FOUND,
+        "The inline worker's runner is closed.",
+    )
+
+
+@pytest.mark.parametrize("method", ["Supervise", "Session"])
+async def test_who_says_nothing_or_leaves_at_once_leaves_nothing(wire: Wire, method: str) -> None:
+    async with wire.runner() as runner:
+        for _ in range(10):
+            silent, hasty = wire.stream(method), wire.stream(method)
+            hello: Any = pb.SuperviseRequest(hello=host_hello())
+            if method == "Session":
+                hello = pb.SessionRequest(hello=worker_hello(workspace_id=runner.id))
+            await hasty.send(hello)
+            silent.vanish()
+            hasty.vanish()
+
+
+# -- sessions ------------------------------------------------------------------------------
+
+
+async def test_a_second_hello_ends_the_session(wire: Wire, leased: Leased) -> None:
+    session = await wire.session("liar", leased.runner.id)
+    refusal = await session.refusal(pb.SessionRequest(hello=worker_hello("liar", leased.runner.id)))
+    assert refusal.code is Code.INVALID_ARGUMENT
+    assert refusal.details == "Expected an invocation's result."
+    await leased.ends_well()
+
+
+async def test_a_result_for_anothers_invocation_is_refused(wire: Wire, leased: Leased) -> None:
+    session = await wire.session("liar", leased.runner.id)
+    lie = {"Status": "SUCCEEDED", "Result": '"stolen"'}
+    refusal = await session.refusal(result_of(leased.invocation, lie))
+    assert refusal.code is Code.PERMISSION_DENIED
+    assert refusal.details == (
+        f"Invocation {leased.invocation.request_id!r} was never leased to worker liar."
+    )
+    await leased.ends_well()
+
+
+@pytest.mark.parametrize("output", ["", "null", "}{", '{"Status": 1}', "[" * 100_000])
+async def test_an_output_that_is_none_fails_its_invocation_only(
+    wire: Wire, leased: Leased, output: str
+) -> None:
+    result = pb.InvocationResult(request_id=leased.invocation.request_id, output=output)
+    await leased.session.send(pb.SessionRequest(result=result))
+    page = await leased.runner.result(leased.arn)
+    assert page.head.error.message.startswith("The handler returned something that is no")
+
+
+async def test_a_result_without_an_outcome_fails_its_invocation(wire: Wire, leased: Leased) -> None:
+    result = pb.InvocationResult(request_id=leased.invocation.request_id)
+    await leased.session.send(pb.SessionRequest(result=result))
+    page = await leased.runner.result(leased.arn)
+    assert page.head.status == model.EXECUTION_STATUS_FAILED
+
+
+async def test_lines_of_an_unknown_stream_do_not_spoil_a_result(leased: Leased) -> None:
+    request = result_of(leased.invocation, SUCCEEDED)
+    request.result.lines.add(stream=model.OUTPUT_STREAM_STDOUT, text="known")
+    line = request.result.lines.add(text="unknown")
+    line.MergeFromString(b"\x08\x63")
+    await leased.session.send(request)
+    page = await leased.runner.result(leased.arn)
+    assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
+
+
+async def test_a_session_that_vanishes_gives_its_lease_back(wire: Wire, leased: Leased) -> None:
+    other = await wire.session("other", leased.runner.id)
+    await other.send(pb.SessionRequest(result=pb.InvocationResult()))
+    leased.session.vanish()
+    page = await leased.runner.result(leased.arn)
+    assert page.head.error.type == "Runtime.ExitError"
+    assert page.head.error.message.endswith("the inline worker went away")
+    assert page.invocations[0].outcome == "ERROR"
+
+
+async def test_the_next_worker_takes_over_from_one_that_vanished(wire: Wire) -> None:
+    async with wire.runner(invocation_retries=1) as runner:
+        await runner.register()
+        first = await wire.session("first", runner.id)
+        arn = await runner.start()
+        lost = (await first.next()).invocation
+        checkpoints = wire.stream("Checkpoint")
+        assert not (await checkpoints.ask(checkpoint(lost, step("one")))).HasField("error")
+        first.vanish()
+        second = await wire.session("second", runner.id)
+        invocation = (await second.next()).invocation
+        assert [each.id for each in invocation.operations][1:] == ["one"]
+        # The first lives on and checkpoints.
+        reply = await checkpoints.ask(checkpoint(lost, step("late")))
+        assert reply.error.message.startswith("Invalid Checkpoint Token")
+        await second.send(result_of(invocation, SUCCEEDED))
+        assert (await runner.result(arn)).head.result == '"fine"'
+
+
+# -- checkpoints ---------------------------------------------------------------------------
+
+
+async def test_a_token_that_is_not_the_newest_is_refused_and_the_stream_stays_open(
+    wire: Wire, leased: Leased
+) -> None:
+    stream = wire.stream("Checkpoint")
+    good = checkpoint(leased.invocation, step("one"))
+    accepted = await stream.ask(good)
+    for token in (
+        good.checkpoint_token,
+        "",
+        "garbage",
+        "\0" * 1000,
+        accepted.checkpoint_token + " ",
+        accepted.checkpoint_token * 10_000,
+    ):
+        request = checkpoint(leased.invocation, step("two"))
+        request.checkpoint_token = token
+        error = (await stream.ask(request)).error
+        assert error.message.startswith("Invalid Checkpoint Token"), token[:40]
+        assert (error.code, error.http_status) == ("InvalidParameterValueException", 400)
+    request = checkpoint(leased.invocation, step("two"))
+    request.checkpoint_token = accepted.checkpoint_token
+    assert not (await stream.ask(request)).HasField("error")
+    await leased.ends_well()
+
+
+async def test_a_token_opens_its_own_execution_only(wire: Wire, leased: Leased) -> None:
+    runner = leased.runner
+    session = await wire.session("second", runner.id)
+    arn = await runner.start()
+    other = (await session.next()).invocation
+    stream = wire.stream("Checkpoint")
+    for foreign in (leased.arn, "", "arn:nobody", arn + "x"):
+        request = checkpoint(other, step("stolen"))
+        request.execution_arn = foreign
+        assert (await stream.ask(request)).error.message.startswith("Invalid Checkpoint Token")
+        request.marker = "0"
+        assert (await stream.ask(request)).HasField("error")
+    await leased.ends_well()
+    page = await runner.result(leased.arn)
+    assert len(page.operations) == 1
+
+
+@pytest.mark.parametrize("field", [2, 3], ids=["type", "action"])
+async def test_numbers_that_nobody_knows_are_refused(
+    wire: Wire, leased: Leased, field: int
+) -> None:
+    stream = wire.stream("Checkpoint")
+    for number in (b"\x00", b"\x63", b"\xff\xff\xff\xff\x07", b"\xff" * 9 + b"\x01"):
+        strange = step("one")
+        strange.MergeFromString(bytes([field << 3]) + number)
+        error = (await stream.ask(checkpoint(leased.invocation, strange))).error
+        assert error.message in (
+            "Unknown operation type.",
+            "Invalid action for the given operation type.",
+        )
+    assert not (await stream.ask(checkpoint(leased.invocation, step("one")))).HasField("error")
+    await leased.ends_well()
+
+
+async def test_fields_that_nobody_knows_are_passed_over(wire: Wire, leased: Leased) -> None:
+    request = checkpoint(leased.invocation, step("one"))
+    unknown = b"\xfa\x3e\x05hello"
+    request.MergeFromString(unknown)
+    request.updates[0].MergeFromString(unknown)
+    assert not (await wire.stream("Checkpoint").ask(request)).HasField("error")
+    result = result_of(leased.invocation, SUCCEEDED)
+    result.MergeFromString(unknown)
+    await leased.session.send(result)
+    assert (await leased.runner.result(leased.arn)).head.result == '"fine"'
+
+
+@pytest.mark.parametrize("marker", ["-1", "x", "999", "1e9", "9" * 1000, "١"])
+async def test_a_marker_that_was_never_given_is_refused(
+    wire: Wire, leased: Leased, marker: str
+) -> None:
+    stream = wire.stream("Checkpoint")
+    request = checkpoint(leased.invocation)
+    request.marker = marker
+    assert (await stream.ask(request)).error.message == "Invalid marker."
+    request.marker, request.max_items = "0", -1
+    assert (await stream.ask(request)).HasField("error")
+    request.max_items = 2**31 - 1
+    assert [each.id for each in (await stream.ask(request)).operations]
+    await leased.ends_well()
+
+
+async def test_a_payload_over_the_limit_is_refused(wire: Wire, leased: Leased) -> None:
+    stream = wire.stream("Checkpoint")
+    huge = "x" * (6 * 2**20 + 1)
+    error = (await stream.ask(checkpoint(leased.invocation, step("one", huge)))).error
+    assert error.message == (
+        "STEP payload size must be less than or equal to 6291456 bytes, was 6291457."
+    )
+    reply = await stream.ask(checkpoint(leased.invocation, step("one", huge[:-1])))
+    assert not reply.HasField("error")
+    await leased.ends_well()
+
+
+async def test_a_batch_that_is_refused_changes_nothing(wire: Wire, leased: Leased) -> None:
+    stream = wire.stream("Checkpoint")
+    bad = nap("two")
+    bad.wait_seconds = 0
+    reply = await stream.ask(checkpoint(leased.invocation, step("one"), bad))
+    assert reply.error.message == "Invalid WaitOptions for the given action."
+    assert not (await stream.ask(checkpoint(leased.invocation, step("one")))).HasField("error")
+    await leased.ends_well()
+
+
+# -- hosts ---------------------------------------------------------------------------------
+
+
+async def test_a_host_may_lie_about_workers_that_are_not_its_own(
+    wire: Wire, leased: Leased
+) -> None:
+    host = await wire.host()
+    for worker_id in ("honest", "", "nobody"):
+        exited = pb.WorkerExited(worker_id=worker_id, cause=pb.EXIT_CAUSE_EXITED)
+        await host.send(pb.SuperviseRequest(exited=exited))
+    await host.send(pb.SuperviseRequest(hello=host_hello()))
+    await host.send(pb.SuperviseRequest())
+    await leased.ends_well()
+
+
+async def test_an_exit_report_of_unknown_numbers_is_an_exit_all_the_same(wire: Wire) -> None:
+    async with wire.runner() as runner:
+        host = await wire.host()
+        await runner.register(isolation=control.ISOLATION_WORKER)
+        worker_id = (await host.next()).start.worker_id
+        session = await wire.session(worker_id)
+        arn = await runner.start()
+        assert (await session.next()).invocation.execution_arn == arn
+        exited = pb.WorkerExited(worker_id=worker_id, signal=12345, exit_code=-1)
+        exited.MergeFromString(b"\x10\x63")
+        exited.output.add(text="a line").MergeFromString(b"\x08\x63")
+        await host.send(pb.SuperviseRequest(exited=exited))
+        page = await runner.result(arn)
+        assert page.head.error.message.endswith("Runtime exited with error: unknown")
+        # And it is still a host: it is asked for a worker to replace that one.
+        await runner.start()
+        while not (message := await host.next()).HasField("start"):
+            pass
+        assert message.start.worker_id != worker_id
+
+
+# -- garbage -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: garbage[:4].hex() or "empty")
+async def test_bytes_that_are_no_message_end_their_own_stream_only(
+    wire: Wire, leased: Leased, method: str, garbage: bytes
+) -> None:
+    stream = wire.stream(method, raw=True)
+    await stream.send(garbage)
+    stream.vanish()
+    await leased.ends_well()
+
+
+async def test_an_unknown_method_is_unimplemented(wire: Wire) -> None:
+    assert (await wire.stream("Launch", raw=True).refusal(b"")).code is Code.UNIMPLEMENTED
+
+
+async def test_random_messages(wire: Wire, leased: Leased) -> None:
+    """Well-formed protobuf of random content, byte soup, and both spliced, on every stream."""
+    chance = random.Random(20250101)
+    templates = [
+        checkpoint(leased.invocation, step("one"), nap("two")).SerializeToString(),
+        pb.SuperviseRequest(hello=host_hello()).SerializeToString(),
+        pb.SuperviseRequest(exited=pb.WorkerExited(worker_id="honest")).SerializeToString(),
+        pb.SessionRequest(hello=worker_hello(workspace_id=leased.runner.id)).SerializeToString(),
+        result_of(leased.invocation, {"Status": "PENDING"}).SerializeToString(),
+    ]
+
+    def message() -> bytes:
+        data = bytearray(chance.choice(templates))
+        # Never the token itself: with it, a checkpoint would be this worker's own.
+        for _ in range(chance.randint(1, 8)):
+            place = chance.randrange(len(data) or 1)
+            match chance.randrange(3):
+                case 0 if data:
+                    data[place] = chance.randrange(256)
+                case 1:
+                    data[place:place] = chance.randbytes(chance.randint(1, 5))
+                case _:
+                    del data[place : place + chance.randint(1, 20)]
+        return bytes(data).replace(leased.invocation.checkpoint_token.encode(), b"x")
+
+    async def one(method: str) -> None:
+        stream = wire.stream(method, raw=True)
+        try:
+            for _ in range(chance.randint(1, 4)):
+                await stream.send(message())
+        except asyncio.InvalidStateError:
+            pass
+        else:
+            await asyncio.sleep(0)
+        stream.vanish()
+
+    async with asyncio.timeout(LIMIT):
+        for _ in range(300):
+            await one(chance.choice(METHODS))
+    await leased.ends_well()
+
+
+async def test_random_checkpoints_in_the_name_of_a_lease(wire: Wire, leased: Leased) -> None:
+    """The worker itself is hostile: every answer is a reply or a refusal, never silence."""
+    chance = random.Random(20250102)
+    stream = wire.stream("Checkpoint")
+    token = leased.invocation.checkpoint_token
+    texts = ["", "a", "b", "order", "arn:::", "arn:aws:lambda:eu-west-1:1:function:x", "é" * 50]
+
+    def update() -> model.OperationUpdate:
+        found = model.OperationUpdate(id=chance.choice(["", "a", "b", "c", "d", "e"]))
+        for field in model.OperationUpdate.DESCRIPTOR.fields:
+            if field.name == "id" or chance.random() < 0.6:
+                continue
+            if field.name == "error":
+                found.error.message = chance.choice(texts)
+            elif field.cpp_type == field.CPPTYPE_STRING:
+                setattr(found, field.name, chance.choice(texts))
+            elif field.cpp_type == field.CPPTYPE_BOOL:
+                setattr(found, field.name, True)
+            else:
+                number = chance.choice([0, 1, 2, 3, 4, 5, 6, 60, -1, 2**31 - 1])
+                setattr(found, field.name, number)
+        return found
+
+    accepted = 0
+    for _ in range(600):
+        batch = [update() for _ in range(chance.randint(0, 3))]
+        if any(each.type == model.OPERATION_TYPE_EXECUTION for each in batch):
+            continue
+        request = checkpoint(leased.invocation, *batch)
+        request.checkpoint_token = token
+        reply = await stream.ask(request)
+        if not reply.HasField("error"):
+            token, accepted = reply.checkpoint_token, accepted + bool(batch)
+    assert accepted > 10
+    await leased.session.send(result_of(leased.invocation, SUCCEEDED))
+    page = await leased.runner.result(leased.arn)
+    assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
+
+
+# -- runners -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "code"),
+    [
+        ("RegisterFunction", control.RegisterFunctionRequest(workspace_id="x"), Code.NOT_FOUND),
+        ("StartExecution", control.StartExecutionRequest(workspace_id="x"), Code.NOT_FOUND),
+        ("StopExecution", control.StopExecutionRequest(execution_arn="x"), Code.NOT_FOUND),
+        ("AdvanceTime", control.AdvanceTimeRequest(execution_arn="x"), Code.NOT_FOUND),
+        ("AdvanceTime", control.AdvanceTimeRequest(workspace_id="x"), Code.NOT_FOUND),
+        ("AwaitCallback", control.AwaitCallbackRequest(execution_arn="x"), Code.NOT_FOUND),
+        ("CompleteCallback", control.CompleteCallbackRequest(), Code.INVALID_ARGUMENT),
+        (
+            "CompleteCallback",
+            control.CompleteCallbackRequest(
+                callback_id="YSBi", heartbeat=control.CallbackHeartbeat()
+            ),
+            Code.INVALID_ARGUMENT,
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_request_for_what_is_not_there(
+    wire: Wire, method: str, request_: Any, code: grpc.StatusCode
+) -> None:
+    assert (await refused(wire.ask(method, request_))).code is code
+
+
+async def test_an_isolation_that_nobody_knows_is_refused(wire: Wire) -> None:
+    async with wire.runner() as runner:
+        refusal = await refused(runner.register(isolation=99))
+        assert (refusal.code, refusal.details) == (Code.INVALID_ARGUMENT, "Unknown isolation.")
+
+
+async def test_the_end_of_a_runners_stream_ends_its_executions(wire: Wire) -> None:
+    async with wire.runner() as runner:
+        await runner.register()
+        arn = await runner.start()
+        waiting = asyncio.create_task(runner.result(arn))
+        await wire.status()
+    with pytest.raises(grpc.aio.AioRpcError) as closed:
+        await waiting
+    assert closed.value.code() is Code.NOT_FOUND
+    assert closed.value.details() == "The runner was closed before the execution ended."
+
+
+async def test_a_record_of_many_pages_is_whole(wire: Wire, leased: Leased) -> None:
+    stream = wire.stream("Checkpoint")
+    token = leased.invocation.checkpoint_token
+    for start in range(0, 5000, 250):
+        request = checkpoint(
+            leased.invocation, *(step(f"step-{n}") for n in range(start, start + 250))
+        )
+        request.checkpoint_token = token
+        token = (await stream.ask(request)).checkpoint_token
+    await leased.ends_well()
+    request = control.AwaitExecutionRequest(
+        execution_arn=leased.arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=1000
+    )
+    call = wire.control.AwaitExecution(request, metadata=wire.metadata)
+    pages = [answer.page async for answer in call]
+    assert len(pages) == 3
+    ids = [operation.id for page in pages for operation in page.operations]
+    assert ids[1:] == [f"step-{n}" for n in range(5000)]
+    assert [event.event_id for page in pages for event in page.events] == list(range(1, 5004))
+    assert sum(len(page.invocations) for page in pages) == 1

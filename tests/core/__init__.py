@@ -1,0 +1,1 @@
+"""The core, event by event. `machine` is how the tests talk to it, `replay` how they check it."""

@@ -1,0 +1,1 @@
+"""The wire: that what goes in comes out, and what nobody knows is refused."""

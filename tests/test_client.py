@@ -1,0 +1,339 @@
+"""The control client over both transports, against a `ControlService` of our own making."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from fake_control import TOKEN, FakeControl, refuse
+
+from async_durable_execution_runner import client as client_module
+from async_durable_execution_runner import errors
+from async_durable_execution_runner.client import ControlClient, Start
+from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
+from async_durable_execution_runner.functions import FunctionSettings, Isolation
+from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
+from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
+from async_durable_execution_runner.transport import (
+    BlockingTransport,
+    LoopTransport,
+    Workspace,
+    drive,
+)
+
+START = Start("orders", '{"a": 1}', "order-1", False, "tenant")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[FakeControl]:
+    fake = FakeControl(tmp_path)
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture(params=["blocking", "loop"])
+async def control(
+    request: pytest.FixtureRequest, server: FakeControl
+) -> AsyncIterator[ControlClient]:
+    def unavailable(what: str, detail: str) -> errors.CoordinatorUnavailable:
+        return errors.CoordinatorUnavailable(f"{what}: {detail}!")
+
+    if request.param == "loop":
+        loop_transport = LoopTransport(server.address, TOKEN)
+        yield ControlClient(loop_transport, "workspace-1", unavailable)
+        await loop_transport.close()
+    else:
+        with grpc.insecure_channel(server.address) as channel:
+            transport = BlockingTransport(channel, TOKEN)
+            yield ControlClient(transport, "workspace-1", unavailable)
+
+
+def page(**fields: Any) -> pb.RunExecutionResponse:
+    return pb.RunExecutionResponse(page=pb.ExecutionPage(**fields))
+
+
+def ended(arn: str = "arn", **fields: Any) -> pb.ExecutionHead:
+    return pb.ExecutionHead(
+        execution_arn=arn, status=model_pb2.EXECUTION_STATUS_SUCCEEDED, **fields
+    )
+
+
+async def test_every_call_brings_the_token(server: FakeControl, control: ControlClient) -> None:
+    await control.status()
+    assert server.metadata["authorization"] == f"Bearer {TOKEN}"
+
+
+async def test_a_function_is_registered_as_it_is_configured(
+    server: FakeControl, control: ControlClient
+) -> None:
+    server.answers["RegisterFunction"] = lambda *_: pb.RegisterFunctionResponse(function_id="f")
+    settings = FunctionSettings(Isolation.EXECUTION, 99, 2.5, 64, {"A": "b"})
+    assert await control.register("name", "inline-1", durable=True, settings=settings) == "f"
+    ((_, request),) = server.requests
+    assert request == pb.RegisterFunctionRequest(
+        workspace_id="workspace-1",
+        config=worker_pb2.FunctionConfig(
+            name="name",
+            durable=True,
+            timeout_seconds=2.5,
+            memory_mb=64,
+            enforce_memory=True,
+            environment={"A": "b"},
+        ),
+        code=worker_pb2.FunctionCode(inline_key="inline-1"),
+        isolation=pb.ISOLATION_EXECUTION,
+        execution_timeout_seconds=99,
+    )
+
+
+async def test_memory_that_was_not_given_is_told_but_not_enforced(
+    server: FakeControl, control: ControlClient
+) -> None:
+    await control.register("name", "key", durable=True, settings=FunctionSettings())
+    config = server.requests[0][1].config
+    assert (config.memory_mb, config.enforce_memory) == (128, False)
+
+
+async def test_run_joins_the_pages_of_a_record(server: FakeControl, control: ControlClient) -> None:
+    def answer(*_: object) -> list[pb.RunExecutionResponse]:
+        line = model_pb2.OutputLine(stream=model_pb2.OUTPUT_STREAM_STDOUT, text="hi")
+        invocation = pb.InvocationRecord(
+            request_id="r",
+            worker_id="w",
+            pid=7,
+            start_ms=5,
+            end_ms=6,
+            outcome="PENDING",
+            output=[line],
+        )
+        step = {"type": model_pb2.OPERATION_TYPE_STEP, "status": 4}
+        return [
+            page(
+                head=ended(
+                    execution_name="order-1",
+                    function_name="orders",
+                    start_ms=5,
+                    end_ms=9,
+                    result='"x"',
+                ),
+                operations=[model_pb2.Operation(id="1", **step)],
+                events=[model_pb2.HistoryEvent(event_id=1, type="ExecutionStarted")],
+                invocations=[invocation],
+            ),
+            page(
+                operations=[model_pb2.Operation(id="2", **step)],
+                events=[model_pb2.HistoryEvent(event_id=2, type="ExecutionSucceeded")],
+            ),
+        ]
+
+    server.answers["RunExecution"] = answer
+    record = await control.run(START, 12.5)
+    ((_, request),) = server.requests
+    assert request.timeout_ms == 12_500
+    assert request.start == pb.StartExecutionRequest(
+        workspace_id="workspace-1",
+        function_name="orders",
+        payload='{"a": 1}',
+        execution_name="order-1",
+        skip_time=False,
+        tenant_id="tenant",
+    )
+    assert [operation.id for operation in record.operations] == ["1", "2"]
+    assert [event.event_id for event in record.events] == [1, 2]
+    (invocation,) = record.invocations
+    assert (invocation.pid, invocation.output[0].stream) == (7, OutputStream.STDOUT)
+    assert (record.status, record.result) == (ExecutionStatus.SUCCEEDED, '"x"')
+    assert (record.start_ms, record.end_ms, record.error) == (5, 9, None)
+
+
+async def test_what_is_sent_to_callbacks_and_executions(
+    server: FakeControl, control: ControlClient
+) -> None:
+    error = ErrorObject("no", "Refused")
+    await control.callback_success("c", "raw text")
+    await control.callback_success("c", None)
+    await control.callback_failure("c", error)
+    await control.callback_heartbeat("c")
+    await control.stop("arn", error)
+    await control.stop("arn", None)
+    await control.advance("arn", 1.5, 10)
+    await control.advance(None, 2, 10)
+    sent = [request for _, request in server.requests]
+    assert sent[0].success.result == "raw text"
+    assert sent[1].WhichOneof("completion") == "success"
+    assert not sent[1].success.HasField("result")
+    assert (sent[2].failure.error.type, sent[2].failure.error.message) == ("Refused", "no")
+    assert sent[3].WhichOneof("completion") == "heartbeat"
+    assert sent[4].error.message == "no"
+    assert not sent[5].HasField("error")
+    assert (sent[6].execution_arn, sent[6].duration_ms) == ("arn", 1500)
+    assert (sent[7].execution_arn, sent[7].workspace_id) == ("", "workspace-1")
+
+
+async def test_a_callback_that_is_not_there_comes_with_the_reason(
+    server: FakeControl, control: ControlClient
+) -> None:
+    answers = [
+        pb.AwaitCallbackResponse(callback_id="c-1"),
+        pb.AwaitCallbackResponse(waiting_for="rain", status=model_pb2.EXECUTION_STATUS_RUNNING),
+    ]
+    server.answers["AwaitCallback"] = lambda *_: answers.pop(0)
+    assert (await control.wait_for_callback("arn", "approval", 3))[0] == "c-1"
+    assert await control.wait_for_callback("arn", None, 3) == ("", "rain", ExecutionStatus.RUNNING)
+    assert [request.name for _, request in server.requests] == ["approval", ""]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        ("INVALID_ARGUMENT", "InvalidParameterValueException", errors.InvalidParameterValue),
+        ("NOT_FOUND", "ResourceNotFoundException", errors.ResourceNotFound),
+        (
+            "ALREADY_EXISTS",
+            "DurableExecutionAlreadyStartedException",
+            errors.DurableExecutionAlreadyStarted,
+        ),
+        ("FAILED_PRECONDITION", "CallbackTimeoutException", errors.CallbackTimeout),
+        ("FAILED_PRECONDITION", "VersionMismatch", errors.VersionMismatch),
+        ("UNAVAILABLE", "WorkersUnavailable", errors.WorkersUnavailable),
+        ("UNAUTHENTICATED", None, errors.Unauthenticated),
+        ("INTERNAL", None, errors.RunnerError),
+        ("INTERNAL", "SomethingFromTheFuture", errors.RunnerError),
+    ],
+)
+async def test_refusals_are_the_errors_that_the_coordinator_raised(
+    server: FakeControl,
+    control: ControlClient,
+    status: str,
+    code: str | None,
+    expected: type[Exception],
+) -> None:
+    server.answers["StartExecution"] = refuse(status, "Because of this.", code)
+    with pytest.raises(expected, match=r"Because of this\.") as caught:
+        await control.start(START)
+    assert type(caught.value) is expected
+
+
+async def test_a_coordinator_that_is_gone(server: FakeControl, control: ControlClient) -> None:
+    await control.status()
+    server.stop()
+    with pytest.raises(errors.CoordinatorUnavailable, match=r"was lost during GetStatus: .+!$"):
+        await control.status()
+
+
+async def test_a_channel_that_was_closed(server: FakeControl) -> None:
+    """The cluster that it led to was found dead and closed by another runner."""
+    channel = grpc.insecure_channel(server.address)
+    transport = BlockingTransport(channel, TOKEN)
+    control = ControlClient(transport, "w", lambda *words: errors.CoordinatorUnavailable(*words))
+    channel.close()
+    for call in (control.status(), control.run(START, 1), control.advance(None, 1, 1)):
+        with pytest.raises(errors.CoordinatorUnavailable, match="was lost before"):
+            await call
+
+
+async def test_a_coordinator_that_is_frozen(
+    server: FakeControl, control: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every wait has a deadline of the client's own."""
+    thaw = threading.Event()
+    monkeypatch.setattr(client_module, "GRACE", 0.2)
+    server.answers["RunExecution"] = lambda *_: thaw.wait() and []
+    try:
+        with pytest.raises(
+            errors.CoordinatorUnavailable, match=r"did not answer RunExecution within 0\.3 seconds"
+        ):
+            await control.run(START, 0.1)
+    finally:
+        thaw.set()
+
+
+async def test_an_advance_that_takes_too_long_is_the_caller_s_time_out(
+    server: FakeControl, control: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thaw = threading.Event()
+    server.answers["AdvanceTime"] = lambda *_: thaw.wait() and None
+    try:
+        with pytest.raises(TimeoutError, match=r"not done within 0\.1 s"):
+            await control.advance("arn", 10, 0.1)
+    finally:
+        thaw.set()
+
+
+async def test_many_calls_at_once_are_bounded_and_their_outcomes_in_order(
+    server: FakeControl, control: ControlClient
+) -> None:
+    lock, under_way, most = threading.Lock(), 0, 0
+    full = threading.Event()
+
+    def answer(request: pb.RunExecutionRequest, context: Any) -> list[pb.RunExecutionResponse]:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+            if under_way == 3:
+                full.set()
+        full.wait(5)
+        with lock:
+            under_way -= 1
+        if request.start.payload == "4":
+            refuse("NOT_FOUND", "four", "ResourceNotFoundException")(request, context)
+        return [page(head=ended(request.start.payload))]
+
+    server.answers["RunExecution"] = answer
+
+    def job(number: int) -> Any:
+        return lambda: control.run(Start("f", str(number)), 10)
+
+    outcomes = await control.transport.gather([job(number) for number in range(9)], 3)
+    assert isinstance(outcomes[4], errors.ResourceNotFound)
+    arns = [outcome.execution_arn for i, outcome in enumerate(outcomes) if i != 4]
+    assert arns == ["0", "1", "2", "3", "5", "6", "7", "8"]
+    assert most == 3
+
+
+def test_blocking_coroutines_never_suspend(server: FakeControl) -> None:
+    async def suspends() -> None:
+        import asyncio
+
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="about to suspend"):
+        drive(suspends())
+
+
+def open_workspace(server: FakeControl, channel: grpc.Channel) -> Workspace:
+    return Workspace(
+        channel,
+        TOKEN,
+        workers=3,
+        invocation_retries=2,
+        retry_backoff=0.25,
+        epoch_ms=77,
+        unavailable=errors.CoordinatorUnavailable,
+    )
+
+
+def test_a_workspace_is_open_until_it_is_closed(server: FakeControl) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        workspace = open_workspace(server, channel)
+        assert workspace.id == "workspace-1"
+        request = server.requests[0][1]
+        assert (request.workers, request.invocation_retries) == (3, 2)
+        assert (request.retry_backoff_ms, request.epoch_ms) == (250, 77)
+        assert not server.workspace_closed.is_set()
+        workspace.close()
+        assert server.workspace_closed.wait(5)
+
+
+def test_a_workspace_that_is_refused(server: FakeControl) -> None:
+    server.answers["OpenWorkspace"] = refuse("FAILED_PRECONDITION", "Too old.", "VersionMismatch")
+    with (
+        grpc.insecure_channel(server.address) as channel,
+        pytest.raises(errors.VersionMismatch, match="Too old"),
+    ):
+        open_workspace(server, channel)

@@ -1,0 +1,66 @@
+"""The documents that are made from the code are current, and say all that there is to say."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+import async_durable_execution_runner as package
+from async_durable_execution_runner import errors
+from async_durable_execution_runner.core.model import OperationType
+from async_durable_execution_runner.core.operations import RULES, TRIGGERS
+
+DOCS = Path(__file__).parent.parent / "docs"
+SOURCES = [path.read_text(encoding="utf-8") for path in Path(package.__path__[0]).rglob("[!_]*.py")]
+
+spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+assert spec is not None
+assert spec.loader is not None
+generate = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(generate)
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_a_generated_page_is_current(name: str) -> None:
+    """If not: `python docs/generate.py`."""
+    assert (DOCS / name).read_text(encoding="utf-8") == generate.PAGES[name]()
+
+
+def test_the_check_names_what_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "HERE", tmp_path)
+    monkeypatch.setattr("sys.argv", ["generate.py"])
+    generate.main()
+    monkeypatch.setattr("sys.argv", ["generate.py", "--check"])
+    generate.main()
+    (tmp_path / "errors.md").write_text("old")
+    with pytest.raises(SystemExit, match=r"^Not current: errors\.md\. Run"):
+        generate.main()
+
+
+def test_every_rule_and_trigger_has_a_row() -> None:
+    page = generate.transitions()
+    assert [f"## {type.value}" in page for type in OperationType] == [True] * len(OperationType)
+    assert len(re.findall(r"^\| (?!---|action)", page, re.M)) == len(RULES) + len(TRIGGERS)
+
+
+def test_every_error_is_explained() -> None:
+    classes = {value for value in vars(errors).values() if isinstance(value, type)}
+    page = generate.error_reference()
+    for error in classes & {*_below(errors.RunnerError)}:
+        assert error.__doc__, f"{error.__name__} has no docstring"
+        assert f"`{error.__name__}`" in page
+
+
+def _below(error: type) -> list[type]:
+    return [error, *(deeper for below in error.__subclasses__() for deeper in _below(below))]
+
+
+def test_every_cause_that_the_code_gives_is_explained_and_no_other() -> None:
+    given = set()
+    for source in SOURCES:
+        given |= set(re.findall(r'"((?:Runtime|Sandbox|Execution|Callback)\.[A-Z]\w+)"', source))
+        given |= set(re.findall(r'ErrorObject\([^()]*?"(\w+Exception)"', source))
+    assert given | {errors.ResourceNotFound.code} == {*generate.CAUSES, *generate.ENDS}

@@ -1,0 +1,285 @@
+"""The cluster that a test process starts for itself: its life, its death, its traces."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from async_durable_execution import durable_execution, step, wait
+from processes import Watched, all_gone
+
+from async_durable_execution_runner import (
+    CoordinatorUnavailable,
+    DurableFunctionTestRunner,
+    InvocationStatus,
+    WorkersUnavailable,
+    local,
+)
+from async_durable_execution_runner.local import Cluster, shared_cluster
+
+pytestmark = pytest.mark.processes
+
+
+def say_begun(pipe: str) -> None:
+    with open(pipe, "w") as begun:
+        begun.write("begun")
+
+
+async def touch(marker: str) -> None:
+    os.close(os.open(marker, os.O_CREAT))
+
+
+@durable_execution
+async def echo(event: Any) -> Any:
+    return event
+
+
+@durable_execution
+async def open_ended(event: dict[str, str]) -> str:
+    """Says that it has begun on a named pipe, and waits for a long time."""
+    say_begun(event["begun"])
+    await wait(timedelta(days=1), name="long")
+    await step(partial(touch, event["marker"]), name="work")
+    return "done"
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    own = Cluster()
+    yield own
+    own.close()
+
+
+def watch(runner: DurableFunctionTestRunner) -> list[Watched]:
+    """Every process behind a runner."""
+    status = runner.status()
+    return [
+        Watched(each) for each in (status.pid, *(p.pid for p in (*status.hosts, *status.workers)))
+    ]
+
+
+def test_a_cluster_listens_on_a_private_socket(cluster: Cluster) -> None:
+    scheme, _, path = cluster.address.partition(":")
+    assert scheme == "unix"
+    assert len(path) < 100
+    assert stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode) == 0o700
+    assert cluster.alive
+
+
+def test_a_long_temporary_directory_does_not_make_the_socket_s_path_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    cluster = Cluster()
+    try:
+        assert len(cluster.address) < 110
+        assert list(deep.iterdir()) == []
+    finally:
+        cluster.close()
+
+
+def test_a_closed_cluster_leaves_nothing_behind(cluster: Cluster) -> None:
+    folder = Path(cluster.address.partition(":")[2]).parent
+    cluster.ensure_slots(1)
+    coordinator = Watched(cluster.coordinator.pid)
+    cluster.close()
+    assert coordinator.gone(0)
+    assert not folder.exists()
+    assert not cluster.alive
+
+
+def test_a_coordinator_that_cannot_start_says_why() -> None:
+    cluster = Cluster("256.256.256.256:0")
+    with pytest.raises(CoordinatorUnavailable, match=r"(?s)did not start.*code 2.*256\.256"):
+        _ = cluster.address
+    assert not cluster.alive
+
+
+def test_runners_share_one_cluster() -> None:
+    with DurableFunctionTestRunner(handler=echo, workers=1) as first:
+        address, pid = first.address, first.status().pid
+    with (
+        DurableFunctionTestRunner(handler=echo, workers=1) as second,
+        DurableFunctionTestRunner(handler=echo, workers=1) as third,
+    ):
+        assert second.address == third.address == address
+        assert second.run(1).result == "1"
+        assert third.run(2).result == "2"
+        assert third.status().pid == pid
+
+
+def test_a_cluster_that_died_is_replaced_by_the_next_runner() -> None:
+    with DurableFunctionTestRunner(handler=echo, workers=1) as runner:
+        coordinator, dead = Watched(runner.status().pid), shared_cluster()
+    os.kill(coordinator.pid, signal.SIGKILL)
+    assert coordinator.gone(5)
+    assert dead.coordinator.wait(5)
+    with DurableFunctionTestRunner(handler=echo, workers=1) as runner:
+        assert runner.run("alive").result == '"alive"'
+        assert runner.status().pid != coordinator.pid
+
+
+class Pipe:
+    """A named pipe on which handlers say that they have begun, as often as they do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        os.mkfifo(path)
+        # For writing too, so that nobody has to wait for the other end.
+        self._fd = os.open(path, os.O_RDWR)
+
+    def begun(self) -> None:
+        assert os.read(self._fd, 5) == b"begun"
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Pipe]:
+    pipe = Pipe(tmp_path / "begun")
+    yield pipe
+    pipe.close()
+
+
+def test_a_coordinator_that_dies_ends_the_calls_under_way(pipe: Pipe, tmp_path: Path) -> None:
+    with DurableFunctionTestRunner(handler=open_ended, workers=1, skip_time=False) as runner:
+        pid = runner.status().pid
+
+        def kill() -> None:
+            pipe.begun()
+            os.kill(pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        with pytest.raises(CoordinatorUnavailable, match="SIGKILL") as error:
+            runner.run({"begun": pipe.path, "marker": str(tmp_path / "marker")}, timeout=60)
+        killer.join()
+        assert "Open a new runner" in str(error.value)
+        with pytest.raises(CoordinatorUnavailable, match="SIGKILL"):
+            runner.start({})
+        with DurableFunctionTestRunner(handler=echo, workers=1) as other:
+            assert other.run(1).result == "1"
+        with pytest.raises(CoordinatorUnavailable, match="SIGKILL"):
+            runner.start({})
+
+
+def test_an_execution_outlives_its_worker_host(pipe: Pipe, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    with DurableFunctionTestRunner(handler=open_ended, workers=1, skip_time=False) as runner:
+        handle = runner.start({"begun": pipe.path, "marker": str(marker)})
+        pipe.begun()
+        (host,) = runner.status().hosts
+        os.kill(host.pid, signal.SIGKILL)
+        handle.advance(timedelta(days=2), timeout=30)
+        result = handle.result(timeout=30)
+    assert result.status is InvocationStatus.SUCCEEDED
+    assert marker.exists()
+
+
+def test_a_worker_host_that_keeps_dying_is_given_up(
+    pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_HOST_RESTARTS", 0)
+    with DurableFunctionTestRunner(handler=open_ended, workers=1, skip_time=False) as runner:
+
+        def kill() -> None:
+            pipe.begun()
+            (host,) = runner.status().hosts
+            os.kill(host.pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        with pytest.raises(WorkersUnavailable, match=r"worker host died .* times .*SIGKILL"):
+            runner.run({"begun": pipe.path, "marker": str(tmp_path / "marker")}, timeout=60)
+        killer.join()
+
+
+_PROGRAM = """
+import os, sys, threading
+sys.path.insert(0, {folder!r})
+import test_local
+from async_durable_execution_runner import DurableFunctionTestRunner
+with DurableFunctionTestRunner(handler=test_local.echo, workers=2) as runner:
+    runner.run_many(range(8))
+    status = runner.status()
+    if {fork!r} and os.fork() == 0:
+        # A child of the test that lives on must not keep the cluster alive.
+        sys.stdin.read()
+        os._exit(0)
+    pids = [status.pid, *(p.pid for p in (*status.hosts, *status.workers))]
+    print(*pids, flush=True)
+    {end}
+"""
+
+
+@pytest.mark.parametrize("fork", [False, True])
+def test_nothing_is_left_when_the_test_process_is_killed(fork: bool) -> None:
+    program = _PROGRAM.format(folder=str(Path(__file__).parent), fork=fork, end="sys.stdin.read()")
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as test_process:
+        assert test_process.stdout is not None
+        pids = [int(pid) for pid in test_process.stdout.readline().split()]
+        processes = [Watched(pid) for pid in pids]
+        assert len(processes) >= 3
+        test_process.kill()
+        assert all_gone(processes, 2.0)
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "os._exit(0)"])
+def test_nothing_is_left_when_the_test_process_ends(end: str) -> None:
+    """Whether by its end, by an exit inside the runner's block, or at once."""
+    program = _PROGRAM.format(folder=str(Path(__file__).parent), fork=False, end=end)
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert ended.stderr == ""
+    for pid in map(int, ended.stdout.split()):
+        try:
+            process = Watched(pid)
+        except ProcessLookupError:
+            continue
+        assert process.gone(2.0)
+    assert time.monotonic() - began < 20
+
+
+def test_a_fork_of_the_test_process_does_not_own_the_cluster(cluster: Cluster) -> None:
+    _ = cluster.address
+    shared = shared_cluster()
+    child = os.fork()
+    if child == 0:
+        try:
+            forgot = local._shared is None and not Cluster._all
+            local._close_all()
+            os._exit(0 if forgot else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert cluster.alive
+    assert shared.alive
+    with DurableFunctionTestRunner(handler=echo, workers=1) as runner:
+        assert runner.run(1).result == "1"
+
+
+def test_a_runner_with_more_workers_than_there_are_slots_gets_another_host() -> None:
+    with DurableFunctionTestRunner(handler=echo, workers=200) as runner:
+        assert runner.run(1).result == "1"
+        assert shared_cluster().slots >= 200

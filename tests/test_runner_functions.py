@@ -1,0 +1,180 @@
+"""How functions are configured, how inputs become payloads, and what mocks do."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from async_durable_execution import ErrorObject, durable_execution
+
+from async_durable_execution_runner import (
+    DurableFunctionTestRunner,
+    HandlerNotLoadable,
+    Isolation,
+    MockFunction,
+    NotStarted,
+)
+from async_durable_execution_runner.functions import (
+    FunctionSettings,
+    function_name_of,
+    payload_of,
+    settings,
+)
+
+
+@durable_execution
+async def echo(event: Any) -> Any:
+    return event
+
+
+def plain(event: Any, context: Any) -> Any:
+    return event
+
+
+@pytest.mark.parametrize(
+    ("value", "payload"),
+    [
+        (None, "null"),
+        ({"a": [1, None]}, '{"a": [1, null]}'),
+        ("just text", '"just text"'),
+        ('{"a":1}', '{"a":1}'),
+        ("17", "17"),
+        ('"quoted"', '"quoted"'),
+        ("", '""'),
+        (17, "17"),
+    ],
+)
+def test_input_becomes_json_and_json_text_is_taken_as_it_is(value: object, payload: str) -> None:
+    assert payload_of(value) == payload
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", {"deep": [datetime.now()]}])
+def test_what_json_cannot_carry_is_one_clear_error(value: object) -> None:
+    runner = DurableFunctionTestRunner(handler=echo)
+    with pytest.raises(TypeError, match=r"cannot be sent as JSON .* payload="):
+        runner.run(input=value)
+
+
+def test_input_that_contains_itself_is_the_same_error() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(TypeError, match="cannot be sent as JSON"):
+        payload_of(loop)
+
+
+def test_input_and_payload_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        DurableFunctionTestRunner(handler=echo).run(input=1, payload="1")
+
+
+@pytest.mark.parametrize("use", ["run", "start", "run_async"])
+def test_a_runner_that_is_not_open_says_so(use: str) -> None:
+    with pytest.raises(NotStarted, match="inside its `with`"):
+        getattr(DurableFunctionTestRunner(handler=echo), use)(input=1)
+
+
+def test_the_function_is_named_after_its_handler() -> None:
+    assert DurableFunctionTestRunner(handler=echo).function_name == "echo"
+    assert function_name_of(lambda event, context: None) == "lambda"
+    assert len(function_name_of(type("X" * 100, (), {"__call__": plain})())) == 64
+
+
+def test_settings_are_inherited_and_overridden() -> None:
+    base = settings(FunctionSettings(), isolation="execution", memory=64, env={"A": "1", "B": "1"})
+    own = settings(base, invocation_timeout=timedelta(seconds=1.5), env={"B": "2"})
+    assert own == FunctionSettings(
+        isolation=Isolation.EXECUTION,
+        execution_timeout=31_622_400,
+        invocation_timeout=1.5,
+        memory=64,
+        env={"A": "1", "B": "2"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"execution_timeout": 0}, "execution_timeout"),
+        ({"execution_timeout": timedelta(days=400)}, "31622400 seconds"),
+        ({"invocation_timeout": -1}, "invocation_timeout"),
+        ({"invocation_timeout": math.inf}, "invocation_timeout"),
+        ({"memory": 0}, "memory"),
+        ({"env": {"A": 1}}, "env"),
+        ({"isolation": "nonsense"}, "nonsense.*worker.*execution.*invocation.*inline"),
+        ({"workers": 0}, "workers"),
+        ({"workers": -1, "listen": "127.0.0.1:0"}, "workers"),
+        ({"invocation_retries": -1}, "invocation_retries"),
+        ({"start_time": datetime(2030, 1, 1)}, "start_time"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_at_once(given: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        DurableFunctionTestRunner(handler=echo, **given)
+
+
+def test_a_bad_handler_is_refused_at_registration() -> None:
+    with pytest.raises(HandlerNotLoadable, match="not decorated with @durable_execution"):
+        DurableFunctionTestRunner(handler=plain)
+    runner = DurableFunctionTestRunner(handler=echo)
+    with pytest.raises(HandlerNotLoadable, match="durable"):
+        runner.register_function("other", echo)
+    with pytest.raises(HandlerNotLoadable, match="not decorated with @durable_execution"):
+        runner.register_durable_function("other", plain, isolation="inline")
+    with pytest.raises(HandlerNotLoadable):
+        runner.register_function("other", 17)
+
+
+def test_a_mock_returns_its_result_and_records_its_calls() -> None:
+    mock = MockFunction("f", result={"paid": True})
+    assert mock({"amount": 1}, None) == {"paid": True}
+    assert mock("again", None) == {"paid": True}
+    assert mock.calls == [{"amount": 1}, "again"]
+    assert mock.call_count == 2
+
+
+class Declined(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "type_name", "message"),
+    [
+        (Declined("no"), "Declined", "no"),
+        (Declined, "Declined", ""),
+        ("plain words", "RuntimeError", "plain words"),
+        (
+            ErrorObject(message="closed", type="BankHoliday", data=None, stack_trace=None),
+            "BankHoliday",
+            "closed",
+        ),
+    ],
+)
+def test_a_mock_raises_its_error(error: Any, type_name: str, message: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        MockFunction("f", error=error)({}, None)
+    assert type(caught.value).__name__ == type_name
+    assert str(caught.value) == message
+
+
+def test_a_mock_calls_its_side_effect_with_the_payload() -> None:
+    assert MockFunction("f", side_effect=lambda payload: payload["n"] + 1)({"n": 1}, None) == 2
+
+
+def test_a_mock_gives_one_outcome_after_the_other() -> None:
+    mock = MockFunction("f", side_effect=[1, Declined("no"), Declined, None])
+    assert mock({}, None) == 1
+    for _ in range(2):
+        with pytest.raises(Declined):
+            mock({}, None)
+    assert mock({}, None) is None
+    with pytest.raises(RuntimeError, match="was called 5 times"):
+        mock({}, None)
+
+
+def test_a_mock_has_one_way_of_answering() -> None:
+    with pytest.raises(ValueError, match="not several"):
+        MockFunction("f", result=1, error="x")
+    with pytest.raises(TypeError, match="cannot be sent as JSON"):
+        MockFunction("f", result=object())

@@ -1,0 +1,426 @@
+"""`DurableFunctionTestRunner` end to end. What handlers may do is in `examples`."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from async_durable_execution import (
+    CallbackError,
+    ErrorObject,
+    create_callback,
+    durable_execution,
+    invoke,
+    step,
+    wait,
+    wait_for_callback,
+)
+
+from async_durable_execution_runner import (
+    DurableExecutionAlreadyStarted,
+    DurableFunctionTestRunner,
+    ExecutionHandle,
+    InvocationStatus,
+    OperationNotFound,
+    ResourceNotFound,
+)
+
+pytestmark = pytest.mark.processes
+log = logging.getLogger("shop.orders")
+
+
+@durable_execution
+async def echo(event: Any) -> Any:
+    return event
+
+
+async def whoami() -> int:
+    return os.getpid()
+
+
+@durable_execution
+async def pid_and_wait(event: Any) -> int:
+    pid = await step(whoami, name="pid")
+    await wait(timedelta(hours=1), name="pause")
+    return pid
+
+
+@durable_execution
+async def approval(event: Any) -> Any:
+    callback = await create_callback(name="approval")
+    try:
+        return {"approved": await callback.result()}
+    except CallbackError as error:
+        return {"refused": str(error)}
+
+
+async def ask() -> None:
+    pass
+
+
+@durable_execution
+async def two_questions(event: Any) -> list[Any]:
+    first = await wait_for_callback(ask, name="first")
+    second = await wait_for_callback(ask, name="second")
+    return [first, second]
+
+
+@durable_execution
+async def calls_payments(event: Any) -> Any:
+    return await invoke("payments", event, name="payment")
+
+
+@durable_execution
+async def other(event: Any) -> str:
+    return f"other got {event}"
+
+
+@durable_execution
+async def chatty(event: Any) -> None:
+    print("printed")
+    print("complained", file=sys.stderr)
+    log.warning("logged %d%%", 100)
+    log.info("a detail")
+
+
+@durable_execution
+async def hangs(event: Any) -> None:
+    threading.Event().wait()
+
+
+@pytest.fixture
+def runner_of() -> Iterator[Any]:
+    runners: list[DurableFunctionTestRunner] = []
+
+    def open_runner(handler: Any, **options: Any) -> DurableFunctionTestRunner:
+        runner = DurableFunctionTestRunner(handler=handler, **{"workers": 2, **options})
+        runners.append(runner.__enter__())
+        return runner
+
+    yield open_runner
+    for runner in runners:
+        runner.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("value", [None, {"a": [1, "ä"]}, "text", 1.5, [], True])
+def test_input_reaches_the_handler_as_it_is(runner_of: Any, value: Any) -> None:
+    assert runner_of(echo).run(input=value).get_deserialized_result() == value
+
+
+def test_text_that_is_json_is_that_document_and_payload_is_untouched(runner_of: Any) -> None:
+    runner = runner_of(echo)
+    assert runner.run(input='{"a": 1}').get_deserialized_result() == {"a": 1}
+    assert runner.run(payload='{"a":   1}').input == '{"a":   1}'
+
+
+@pytest.mark.parametrize("isolation", ["worker", "execution", "invocation", "inline"])
+def test_isolation(runner_of: Any, isolation: str) -> None:
+    runner = runner_of(pid_and_wait, isolation=isolation, workers=1)
+    first, second = runner.run(1), runner.run(2)
+    pids = [invocation.pid for result in (first, second) for invocation in result.invocations]
+    assert len(pids) == 4
+    expected = {"worker": 1, "execution": 2, "invocation": 4, "inline": 1}[isolation]
+    assert len(set(pids)) == expected
+    assert (os.getpid() in pids) is (isolation == "inline")
+    assert first.get_deserialized_result() == pids[0]
+
+
+def test_time_is_skipped_and_the_clock_starts_where_it_is_told_to(runner_of: Any) -> None:
+    start = datetime(2031, 2, 3, 4, 5, tzinfo=UTC)
+    result = runner_of(pid_and_wait, start_time=start).run()
+    assert timedelta(0) <= result.start_timestamp - start < timedelta(seconds=1)
+    assert timedelta(hours=1) <= result.duration < timedelta(hours=1, seconds=10)
+    assert result.get_wait("pause").duration == timedelta(hours=1)
+
+
+def test_a_sync_runner_works_inside_a_running_event_loop() -> None:
+    async def test() -> Any:
+        with DurableFunctionTestRunner(handler=echo, workers=1, isolation="inline") as runner:
+            return runner.run(input=7).get_deserialized_result()
+
+    assert asyncio.run(test()) == 7
+
+
+def test_many_executions_at_once_come_back_in_order(runner_of: Any) -> None:
+    results = runner_of(echo, workers=2).run_many(range(50), timeout=30)
+    assert [result.get_deserialized_result() for result in results] == list(range(50))
+    assert len({result.execution_arn for result in results}) == 50
+    assert len({result.invocations[0].pid for result in results}) == 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_only(
+    runner_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = runner_of(echo, isolation="inline")
+    for stream, expected in ((Terminal(), "3/3 executions"), (io.StringIO(), "")):
+        monkeypatch.setattr(sys, "stderr", stream)
+        runner.run_many([1, 2, 3])
+        assert (expected in stream.getvalue()) if expected else stream.getvalue() == ""
+
+
+def test_executions_from_several_threads_of_the_test(runner_of: Any) -> None:
+    runner = runner_of(echo)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(runner.run, range(16)))
+    assert [result.get_deserialized_result() for result in results] == list(range(16))
+
+
+def test_a_started_execution_has_a_handle(runner_of: Any) -> None:
+    runner = runner_of(approval)
+    handle = runner.start(input={}, execution_name="order-1")
+    assert isinstance(handle, ExecutionHandle)
+    assert "/durable-execution/order-1/" in handle.arn
+    callback_id = handle.wait_for_callback("approval")
+    snapshot = handle.snapshot()
+    assert snapshot.status is InvocationStatus.PENDING
+    assert "approval" in snapshot.waiting_for
+    assert [event.event_type for event in handle.history()][:2] == [
+        "ExecutionStarted",
+        "CallbackStarted",
+    ]
+    assert "callback approval" in handle.describe()
+    runner.send_callback_success(callback_id, '"yes"')
+    assert handle.result().execution_name == "order-1"
+    assert handle.result().status is InvocationStatus.SUCCEEDED
+    assert runner.wait_for_result(handle).status is InvocationStatus.SUCCEEDED
+    assert runner.wait_for_result(handle.arn).status is InvocationStatus.SUCCEEDED
+
+
+def test_run_async_gives_the_arn(runner_of: Any) -> None:
+    runner = runner_of(echo)
+    arn = runner.run_async(input=3, timeout=10)
+    assert runner.wait_for_result(arn, timeout=10).get_deserialized_result() == 3
+
+
+def test_an_execution_s_name_is_unique_but_for_the_same_input(runner_of: Any) -> None:
+    runner = runner_of(echo)
+    first = runner.run(1, execution_name="n")
+    assert runner.run(1, execution_name="n").execution_arn == first.execution_arn
+    with pytest.raises(DurableExecutionAlreadyStarted, match="another input"):
+        runner.run(2, execution_name="n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        ('{"by": "ann"}', {"by": "ann"}),
+        (b'{"by": "ann"}', {"by": "ann"}),
+        ({"by": "ann"}, {"by": "ann"}),
+        (None, None),
+    ],
+)
+def test_callbacks_are_answered(runner_of: Any, answer: Any, seen: Any) -> None:
+    runner = runner_of(approval)
+    handle = runner.start()
+    runner.send_callback_success(runner.wait_for_callback(handle), answer)
+    result = handle.result()
+    expected = answer.decode() if isinstance(answer, bytes) else answer
+    if isinstance(answer, str | bytes):
+        assert result.get_callback("approval").result == expected
+    assert result.status is InvocationStatus.SUCCEEDED, result
+
+
+def test_callbacks_by_name_of_the_last_execution(runner_of: Any) -> None:
+    runner = runner_of(two_questions)
+    handle = runner.start()
+    runner.send_callback_success(runner.wait_for_callback("first"), '"1"')
+    second = runner.wait_for_callback(name="second")
+    runner.send_callback_heartbeat(second)
+    runner.send_callback_success(second, '"2"')
+    assert handle.result().status is InvocationStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ErrorObject(message="too much", type="Refused", data=None, stack_trace=None),
+        ValueError("too much"),
+        "too much",
+    ],
+)
+def test_callbacks_are_refused(runner_of: Any, error: Any) -> None:
+    runner = runner_of(approval)
+    handle = runner.start()
+    runner.send_callback_failure(handle.wait_for_callback(), error)
+    assert handle.result().get_callback("approval").error.message == "too much"
+
+
+def test_a_callback_that_does_not_come_is_a_time_out_that_says_why(runner_of: Any) -> None:
+    runner = runner_of(approval)
+    handle = runner.start()
+    with pytest.raises(TimeoutError, match=r"No callback 'nonsense' was open .* 'approval'"):
+        handle.wait_for_callback("nonsense", timeout=0.3)
+
+
+def test_a_callback_that_cannot_come_is_an_error_at_once(runner_of: Any) -> None:
+    runner = runner_of(echo)
+    handle = runner.start()
+    with pytest.raises(OperationNotFound, match="has ended, SUCCEEDED"):
+        handle.wait_for_callback(timeout=30)
+
+
+def test_an_execution_that_does_not_end_in_time_is_a_time_out_that_says_why(
+    runner_of: Any,
+) -> None:
+    runner = runner_of(approval)
+    with pytest.raises(TimeoutError) as error:
+        runner.run({"order": 1}, timeout=0.3)
+    text = str(error.value)
+    assert text.startswith("The execution did not end within 0.3 s; it waits for callback 'app")
+    assert "└─ callback approval  STARTED" in text
+
+
+def test_an_execution_that_times_out_is_a_result(runner_of: Any) -> None:
+    runner = runner_of(pid_and_wait, execution_timeout=timedelta(minutes=5))
+    result = runner.run(timeout=20)
+    assert result.status is InvocationStatus.TIMED_OUT
+    assert result.duration == timedelta(minutes=5)
+    assert result.history[-1].event_type == "ExecutionTimedOut"
+
+
+def test_a_stopped_execution_is_a_result(runner_of: Any) -> None:
+    handle = runner_of(approval).start()
+    handle.wait_for_callback()
+    handle.stop(ErrorObject(message="enough", type="Enough", data=None, stack_trace=None))
+    result = handle.result()
+    assert result.status is InvocationStatus.STOPPED
+    assert (result.error.type, result.error.message) == ("Enough", "enough")
+
+
+def test_an_execution_that_is_not_there(runner_of: Any) -> None:
+    with pytest.raises(ResourceNotFound, match="nonsense"):
+        runner_of(echo).wait_for_result("nonsense")
+
+
+def test_run_until_suspended_and_advance(runner_of: Any) -> None:
+    runner = runner_of(pid_and_wait)
+    handle = runner.run_until_suspended()
+    snapshot = handle.snapshot()
+    assert snapshot.status is InvocationStatus.PENDING
+    assert snapshot.get_step("pid").status.value == "SUCCEEDED"
+    assert snapshot.get_wait("pause").end_timestamp is None
+    handle.advance(timedelta(minutes=59))
+    assert handle.snapshot().get_wait("pause").end_timestamp is None
+    runner.advance(timedelta(minutes=2))
+    assert handle.snapshot().status is InvocationStatus.SUCCEEDED
+
+
+def test_time_goes_on_when_the_end_is_asked_for(runner_of: Any) -> None:
+    handle = runner_of(pid_and_wait).run_until_suspended()
+    assert handle.result(timeout=20).status is InvocationStatus.SUCCEEDED
+
+
+def test_chained_invokes_of_a_mock(runner_of: Any) -> None:
+    runner = runner_of(calls_payments)
+    payments = runner.mock_function("payments", side_effect=[{"paid": True}, ValueError("no")])
+    assert runner.run({"amount": 1}).get_deserialized_result() == {"paid": True}
+    failed = runner.run({"amount": 2})
+    assert failed.status is InvocationStatus.FAILED
+    assert failed.get_invoke("payment").error.type == "ValueError"
+    assert payments.calls == [{"amount": 1}, {"amount": 2}]
+
+
+def test_functions_can_be_replaced_and_started_by_name(runner_of: Any) -> None:
+    runner = runner_of(calls_payments)
+    runner.mock_function("payments", result=1)
+    assert runner.run().get_deserialized_result() == 1
+    runner.register_durable_function("payments", other)
+    assert runner.run("x").get_deserialized_result() == "other got x"
+    assert runner.run("y", function_name="payments").get_deserialized_result() == "other got y"
+
+
+def test_output_reaches_the_result_and_the_test_s_logging_once(
+    runner_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    handle = runner_of(chatty).start()
+    (invocation,) = handle.result().invocations
+    assert (invocation.stdout, invocation.stderr) == ("printed\n", "complained\n")
+    assert [log.logger for log in invocation.logs] == ["shop.orders", "shop.orders"]
+    handle.result()
+    mine = [r for r in caplog.records if getattr(r, "request_id", "") == invocation.request_id]
+    output = "async_durable_execution_runner.output"
+    assert [(r.name, r.levelname, r.getMessage()) for r in mine] == [
+        (output, "INFO", "printed"),
+        (output, "WARNING", "complained"),
+        ("shop.orders", "WARNING", "logged 100%"),
+        ("shop.orders", "INFO", "a detail"),
+    ]
+
+
+def test_a_level_that_the_test_chose_is_kept(
+    runner_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR, logger="shop")
+    result = runner_of(chatty).run()
+    assert not [record for record in caplog.records if record.name == "shop.orders"]
+    assert len(result.invocations[0].logs) == 2
+
+
+def test_inline_output_is_on_the_test_s_logging_already(
+    runner_of: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = runner_of(chatty, isolation="inline").run()
+    assert [r.getMessage() for r in caplog.records if r.name == "shop.orders"] == ["logged 100%"]
+    assert capsys.readouterr() == ("printed\n", "complained\n")
+    assert result.invocations[0].stdout == "printed\n"
+
+
+def test_an_interrupt_does_not_wait_for_what_is_under_way(runner_of: Any) -> None:
+    """Ctrl-C in the middle of `run_many`."""
+    runner = runner_of(pid_and_wait, skip_time=False)
+    interrupted = threading.Event()
+
+    def interrupt() -> None:
+        interrupted.wait(0.5)
+        os.kill(os.getpid(), 2)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_many(range(4), timeout=60)
+    thread.join()
+    assert runner.status().executions >= 4
+
+
+def test_a_closed_runner_can_be_opened_again() -> None:
+    runner = DurableFunctionTestRunner(handler=echo, workers=1)
+    for _ in range(2):
+        with runner:
+            assert runner.run(1).result == "1"
+            assert "open" in repr(runner)
+    assert "not open" in repr(runner)
+
+
+def test_a_runner_that_listens_has_a_coordinator_of_its_own() -> None:
+    with DurableFunctionTestRunner(handler=echo, workers=1, listen="127.0.0.1:0") as runner:
+        assert runner.address.startswith("127.0.0.1:")
+        assert len(runner.token) > 20
+        assert runner.run(1, timeout=20).result == "1"
+
+
+def test_a_runner_without_workers_waits_for_a_host_that_is_started_by_hand() -> None:
+    with DurableFunctionTestRunner(handler=echo, workers=0, listen="127.0.0.1:0") as runner:
+        assert runner.status().hosts == []
+        with pytest.raises(TimeoutError, match=r"durable-runner worker-host --connect"):
+            runner.run(1, timeout=0.2)
+
+
+def test_a_handler_that_blocks_for_ever_does_not_outlive_its_invocation(runner_of: Any) -> None:
+    runner = runner_of(hangs, invocation_timeout=0.3, invocation_retries=0)
+    result = runner.run(timeout=20)
+    assert result.status is InvocationStatus.FAILED
+    assert "timed out" in result.error.message

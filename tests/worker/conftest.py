@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from .coordinator import TOKEN, Coordinator
+
+# A project of its own, that a test runs pytest on.
+collect_ignore = ["import_modes"]
+
+
+@pytest.fixture
+def socket_directory() -> Iterator[Path]:
+    # pytest's own directories have names too long for a socket.
+    directory = tempfile.mkdtemp()
+    yield Path(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def coordinator(socket_directory: Path) -> AsyncIterator[Coordinator]:
+    async with Coordinator(f"unix:{socket_directory}/s") as coordinator:
+        yield coordinator
+
+
+@pytest.fixture
+def coordinator_thread(socket_directory: Path) -> Iterator[Coordinator]:
+    """A coordinator for tests that run event loops of their own."""
+    coordinator = Coordinator(f"unix:{socket_directory}/s")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(coordinator.__aenter__(), loop).result()
+    yield coordinator
+    asyncio.run_coroutine_threadsafe(coordinator.__aexit__(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+async def start_host(
+    coordinator: Coordinator, *, token: str = TOKEN, lifeline: bool = True
+) -> asyncio.subprocess.Process:
+    arguments = ["-P", "-m", "async_durable_execution_runner.worker"]
+    arguments += ["--connect", coordinator.connection.address, "--slots", "2"]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        *(["--lifeline"] if lifeline else []),
+        stdin=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "DURABLE_RUNNER_TOKEN": token},
+    )
+
+
+async def end_host(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    async with asyncio.timeout(5):
+        assert await process.wait() == 0
+
+
+@pytest.fixture
+async def host(coordinator: Coordinator) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A real worker host, connected to the coordinator."""
+    process = await start_host(coordinator)
+    await coordinator.host()
+    yield process
+    if process.returncode is None:
+        await end_host(process)

@@ -1,0 +1,137 @@
+"""Handlers that the tests of the worker side run in worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import functools
+import logging
+import os
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from typing import Any
+
+from async_durable_execution import durable_execution, step, wait
+
+log = logging.getLogger("orders")
+calls = 0
+
+
+def echo(event: Any, context: Any) -> Any:
+    return {"event": event, "context": vars(context), "environment": dict(os.environ)}
+
+
+async def async_echo(event: Any, context: Any) -> Any:
+    await asyncio.sleep(0)
+    return event
+
+
+def count(event: Any, context: Any) -> int:
+    """How often this process was called."""
+    global calls
+    calls += 1
+    return calls
+
+
+def speak(event: Any, context: Any) -> None:
+    print("printed")
+    print("to stderr", file=sys.stderr)
+    log.warning("logged %d", 1)
+    log.debug("too quiet")
+    subprocess.run(["echo", "from a child"], check=True)
+    print("no newline", end="")
+
+
+def fail(event: Any, context: Any) -> None:
+    raise KeyError("lost")
+
+
+def unserializable(event: Any, context: Any) -> Any:
+    return {1, 2}
+
+
+def not_a_number(event: Any, context: Any) -> Any:
+    return float("nan")
+
+
+def surrogate(event: Any, context: Any) -> Any:
+    return "\udcff"
+
+
+async def _one() -> str:
+    log.info("in the step")
+    return "1 2"
+
+
+@durable_execution
+async def order(event: Any) -> Any:
+    log.info("before the step")
+    first = await step(_one, name="one")
+    log.info("after the step")
+    await wait(timedelta(days=30), name="a while")
+    log.info("after the wait")
+    return [first, event]
+
+
+def shouting(handler: Any) -> Any:
+    @functools.wraps(handler)
+    def outer(event: Any, context: Any) -> Any:
+        print(f"HANDLING {context.function_name}")
+        return handler(event, context)
+
+    return outer
+
+
+shouted_order = shouting(order)
+
+
+def exit_hard(event: Any, context: Any) -> None:
+    print("last words")
+    os._exit(7)
+
+
+def segfault(event: Any, context: Any) -> None:
+    print("last words")
+    ctypes.string_at(0)
+
+
+def system_exit(event: Any, context: Any) -> None:
+    print("no newline", end="")
+    raise SystemExit(event)
+
+
+@durable_execution
+async def system_exit_in_step(event: Any) -> None:
+    async def leave() -> None:
+        sys.exit(5)
+
+    await step(leave, name="leave")
+
+
+def interrupt(event: Any, context: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def eat_memory(event: Any, context: Any) -> None:
+    eaten = []
+    while True:
+        eaten.append(b"x" * (4 << 20))
+
+
+def block(event: Any, context: Any) -> None:
+    """Start a child process, say so on the FIFO in the event, and never come back."""
+    child = subprocess.Popen(["sleep", "1000"])
+    with open(event["fifo"], "w") as fifo:
+        fifo.write(str(child.pid))
+    threading.Event().wait()
+
+
+def leave_child(event: Any, context: Any) -> None:
+    """Exit while a child process and a thread are still there."""
+    threading.Thread(target=threading.Event().wait).start()
+    child = subprocess.Popen(["sleep", "1000"])
+    with open(event["fifo"], "w") as fifo:
+        fifo.write(str(child.pid))
+    raise SystemExit(0)

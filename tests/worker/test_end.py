@@ -1,0 +1,137 @@
+"""Ends: of the host, the forkserver, the coordinator, the test process. Nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+
+from . import handlers
+from .conftest import start_host
+from .coordinator import Coordinator, Worker, output
+from .processes import Watch, children, send_blocking
+
+pytestmark = pytest.mark.processes
+
+Process = asyncio.subprocess.Process
+
+
+async def test_a_worker_that_cannot_start_is_reported(
+    coordinator: Coordinator, host: Process
+) -> None:
+    in_use = len(os.listdir(f"/proc/{host.pid}/fd"))
+    resource.prlimit(host.pid, resource.RLIMIT_NOFILE, (in_use, in_use))
+    for number in range(5):
+        coordinator.order(start=pb.StartWorker(worker_id=f"x-{number}"))
+    exited = await coordinator.exited("x-4")
+    assert exited.cause == pb.EXIT_CAUSE_NOT_STARTED
+    assert "Too many open files" in exited.detail
+
+
+async def busy_processes(
+    coordinator: Coordinator, host: Process, directory: Path
+) -> tuple[int, Worker, Watch]:
+    """One worker that blocks, with a child of its own. The forkserver, the worker, and a watch
+    on these, the child and the host."""
+    worker = await coordinator.start_worker()
+    child = await send_blocking(coordinator, worker, handlers.block, directory)
+    (forkserver,) = children(host.pid)
+    return forkserver, worker, Watch(host.pid, forkserver, worker.hello.pid, child)
+
+
+async def test_the_end_of_the_lifeline_ends_everything(
+    coordinator: Coordinator, host: Process, tmp_path: Path
+) -> None:
+    _, _, watch = await busy_processes(coordinator, host, tmp_path)
+    assert host.stdin is not None
+    host.stdin.close()
+    await watch.gone()
+    assert await host.wait() == 0
+
+
+async def test_a_killed_host_leaves_nothing(
+    coordinator: Coordinator, host: Process, tmp_path: Path
+) -> None:
+    _, _, watch = await busy_processes(coordinator, host, tmp_path)
+    host.kill()
+    await watch.gone()
+
+
+async def test_host_and_forkserver_killed_at_once_leave_no_worker(
+    coordinator: Coordinator, host: Process
+) -> None:
+    worker = await coordinator.start_worker()
+    (forkserver,) = children(host.pid)
+    watch = Watch(host.pid, forkserver, worker.hello.pid)
+    os.kill(forkserver, signal.SIGSTOP)
+    host.kill()
+    os.kill(forkserver, signal.SIGKILL)
+    await watch.gone()
+
+
+async def test_a_vanished_coordinator_ends_everything(
+    coordinator: Coordinator, host: Process, tmp_path: Path
+) -> None:
+    _, _, watch = await busy_processes(coordinator, host, tmp_path)
+    await coordinator.vanish()
+    await watch.gone()
+    assert await host.wait() == 1
+    assert host.stderr is not None
+    said = (await host.stderr.read()).decode()
+    assert said.startswith(f"The coordinator at {coordinator.connection.address} is gone: ")
+    assert said.count("\n") == 1
+
+
+async def test_a_host_without_forkserver_reports_and_ends(
+    coordinator: Coordinator, host: Process, tmp_path: Path
+) -> None:
+    forkserver, worker, watch = await busy_processes(coordinator, host, tmp_path)
+    os.kill(forkserver, signal.SIGKILL)
+    exited = await coordinator.exited(worker)
+    assert exited.cause == pb.EXIT_CAUSE_UNKNOWN
+    await watch.gone()
+    assert await host.wait() == 1
+
+
+async def test_interrupts_do_not_reach_a_host_with_a_lifeline(
+    coordinator: Coordinator, host: Process
+) -> None:
+    (forkserver,) = children(host.pid)
+    host.send_signal(signal.SIGINT)
+    os.kill(forkserver, signal.SIGINT)
+    worker = await coordinator.start_worker()
+    assert output(await coordinator.invoke(worker, handlers.async_echo, payload="1")) == 1
+
+
+async def test_a_host_started_by_hand_ends_on_interrupt(coordinator: Coordinator) -> None:
+    host = await start_host(coordinator, lifeline=False)
+    await coordinator.host()
+    worker = await coordinator.start_worker()
+    watch = Watch(host.pid, worker.hello.pid)
+    host.send_signal(signal.SIGINT)
+    await watch.gone()
+    assert await host.wait() == 0
+
+
+async def test_a_wrong_token_is_one_sentence(coordinator: Coordinator) -> None:
+    host = await start_host(coordinator, token="guess")
+    async with asyncio.timeout(10):
+        _, stderr = await host.communicate()
+    assert host.returncode == 2
+    address = coordinator.connection.address
+    expected = f"The coordinator at {address} refused this host: The token is wrong.\n"
+    assert expected == stderr.decode()
+
+
+async def test_no_token_is_one_sentence(coordinator: Coordinator) -> None:
+    host = await start_host(coordinator, token="")
+    async with asyncio.timeout(10):
+        _, stderr = await host.communicate()
+    assert host.returncode == 2
+    assert stderr.decode().startswith("DURABLE_RUNNER_TOKEN is not set")
