@@ -40,11 +40,9 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
         self, request: pb.OpenWorkspaceRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.OpenWorkspaceResponse]:
         answer = self._answer("OpenWorkspace", request, context)
-        ended = threading.Event()
-        context.add_callback(ended.set)
+        context.add_callback(self.workspace_closed.set)
         yield answer or pb.OpenWorkspaceResponse(workspace_id="workspace-1")
-        ended.wait()
-        self.workspace_closed.set()
+        self.workspace_closed.wait()
 
     def _answer(self, method: str, request: Any, context: grpc.ServicerContext) -> Any:
         self.requests.append((method, request))

@@ -286,10 +286,8 @@ async def test_many_calls_at_once_are_bounded_and_their_outcomes_in_order(
 
     server.answers["RunExecution"] = answer
 
-    def job(number: int) -> Any:
-        return lambda: control.run(Start("f", str(number)), 10)
-
-    outcomes = await control.transport.gather([job(number) for number in range(9)], 3)
+    starts = [Start("f", str(number)) for number in range(9)]
+    outcomes: list[Any] = [outcome async for outcome in control.run_each(starts, 10, 3)]
     assert isinstance(outcomes[4], errors.ResourceNotFound)
     arns = [outcome.execution_arn for i, outcome in enumerate(outcomes) if i != 4]
     assert arns == ["0", "1", "2", "3", "5", "6", "7", "8"]

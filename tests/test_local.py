@@ -23,7 +23,9 @@ from async_durable_execution_runner import (
     CoordinatorUnavailable,
     DurableFunctionTestRunner,
     InvocationStatus,
+    RunnerError,
     WorkersUnavailable,
+    client,
     local,
 )
 from async_durable_execution_runner.local import Cluster, shared_cluster
@@ -267,16 +269,33 @@ def test_a_fork_of_the_test_process_does_not_own_the_cluster(cluster: Cluster) -
     child = os.fork()
     if child == 0:
         try:
-            forgot = local._shared is None and not Cluster._all
+            assert local._shared is None
+            assert not Cluster._all
             local._close_all()
-            os._exit(0 if forgot else 1)
+            with pytest.raises(RunnerError, match="forked"):
+                DurableFunctionTestRunner(handler=echo).__enter__()
+            os._exit(0)
         finally:
-            os._exit(2)
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert cluster.alive
     assert shared.alive
     with DurableFunctionTestRunner(handler=echo, workers=1) as runner:
         assert runner.run(1).result == "1"
+
+
+def test_a_frozen_coordinator_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "GRACE", 0.3)
+    with DurableFunctionTestRunner(handler=echo, workers=1) as runner:
+        assert runner.run(1).result == "1"
+        coordinator = runner.status().pid
+        os.kill(coordinator, signal.SIGSTOP)
+        try:
+            with pytest.raises(CoordinatorUnavailable, match=r"not answer .* process is alive"):
+                runner.run(1, timeout=0.2)
+        finally:
+            os.kill(coordinator, signal.SIGCONT)
+        assert runner.run(2).result == "2"
 
 
 def test_a_runner_with_more_workers_than_there_are_slots_gets_another_host() -> None:

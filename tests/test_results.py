@@ -37,7 +37,7 @@ from async_durable_execution_runner.runner import (
 
 START = 1_700_000_000_000
 HOUR = 3_600_000
-DECLINED = ErrorObject("card declined", "CardError", "data", ("line 1", "line 2"))
+DECLINED = ErrorObject("card declined", "CardError", "data", ("line 1\n", "line 2\n"))
 
 
 def op(id: str, type: OperationType, name: str | None = None, **fields: Any) -> Operation:
@@ -185,7 +185,7 @@ def test_enums_and_errors_are_the_sdk_s(result: DurableFunctionTestResult) -> No
     assert step.sub_type is sdk.OperationSubType.STEP
     assert result.get_context("pack").sub_type == "my-own-kind"
     assert invoke.error == sdk.ErrorObject(
-        message="card declined", type="CardError", data="data", stack_trace=["line 1", "line 2"]
+        message="card declined", type="CardError", data="data", stack_trace=["line 1\n", "line 2\n"]
     )
 
 
@@ -307,7 +307,7 @@ INVOCATION = InvocationRecord(
     start_ms=START,
     end_ms=START + 12,
     outcome="ERROR",
-    error=ErrorObject("exit code 3", "Runtime.ExitError"),
+    error=ErrorObject("RequestId: 5f3c9a10-aaaa Error: exit code 3", "Runtime.ExitError"),
     output=LINES,
 )
 
@@ -401,6 +401,8 @@ order · FAILED · 1 h · 2 invocations
 execution    arn:aws:lambda:us-east-1:1:function:order:1/durable-execution/order-1/i
 input        {"order_id": "o-1"}
 error        CardError: card declined
+             line 1
+             line 2
 
 operations            status     attempts  took
 ├─ step price         SUCCEEDED  2         5 ms  "4 EUR"
@@ -422,3 +424,16 @@ invocations    outcome  took   worker
      | from C
   2  77        FAILED   12 ms  w-1 (pid 77)"""
     )
+
+
+def test_the_description_of_a_very_long_execution_is_not_very_long() -> None:
+    record = replace(
+        RECORD,
+        operations=[op(str(i), OperationType.STEP, f"step-{i}") for i in range(10_000)],
+        invocations=[replace(INVOCATION, output=()) for _ in range(300)],
+    )
+    lines = DurableFunctionTestResult(record).describe().splitlines()
+    assert len(lines) < 120
+    assert "├─ … 9950 more" in lines
+    assert "     … 250 more" in lines
+    assert "└─ step step-9999" in lines[-54]

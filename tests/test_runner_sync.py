@@ -361,6 +361,18 @@ def test_output_reaches_the_result_and_the_test_s_logging_once(
     ]
 
 
+def test_output_of_a_chained_execution_reaches_the_test_s_logging(
+    runner_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = runner_of(calls_payments)
+    runner.register_durable_function("payments", chatty)
+    assert runner.run().status is InvocationStatus.SUCCEEDED
+    assert [r.getMessage() for r in caplog.records if r.name == "shop.orders"] == [
+        "logged 100%",
+        "a detail",
+    ]
+
+
 def test_a_level_that_the_test_chose_is_kept(
     runner_of: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, TypeVar, overload
 
 import grpc
 
@@ -27,6 +30,7 @@ _ISOLATION = {
     Isolation.INVOCATION: pb.ISOLATION_INVOCATION,
     Isolation.INLINE: pb.ISOLATION_INLINE,
 }
+T = TypeVar("T")
 Until = Literal["ended", "suspended", "now"]
 _UNTIL: dict[Until, pb.AwaitUntil] = {
     "ended": pb.AWAIT_UNTIL_ENDED,
@@ -128,8 +132,30 @@ class ControlClient:
 
     async def run(self, start: Start, timeout: float) -> ExecutionRecord:
         """Start it and wait for its end; the record may be `timed_out`."""
-        request = pb.RunExecutionRequest(start=self._start_request(start), timeout_ms=_ms(timeout))
+        request = self._run_request(start, timeout)
         return _record(await self._call("RunExecution", request, timeout))
+
+    async def run_each(
+        self, starts: Sequence[Start], timeout: float, at_once: int
+    ) -> AsyncGenerator[ExecutionRecord | Exception, None]:
+        """Run all, with up to `at_once` under way; outcomes in order. `timeout` is for all."""
+        deadline = time.monotonic() + timeout
+
+        def requests() -> Iterator[tuple[pb.RunExecutionRequest, float]]:
+            for start in starts:
+                left = max(0.0, deadline - time.monotonic())
+                yield self._run_request(start, left), left + GRACE
+
+        try:
+            answers = self.transport.call_each("RunExecution", requests(), at_once)
+            async with aclosing(answers):
+                async for answer in answers:
+                    if isinstance(answer, grpc.RpcError):
+                        yield await self._translated("RunExecution", answer, timeout + GRACE)
+                    else:
+                        yield _record(answer)
+        except ChannelClosed as error:
+            raise await self._translated("RunExecution", error, timeout) from None
 
     async def wait(self, arn: str, until: Until, timeout: float) -> ExecutionRecord:
         """The record as soon as `until` holds; after `timeout`, one that is `timed_out`."""
@@ -208,6 +234,9 @@ class ControlClient:
             tenant_id=start.tenant_id,
         )
 
+    def _run_request(self, start: Start, timeout: float) -> pb.RunExecutionRequest:
+        return pb.RunExecutionRequest(start=self._start_request(start), timeout_ms=_ms(timeout))
+
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:
         timeout = ANSWER_TIMEOUT if wait is None else wait + GRACE
         try:
@@ -225,6 +254,28 @@ class ControlClient:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 what = f"The coordinator did not answer {method} within {timeout:g} seconds"
         return await self.transport.blocking(lambda: self._unavailable(what, detail))
+
+
+class _Decoded(Sequence[T]):
+    """Messages that are decoded when somebody looks: most tests never see the history."""
+
+    def __init__(self, parts: Sequence[Sequence[Any]], decode: Callable[[Any], T]) -> None:
+        self._parts = parts
+        self._decode = decode
+
+    @cached_property
+    def _items(self) -> list[T]:
+        return [self._decode(message) for part in self._parts for message in part]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self._items[index]
 
 
 def _ms(length: float) -> int:
@@ -245,10 +296,24 @@ def _record(answers: list[Any]) -> ExecutionRecord:
         error=_error(head),
         timed_out=head.timed_out,
         waiting_for=head.waiting_for,
-        operations=[codec.operation_from_proto(op) for page in pages for op in page.operations],
-        events=[codec.event_from_proto(event) for page in pages for event in page.events],
+        operations=_Decoded([page.operations for page in pages], codec.operation_from_proto),
+        events=_Decoded([page.events for page in pages], codec.event_from_proto),
         invocations=[_invocation(each) for page in pages for each in page.invocations],
+        children=_children(pages),
     )
+
+
+def _children(pages: list[pb.ExecutionPage]) -> list[str]:
+    chained = model_pb2.OPERATION_TYPE_CHAINED_INVOKE
+    if not any(operation.type == chained for page in pages for operation in page.operations):
+        return []
+    started = model.EventType.CHAINED_INVOKE_STARTED.value
+    return [
+        event.execution_arn
+        for page in pages
+        for event in page.events
+        if event.type == started and event.execution_arn
+    ]
 
 
 def _invocation(message: pb.InvocationRecord) -> InvocationRecord:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from async_durable_execution import OperationType
+from async_durable_execution import ErrorObject, OperationType
 
 from .operations import (
     CallbackOperation,
     Operation,
     StepOperation,
     WaitOperation,
+    brief,
     error_text,
     shorten,
 )
@@ -23,7 +24,12 @@ from .operations import (
 if TYPE_CHECKING:
     from .results import DurableFunctionTestResult, Invocation
 
+T = TypeVar("T")
+
 _SHOWN_OUTPUT_LINES = 10
+_SHOWN_TRACE_LINES = 12
+#: Of siblings in the tree, and of invocations.
+_SHOWN_ITEMS = 50
 
 
 def describe(result: DurableFunctionTestResult) -> str:
@@ -39,7 +45,7 @@ def describe(result: DurableFunctionTestResult) -> str:
         ("execution", result.execution_arn),
         ("input", shorten(result.input, 100) if result.input is not None else ""),
         ("result", shorten(result.result, 100) if result.result is not None else ""),
-        ("error", error_text(result.error) if result.error is not None else ""),
+        ("error", _error(result.error) if result.error is not None else ""),
         ("waiting for", result.waiting_for),
     ]
     lines += _facts(facts)
@@ -78,14 +84,29 @@ def _facts(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
             yield from (f"{'':<12} {line}" for line in rest)
 
 
-def _branches(operations: Sequence[Operation], indent: str = "") -> Iterator[tuple[str, Operation]]:
-    for number, operation in enumerate(operations, start=1):
-        last = number == len(operations)
+def _branches(
+    operations: Sequence[Operation], indent: str = ""
+) -> Iterator[tuple[str, Operation | str]]:
+    shown = _elide(operations)
+    for number, operation in enumerate(shown, start=1):
+        last = number == len(shown)
         yield f"{indent}{'└─' if last else '├─'} ", operation
-        yield from _branches(operation.child_operations, indent + ("   " if last else "│  "))
+        if isinstance(operation, Operation):
+            yield from _branches(operation.child_operations, indent + ("   " if last else "│  "))
 
 
-def _operation_row(prefix: str, operation: Operation) -> tuple[str, ...]:
+def _elide(items: Sequence[T]) -> list[T | str]:
+    """All of them, or the first and the last with a word on how many are in between."""
+    left_out = len(items) - _SHOWN_ITEMS
+    if left_out <= 1:
+        return list(items)
+    half = _SHOWN_ITEMS // 2
+    return [*items[:half], f"… {left_out} more", *items[-half:]]
+
+
+def _operation_row(prefix: str, operation: Operation | str) -> tuple[str, ...]:
+    if isinstance(operation, str):
+        return prefix + operation, "", "", "", ""
     label = f"{prefix}{operation.kind} {operation.name or operation.operation_id[:8]}"
     attempts = str(operation.attempt) if isinstance(operation, StepOperation) else ""
     took = "" if operation.duration is None else duration_text(operation.duration)
@@ -94,7 +115,7 @@ def _operation_row(prefix: str, operation: Operation) -> tuple[str, ...]:
 
 def _remark(operation: Operation) -> str:
     if operation.error is not None:
-        return shorten(error_text(operation.error), 100)
+        return brief(operation.error)
     if operation.result is not None:
         return shorten(operation.result, 60)
     if operation.end_timestamp is not None:
@@ -112,21 +133,32 @@ def _remark(operation: Operation) -> str:
 
 def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
     header = ("invocations", "outcome", "took", "worker", "")
+    numbered = _elide(list(enumerate(invocations, start=1)))
     rows = [
-        (
-            f"{number:>3}  {invocation.request_id[:8]}",
-            invocation.outcome or "running",
-            "" if invocation.duration is None else duration_text(invocation.duration),
-            f"{invocation.worker_id[:13]} (pid {invocation.pid})",
-            shorten(error_text(invocation.error), 100) if invocation.error is not None else "",
-        )
-        for number, invocation in enumerate(invocations, start=1)
+        (f"     {each}", "", "", "", "") if isinstance(each, str) else _invocation_row(*each)
+        for each in numbered
     ]
     heading, *lines = _table(header, rows)
     yield heading
-    for line, invocation in zip(lines, invocations, strict=True):
+    for line, each in zip(lines, numbered, strict=True):
         yield line
-        yield from _output(invocation)
+        if not isinstance(each, str):
+            yield from _output(each[1])
+
+
+def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
+    return (
+        f"{number:>3}  {invocation.request_id[:8]}",
+        invocation.outcome or "running",
+        "" if invocation.duration is None else duration_text(invocation.duration),
+        f"{invocation.worker_id[:13]} (pid {invocation.pid})",
+        brief(invocation.error) if invocation.error is not None else "",
+    )
+
+
+def _error(error: ErrorObject) -> str:
+    trace = "".join(error.stack_trace or ()).splitlines()
+    return "\n".join([error_text(error), *trace[-_SHOWN_TRACE_LINES:]])
 
 
 def _output(invocation: Invocation) -> Iterator[str]:

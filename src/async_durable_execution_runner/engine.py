@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,7 +41,7 @@ from .results import DurableFunctionTestResult, ExecutionRecord
 
 if TYPE_CHECKING:
     from .client import ControlClient, RunnerStatus, Start, Until
-    from .transport import Job, LoopTransport, Transport, Workspace
+    from .transport import LoopTransport, Transport, Workspace
     from .worker.inline import InlineWorker
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ DEFAULT_TIMEOUT = 60.0
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
 #: How many executions `run_many` has asked for at once, at the least.
-_MIN_IN_FLIGHT = 32
+_MIN_IN_FLIGHT = 256
 #: Seconds for an inline handler to return when its runner is closed.
 _INLINE_STOP_TIMEOUT = 1.0
 
@@ -289,25 +289,19 @@ class Engine:
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         record = await self._control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
-        return self._result(record, f"did not end within {seconds(timeout):g} s")
+        return await self._result(record, f"did not end within {seconds(timeout):g} s")
 
     async def run_many(
         self, starts: Sequence[Start], timeout: Seconds
     ) -> list[DurableFunctionTestResult]:
         control, progress = self._control, Progress(len(starts))
-        deadline = time.monotonic() + seconds(timeout)
-
-        def job(start: Start) -> Job[ExecutionRecord]:
-            async def run() -> ExecutionRecord:
-                record = await control.run(start, max(0.0, deadline - time.monotonic()))
-                progress.done(record.status)
-                return record
-
-            return run
-
+        outcomes: list[ExecutionRecord | Exception] = []
         try:
             at_once = max(_MIN_IN_FLIGHT, 4 * self._workers)
-            outcomes = await control.transport.gather([job(start) for start in starts], at_once)
+            async with aclosing(control.run_each(starts, seconds(timeout), at_once)) as running:
+                async for outcome in running:
+                    outcomes.append(outcome)
+                    progress.done(outcome)
         finally:
             progress.close()
         late = sum(isinstance(each, ExecutionRecord) and each.timed_out for each in outcomes)
@@ -316,9 +310,9 @@ class Engine:
         )
         results = []
         for outcome in outcomes:
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, Exception):
                 raise outcome
-            results.append(self._result(outcome, problem))
+            results.append(await self._result(outcome, problem))
         return results
 
     async def wait(
@@ -327,7 +321,7 @@ class Engine:
         """The result at the end, at suspension, or as it is "now"."""
         record = await self._control.wait(self.arn_of(execution), until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
-        return self._result(record, f"did not {verb} within {seconds(timeout):g} s")
+        return await self._result(record, f"did not {verb} within {seconds(timeout):g} s")
 
     async def stop(self, execution: object, error: object) -> None:
         await self._control.stop(self.arn_of(execution), _error(error))
@@ -387,17 +381,22 @@ class Engine:
 
     # -- results ---------------------------------------------------------------------------
 
-    def _result(self, record: ExecutionRecord, problem: str) -> DurableFunctionTestResult:
-        function = self._functions.get(record.function_name)
-        # What ran inline has been on the test's own output already.
-        if function is None or function.settings.isolation is not Isolation.INLINE:
-            self._relay.hand_on(record)
+    async def _result(self, record: ExecutionRecord, problem: str) -> DurableFunctionTestResult:
+        await self._hand_on_output(record)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
             raise TimeoutError(
                 f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
             )
         return result
+
+    async def _hand_on_output(self, record: ExecutionRecord) -> None:
+        function = self._functions.get(record.function_name)
+        # What ran inline has been on the test's own output already.
+        if function is None or function.settings.isolation is not Isolation.INLINE:
+            self._relay.hand_on(record)
+        for arn in record.children:
+            await self._hand_on_output(await self._control.wait(arn, "now", DEFAULT_TIMEOUT))
 
 
 def _error(error: object) -> model.ErrorObject | None:

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, ClassVar
 
-from .errors import CoordinatorUnavailable, WorkersUnavailable
+from .errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 
 TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
@@ -156,6 +156,11 @@ class Cluster:
 
         Returns while it still starts; `address` waits for it.
         """
+        if _forked:
+            raise RunnerError(
+                "This process was forked from one that had a runner, and gRPC does not survive "
+                'that: start it with "spawn" or "forkserver", or before the first runner.'
+            )
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
@@ -280,6 +285,8 @@ class Cluster:
 
 _shared: Cluster | None = None
 _shared_lock = threading.Lock()
+#: Whether a parent process had a cluster when it forked this one.
+_forked = False
 
 
 def shared_cluster() -> Cluster:
@@ -320,8 +327,9 @@ def _close_all() -> None:
 
 
 def _after_fork() -> None:
-    global _shared, _shared_lock
+    global _shared, _shared_lock, _forked
     _shared, _shared_lock = None, threading.Lock()
+    _forked = _forked or bool(Cluster._all)
     for cluster in list(Cluster._all):
         cluster.abandon()
 

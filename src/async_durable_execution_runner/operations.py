@@ -6,6 +6,7 @@ SDK's public ones. Knows nothing of gRPC, of runners, or of how an execution is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -116,7 +117,7 @@ class Operation:
         if self.result is not None:
             parts.append(f"result={shorten(self.result)}")
         if self.error is not None:
-            parts.append(f"error={shorten(error_text(self.error))}")
+            parts.append(f"error={brief(self.error)}")
         return f"<{' '.join(parts)}>"
 
 
@@ -307,6 +308,11 @@ def error_text(error: ErrorObject) -> str:
     return (
         ": ".join(part for part in (error.type, error.message) if part) or "an error without text"
     )
+
+
+def brief(error: ErrorObject, width: int = 100) -> str:
+    """The error on one line, without the request id that Lambda puts in front of the cause."""
+    return shorten(re.sub(r"RequestId: \S+ Error: ", "", error_text(error)), width)
 
 
 def shorten(text: str, width: int = 60) -> str:

@@ -25,7 +25,7 @@ from .operations import (
     Operation,
     OperationLookup,
     OperationNotFound,
-    error_text,
+    brief,
     operation_tree,
     optional_timestamp,
     sdk_error,
@@ -70,6 +70,8 @@ class ExecutionRecord:
     operations: Sequence[model.Operation] = ()
     events: Sequence[model.HistoryEvent] = ()
     invocations: Sequence[InvocationRecord] = ()
+    #: ARNs of the executions that it invoked in a chain.
+    children: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,7 @@ class DurableFunctionTestResult(OperationLookup):
         if self.result is not None:
             parts.append(f"result={shorten(self.result)}")
         if self.error is not None:
-            parts.append(f"error={shorten(error_text(self.error), 100)}")
+            parts.append(f"error={brief(self.error)}")
         if self.waiting_for:
             parts.append(f"waiting for {shorten(self.waiting_for)}")
         return f"<{', '.join(parts)}>"

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -26,7 +27,6 @@ from .rpc.v1 import control_pb2 as pb
 from .rpc.v1 import control_pb2_grpc
 
 T = TypeVar("T")
-Job = Callable[[], Coroutine[Any, Any, T]]
 
 #: Seconds for an answer that needs no waiting, on a machine under load.
 ANSWER_TIMEOUT = 20.0
@@ -83,8 +83,10 @@ class Transport(Protocol):
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
         """Every message of the answer; `grpc.RpcError` or `ChannelClosed`."""
 
-    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
-        """Do all, at most `limit` at once; outcomes in order."""
+    def call_each(
+        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
+    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
+        """Answers to (request, timeout) pairs, in order, with up to `at_once` under way."""
 
     async def blocking(self, function: Callable[[], T]) -> T:
         """Call what may block the thread for a while."""
@@ -109,39 +111,36 @@ class BlockingTransport:
     def __init__(self, channel: grpc.Channel, token: str) -> None:
         self._stub = _Stub(channel)
         self._metadata = metadata(token)
-        self._in_flight: set[Any] = set()
 
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
-        call = getattr(self._stub, method)
+        answer = self._begin(method, request, timeout)
+        return list(answer) if method in _STREAMS else [answer]
+
+    async def call_each(
+        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
+    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
+        under_way: deque[Any] = deque()
         try:
-            answer = call(request, timeout=timeout, metadata=self._metadata)
+            while True:
+                for request, timeout in islice(requests, at_once - len(under_way)):
+                    under_way.append(self._begin(method, request, timeout))
+                if not under_way:
+                    return
+                try:
+                    answer = list(under_way[0])
+                except grpc.RpcError as error:
+                    answer = error
+                under_way.popleft()
+                yield answer
+        finally:
+            for call in under_way:
+                call.cancel()
+
+    def _begin(self, method: str, request: Any, timeout: float) -> Any:
+        try:
+            return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
         except ValueError as error:
             raise ChannelClosed from error
-        if method not in _STREAMS:
-            return [answer]
-        self._in_flight.add(answer)
-        try:
-            return list(answer)
-        finally:
-            answer.cancel()
-            self._in_flight.discard(answer)
-
-    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
-        def do(job: Job[T]) -> T | BaseException:
-            try:
-                return drive(job())
-            except Exception as error:
-                return error
-
-        with ThreadPoolExecutor(max(1, min(limit, len(jobs)))) as pool:
-            try:
-                return list(pool.map(do, jobs))
-            except BaseException:
-                # Interrupted: do not wait for what is under way, nor start the rest.
-                pool.shutdown(wait=False, cancel_futures=True)
-                for call in list(self._in_flight):
-                    call.cancel()
-                raise
 
     async def blocking(self, function: Callable[[], T]) -> T:
         return function()
@@ -164,14 +163,26 @@ class LoopTransport:
             return [message async for message in answer]
         return [await answer]
 
-    async def gather(self, jobs: Sequence[Job[T]], limit: int) -> list[T | BaseException]:
-        turn = asyncio.Semaphore(limit)
-
-        async def do(job: Job[T]) -> T:
-            async with turn:
-                return await job()
-
-        return await asyncio.gather(*map(do, jobs), return_exceptions=True)
+    async def call_each(
+        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
+    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
+        under_way: deque[asyncio.Task[list[Any]]] = deque()
+        try:
+            while True:
+                for request, timeout in islice(requests, at_once - len(under_way)):
+                    call = self.call(method, request, timeout)
+                    under_way.append(asyncio.create_task(call))
+                if not under_way:
+                    return
+                try:
+                    answer: list[Any] | grpc.RpcError = await under_way[0]
+                except grpc.RpcError as error:
+                    answer = error
+                under_way.popleft()
+                yield answer
+        finally:
+            for task in under_way:
+                task.cancel()
 
     async def blocking(self, function: Callable[[], T]) -> T:
         return await asyncio.to_thread(function)
@@ -180,16 +191,18 @@ class LoopTransport:
         await self._channel.close(None)
 
 
+_channels_lock = threading.Lock()
 _channels: weakref.WeakKeyDictionary[Cluster, grpc.Channel] = weakref.WeakKeyDictionary()
 
 
 def channel_to(cluster: Cluster) -> grpc.Channel:
     """The process's one blocking channel to a cluster, for all runners."""
-    channel = _channels.get(cluster)
-    if channel is None:
-        channel = grpc.insecure_channel(cluster.address, options=CHANNEL_OPTIONS)
-        _channels[cluster] = channel
-        cluster.on_close.append(channel.close)
+    with _channels_lock:
+        channel = _channels.get(cluster)
+        if channel is None:
+            channel = grpc.insecure_channel(cluster.address, options=CHANNEL_OPTIONS)
+            _channels[cluster] = channel
+            cluster.on_close.append(channel.close)
     return channel
 
 

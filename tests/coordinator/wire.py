@@ -75,7 +75,14 @@ class Stream:
         self._call = call
 
     async def send(self, message: Any) -> None:
-        await asyncio.wait_for(self._call.write(message), LIMIT)
+        async with asyncio.timeout(LIMIT):
+            try:
+                await self._call.write(message)
+            except grpc.aio.AioRpcError as error:
+                raise Refused(error.code(), error.details() or "") from None
+            except asyncio.InvalidStateError:
+                # It ended before all was sent.
+                raise Refused(await self._call.code(), await self._call.details()) from None
 
     async def next(self) -> Any:
         async with asyncio.timeout(LIMIT):
@@ -100,9 +107,6 @@ class Stream:
                 await self.next()
         except Refused as refused:
             return refused
-        except asyncio.InvalidStateError:
-            # It ended before all was sent.
-            return Refused(await self._call.code(), await self._call.details())
 
     def vanish(self) -> None:
         self._call.cancel()
@@ -256,7 +260,7 @@ def nap(id: str) -> model.OperationUpdate:
         id=id,
         type=model.OPERATION_TYPE_WAIT,
         action=model.OPERATION_ACTION_START,
-        wait_seconds=3600,
+        wait_seconds=60,
     )
 
 

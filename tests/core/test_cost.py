@@ -47,6 +47,8 @@ def bytecodes(action: Callable[[], Any]) -> int:
         return trace
 
     before = sys.gettrace()
+    # Python 3.12 counts nothing unless some frame wants it before tracing begins.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         action()

@@ -93,6 +93,8 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
         self.connection = Connection(address, TOKEN)
         self.execution = Execution()
         self.refuse: Callable[[pb.CheckpointRequest], model.ServiceError | None] = lambda _: None
+        self.hang_up = False
+        self.protocol_version = PROTOCOL_VERSION
         self.requests: list[pb.CheckpointRequest] = []
         self.hosts: asyncio.Queue[pb.HostHello] = asyncio.Queue()
         self.workers: asyncio.Queue[Worker] = asyncio.Queue()
@@ -120,8 +122,8 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
     async def Supervise(self, requests: Any, context: Any) -> Any:
         await self._admit(context, "Supervise")
         hello = (await anext(requests)).hello
-        if hello.protocol_version != PROTOCOL_VERSION:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "Other version.")
+        if hello.protocol_version != self.protocol_version:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "It speaks another version.")
         yield pb.SuperviseResponse(welcome=pb.HostWelcome(coordinator_id="c-1"))
         self.hosts.put_nowait(hello)
         reading = asyncio.create_task(self._take_exits(requests))
@@ -156,6 +158,8 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
         await self._admit(context, "Checkpoint")
         async for request in requests:
             self.requests.append(request)
+            if self.hang_up:
+                return
             error = self.refuse(request)
             if error is not None:
                 yield pb.CheckpointResponse(error=error)

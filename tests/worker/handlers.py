@@ -121,17 +121,16 @@ def eat_memory(event: Any, context: Any) -> None:
 
 
 def block(event: Any, context: Any) -> None:
-    """Start a child process, say so on the FIFO in the event, and never come back."""
+    """Start a child process, say so on the event's FIFO, and wait until that is read once more."""
     child = subprocess.Popen(["sleep", "1000"])
     with open(event["fifo"], "w") as fifo:
         fifo.write(str(child.pid))
-    threading.Event().wait()
+    with open(event["fifo"]) as fifo:
+        fifo.read()
 
 
 def leave_child(event: Any, context: Any) -> None:
     """Exit while a child process and a thread are still there."""
     threading.Thread(target=threading.Event().wait).start()
-    child = subprocess.Popen(["sleep", "1000"])
-    with open(event["fifo"], "w") as fifo:
-        fifo.write(str(child.pid))
+    block(event, context)
     raise SystemExit(0)

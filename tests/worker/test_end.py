@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
 import os
 import resource
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+from async_durable_execution_runner.worker.connection import Connection
+from async_durable_execution_runner.worker.forkserver import Forkserver
 
 from . import handlers
-from .conftest import start_host
-from .coordinator import Coordinator, Worker, output
+from .conftest import end_host, start_host
+from .coordinator import TOKEN, Coordinator, Worker, output
 from .processes import Watch, children, send_blocking
 
 pytestmark = pytest.mark.processes
@@ -43,6 +48,31 @@ async def busy_processes(
     child = await send_blocking(coordinator, worker, handlers.block, directory)
     (forkserver,) = children(host.pid)
     return forkserver, worker, Watch(host.pid, forkserver, worker.hello.pid, child)
+
+
+async def test_the_forkserver_has_one_thread_only(coordinator: Coordinator, host: Process) -> None:
+    """Forking any other process is a gamble."""
+    await coordinator.start_worker()
+    (forkserver,) = children(host.pid)
+    assert os.listdir(f"/proc/{forkserver}/task") == [str(forkserver)]
+
+
+def test_a_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    host_end, own_end = socket.socketpair()
+    with host_end, own_end, open(os.devnull) as output:
+        forkserver = Forkserver(own_end, Connection("unix:nowhere", TOKEN))
+        for descriptors in ([output.fileno()], []):
+            order = b'{"start": "w-1"}\n'
+            socket.send_fds(host_end, [order], descriptors)
+            assert forkserver.receive()
+            report = json.loads(host_end.recv(4096))
+            reason = "fork failed" if descriptors else "no descriptor is left"
+            assert report["failed"] == "w-1"
+            assert report["why"].startswith(reason)
 
 
 async def test_the_end_of_the_lifeline_ends_everything(
@@ -127,6 +157,23 @@ async def test_a_wrong_token_is_one_sentence(coordinator: Coordinator) -> None:
     address = coordinator.connection.address
     expected = f"The coordinator at {address} refused this host: The token is wrong.\n"
     assert expected == stderr.decode()
+
+
+async def test_another_version_is_one_sentence(coordinator: Coordinator) -> None:
+    coordinator.protocol_version = 0
+    host = await start_host(coordinator)
+    async with asyncio.timeout(10):
+        _, stderr = await host.communicate()
+    assert host.returncode == 2
+    assert stderr.decode().endswith(" refused this host: It speaks another version.\n")
+
+
+async def test_a_host_may_be_started_before_its_coordinator(socket_directory: Path) -> None:
+    coordinator = Coordinator(f"unix:{socket_directory}/s")
+    host = await start_host(coordinator)
+    async with coordinator:
+        assert (await coordinator.host()).pid == host.pid
+        await end_host(host)
 
 
 async def test_no_token_is_one_sentence(coordinator: Coordinator) -> None:

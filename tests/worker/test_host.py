@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -234,6 +235,7 @@ async def test_a_worker_that_exits_leaves_no_children(
     worker = await coordinator.start_worker()
     child = await send_blocking(coordinator, worker, handlers.leave_child, tmp_path)
     watch = Watch(worker.hello.pid, child)
+    await asyncio.to_thread((tmp_path / "fifo").write_text, "go on")
     exited = await coordinator.exited(worker)
     assert (exited.cause, exited.exit_code) == (pb.EXIT_CAUSE_EXITED, 0)
     await watch.gone()

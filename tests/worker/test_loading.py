@@ -332,6 +332,18 @@ def test_two_files_under_one_name_are_told_apart(tmp_path: Path) -> None:
     assert results == [1, 2, 1]
 
 
+def test_a_file_that_changed_is_imported_again(tmp_path: Path) -> None:
+    file = tmp_path / "rewritten.py"
+    file.write_text("def handler(event, context): return 1")
+    code = describe(import_from(file, "rewritten").handler)
+    try:
+        assert load(code)(None, None) == 1
+        file.write_text("def handler(event, context): return 'longer'")
+        assert load(code)(None, None) == "longer"
+    finally:
+        del sys.modules["rewritten"]
+
+
 def test_a_module_without_a_file_goes_by_value() -> None:
     module = import_from(PROJECT / "alone" / "test_alone.py", "made_up")
     del module.__file__

@@ -173,14 +173,14 @@ async def test_a_lost_coordinator_is_retryable_and_says_so(
         assert raised.value.is_retryable()
 
 
-async def test_a_stream_that_ended_while_idle_is_opened_again(
+async def test_a_stream_that_ended_is_opened_again(
     coordinator: Coordinator, client: GrpcServiceClient
 ) -> None:
-    await checkpoint(client)
-    await coordinator.vanish()
-    async with Coordinator(coordinator.connection.address) as again:
-        reply = await checkpoint(client)
-        assert (reply.checkpoint_token, len(again.requests)) == ("token-1", 1)
+    coordinator.hang_up = True
+    with pytest.raises(CheckpointError, match="it closed the stream"):
+        await checkpoint(client)
+    coordinator.hang_up = False
+    assert (await checkpoint(client)).checkpoint_token == "token-2"
 
 
 async def test_a_reply_that_nobody_awaits_is_not_taken_for_the_next_ones(
@@ -231,6 +231,10 @@ UPDATES: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"error": model.ErrorObject(message="m", type="t", data="d", stack_trace=["s"])},
     ),
     ({"error": ErrorObject(None, None, None, None)}, {"error": model.ErrorObject()}),
+    (
+        {"error": ErrorObject("\udcff", "t", None, ["\udcff"])},
+        {"error": model.ErrorObject(message="\\udcff", type="t", stack_trace=["\\udcff"])},
+    ),
     (
         {"step_options": SimpleNamespace(next_attempt_delay_seconds=0)},
         {"next_attempt_delay_seconds": 0},

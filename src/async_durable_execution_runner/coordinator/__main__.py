@@ -1,6 +1,6 @@
-from ..rpc import prefer_latency
+from ..rpc import set_up_grpc
 
-prefer_latency()
+set_up_grpc()
 
 from .server import main  # noqa: E402 - gRPC reads its settings when it is imported
 

@@ -70,6 +70,8 @@ class Worker:
     #: How many starts had failed in a row when it was started.
     failed_before: int = 0
     state: WorkerState = WorkerState.STARTING
+    #: It said hello; nobody else may in its name.
+    admitted: bool = False
     pid: int = 0
     inline_workspace_id: str = ""
     job: Job | None = None
@@ -216,7 +218,7 @@ class WorkerPool:
         if worker is None:
             return
         # Several that were started together are one failure, whatever befell them all.
-        if worker.state is WorkerState.STARTING and worker.failed_before == self._failed_starts:
+        if worker.send is None and worker.failed_before == self._failed_starts:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
                 lines = "".join(f"\n  {line.text}" for line in exit.output[-5:])

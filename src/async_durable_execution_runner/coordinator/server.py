@@ -36,7 +36,8 @@ class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}"
-        self._refusal = grpc.unary_unary_rpc_method_handler(self._refuse)
+        # As for a stream, whatever the call: a refusal need not wait for what the caller sends.
+        self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     @staticmethod
     async def _refuse(_: Any, context: Any) -> None:
@@ -66,7 +67,11 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     server = grpc.aio.server(interceptors=[_TokenInterceptor(token)], options=OPTIONS)
     add_ControlServiceServicer_to_server(ControlService(executor, coordinator_id, new_id), server)
     add_WorkerServiceServicer_to_server(WorkerService(executor, coordinator_id), server)
-    port = server.add_insecure_port(listen)
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:
+        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
+        raise OSError(why) from None
     await server.start()
     # What is here now stays; histories grow and hold no cycles, so look for these less often.
     gc.collect()
@@ -125,7 +130,7 @@ def main() -> None:
         )
     try:
         asyncio.run(serve_and_leave())
-    except (RuntimeError, OSError) as error:
+    except OSError as error:
         sys.exit(_failed(f"Cannot listen on {arguments.listen}: {error}"))
 
 

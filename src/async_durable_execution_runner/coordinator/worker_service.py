@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import grpc
 
-from ..core.model import ErrorObject
+from ..core.model import ErrorObject, OutputLine
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import worker_pb2 as pb
@@ -90,8 +92,6 @@ class WorkerService(WorkerServiceServicer):
         hello = (await _first(context)).hello
         await _check_version(context, hello.protocol_version, "worker")
         worker = await self._admit(hello, context)
-        await context.write(pb.SessionResponse(welcome=pb.WorkerWelcome()))
-
         last: asyncio.Task[None] | None = None
 
         def send(job: Job, needs_code: bool) -> None:
@@ -101,8 +101,9 @@ class WorkerService(WorkerServiceServicer):
             self._writes.add(last)
             last.add_done_callback(self._written)
 
-        self._pool.greet(worker, hello.pid, send)
         try:
+            await context.write(pb.SessionResponse(welcome=pb.WorkerWelcome()))
+            self._pool.greet(worker, hello.pid, send)
             while (message := await context.read()) is not grpc.aio.EOF:
                 if message.WhichOneof("message") != "result":
                     await _refuse(
@@ -121,24 +122,26 @@ class WorkerService(WorkerServiceServicer):
             write.exception()
 
     async def _admit(self, hello: pb.WorkerHello, context: Context) -> Worker:
+        known = self._pool.workers.get(hello.worker_id)
         if hello.inline_workspace_id:
             if hello.inline_workspace_id not in self._executor.workspaces:
                 await _refuse(
                     context, grpc.StatusCode.NOT_FOUND, "The inline worker's runner is closed."
                 )
-            worker = Worker(hello.worker_id, None, inline_workspace_id=hello.inline_workspace_id)
-            if hello.worker_id not in self._pool.workers:
+            if known is None:
+                worker = Worker(hello.worker_id, None)
+                worker.inline_workspace_id = hello.inline_workspace_id
                 self._pool.add_inline(worker)
                 return worker
-        known = self._pool.workers.get(hello.worker_id)
-        if known is None or known.state is not WorkerState.STARTING or known.host is None:
-            await _refuse(
-                context,
-                grpc.StatusCode.PERMISSION_DENIED,
-                f"No worker named {hello.worker_id!r} is expected; "
-                "workers are started by their worker host.",
-            )
-        return known
+        elif known is not None and known.state is WorkerState.STARTING and not known.admitted:
+            known.admitted = True
+            return known
+        await _refuse(
+            context,
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"No worker named {hello.worker_id!r} is expected; "
+            "workers are started by their worker host.",
+        )
 
     async def _returned(
         self, worker: Worker, result: pb.InvocationResult, context: Context
@@ -154,10 +157,7 @@ class WorkerService(WorkerServiceServicer):
             outcome = codec.error_from_proto(result.error)
         else:
             outcome = result.output
-        try:
-            lines = [codec.line_from_proto(line) for line in result.lines]
-        except ServiceError:
-            lines = []
+        lines = _read_lines(result.lines)
         self._executor.returned(worker, result.request_id, outcome, lines, result.lines_truncated)
 
     def _invocation(self, job: Job, needs_code: bool) -> pb.SessionResponse:
@@ -245,13 +245,22 @@ async def _refuse(context: Context, code: grpc.StatusCode, why: str) -> NoReturn
     raise AssertionError("abort raises")
 
 
+def _read_lines(messages: Iterable[Any]) -> list[OutputLine]:
+    """Those of a stream that this version knows; another is no reason to lose the rest."""
+    lines = []
+    for message in messages:
+        with suppress(ServiceError):
+            lines.append(codec.line_from_proto(message))
+    return lines
+
+
 def _read_exit(exited: pb.WorkerExited) -> WorkerExit:
     return WorkerExit(
         cause=_CAUSES.get(exited.cause, ExitCause.UNKNOWN),
         exit_code=exited.exit_code,
         signal=exited.signal,
         detail=exited.detail,
-        output=tuple(map(codec.line_from_proto, exited.output)),
+        output=tuple(_read_lines(exited.output)),
         output_truncated=exited.output_truncated,
         peak_memory_bytes=exited.peak_memory_bytes,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from ..core.operations.chained_invoke import parse_function_name
 from ..errors import ResourceNotFound
 
 if TYPE_CHECKING:
@@ -69,12 +70,11 @@ class Workspace:
 
     def find(self, function_name: str) -> Function:
         """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""
-        name = function_name
-        if name.startswith("arn:"):
-            name = name.split(":function:", 1)[-1]
-        function = self.functions.get(name) or self.functions.get(name.split(":", 1)[0])
+        _, _, name, qualifier = parse_function_name(function_name)
+        function = self.functions.get(f"{name}:{qualifier}") or self.functions.get(name)
         if function is None:
             raise ResourceNotFound(
                 f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+                f"{':' + qualifier if qualifier else ''}"
             )
         return function

@@ -274,7 +274,7 @@ class Execution:
             self._invocation.token = token
         reply = Reply(token, [self.operations[operation_id] for operation_id in unseen])
         if event.client_token:
-            self._answers[event.client_token] = (event, reply)
+            self._remember(event.client_token, event, reply)
         commands.append(reply)
         return commands
 
@@ -286,6 +286,14 @@ class Execution:
             raise InvalidCheckpointToken("no invocation of this execution is in progress.")
         if token != invocation.token:
             raise InvalidCheckpointToken("it has been used, or was never given out.")
+
+    def _remember(self, client_token: str, event: ev.Checkpoint, reply: Reply) -> None:
+        while self._answers:
+            oldest = next(iter(self._answers))
+            if event.now_ms - self._answers[oldest][0].now_ms <= limits.CLIENT_TOKEN_MS:
+                break
+            del self._answers[oldest]
+        self._answers[client_token] = (event, reply)
 
     def _repeated(self, event: ev.Checkpoint) -> Reply | None:
         """The first answer to this very request, of which the checkpoint token is a part."""

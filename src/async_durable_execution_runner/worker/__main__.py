@@ -15,7 +15,7 @@ import sys
 from typing import NoReturn
 
 from .. import errors
-from ..rpc import prefer_latency
+from ..rpc import is_local, set_up_grpc
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,11 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
     token = os.environ.pop("DURABLE_RUNNER_TOKEN", "")
     if not token:
         return _say("DURABLE_RUNNER_TOKEN is not set: it must hold the coordinator's token.", 2)
+    if not is_local(options.connect):
+        return _say(
+            f"{options.connect} is not a loopback address: without TLS, which is not supported "
+            "yet, the token would travel in the clear.",
+            2,
+        )
     labels = dict(label.partition("=")[::2] for label in options.label)
 
-    # Its own complaints would stand among what handlers write.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    prefer_latency()
+    set_up_grpc()
     # gRPC is imported once for both processes, and forked before it has any thread.
     from .connection import Connection
     from .host import Host
@@ -49,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     host = Host(
         connection,
         host_end,
+        pid,
         slots=options.slots,
         lifeline=sys.stdin.fileno() if options.lifeline else None,
         labels=labels,

@@ -62,11 +62,14 @@ class Forkserver:
         self._pending = b""
         self._fds: list[int] = []
         self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-        self._name("durable-zygote")
+        self._prctl(_PR_SET_NAME, b"durable-zygote")
 
     def run(self) -> None:
+        # Until it has workers to kill it may be killed itself.
+        self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         from . import process  # noqa: F401 - warm: the SDK, gRPC, and all that a worker needs
 
+        self._prctl(_PR_SET_PDEATHSIG, 0)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -89,23 +92,23 @@ class Forkserver:
             if wake in ready:
                 os.read(wake, 4096)
                 self._reap()
-            if host in ready and not self._receive():
+            if host in ready and not self.receive():
                 return
             if limited:
                 self._check_memory()
 
-    def _receive(self) -> bool:
+    def receive(self) -> bool:
+        """Carry out what the host has sent; False when it is gone."""
         data, fds, _, _ = socket.recv_fds(self._host, 65536, 64)
         self._fds += fds
         if not data:
             return False
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
-            self.obey(json.loads(line))
+            self._obey(json.loads(line))
         return True
 
-    def obey(self, order: dict[str, Any]) -> None:
-        """Carry out one order; a `start` takes the next of the descriptors that came."""
+    def _obey(self, order: dict[str, Any]) -> None:
         match order:
             case {"start": str(worker_id)} if not self._fds:
                 self._report(failed=worker_id, why="no descriptor is left for its output")
@@ -142,11 +145,10 @@ class Forkserver:
             os.setsid()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            if self._libc is not None:
-                self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)
-            self._name("durable-worker")
+            self._prctl(_PR_SET_NAME, b"durable-worker")
             self._host.close()
             for fd in (*self._wake, *self._fds):
                 os.close(fd)
@@ -185,9 +187,9 @@ class Forkserver:
         for worker in self._workers.values():
             os.waitpid(worker.pid, 0)
 
-    def _name(self, name: str) -> None:
+    def _prctl(self, option: int, value: int | bytes) -> None:
         if self._libc is not None:
-            self._libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+            self._libc.prctl(option, value, 0, 0, 0)
 
 
 def _kill(pid: int) -> None:

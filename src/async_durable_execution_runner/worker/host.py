@@ -29,7 +29,7 @@ from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
 from . import output
 from .connection import Connection
-from .session import refusal
+from .session import greet, refusal
 
 _PATIENCE = 30
 _FORKSERVER_LOST = errors.WorkersUnavailable(
@@ -45,10 +45,11 @@ class _Worker:
 
 @dataclass
 class Host:
-    """One run of a worker host; `forkserver` is a socket to a `forkserver.main`."""
+    """One run of a worker host; `forkserver` is a socket to a child that runs `forkserver.main`."""
 
     connection: Connection
     forkserver: socket.socket
+    forkserver_pid: int
     slots: int
     lifeline: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
@@ -107,7 +108,6 @@ class Host:
         async with self.connection.channel() as channel:
             await self._connect(channel)
             stub = worker_pb2_grpc.WorkerServiceStub(channel)
-            call = stub.Supervise(metadata=self.connection.metadata)
             hello = worker_pb2.HostHello(
                 host_id=f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}",
                 protocol_version=PROTOCOL_VERSION,
@@ -117,20 +117,19 @@ class Host:
                 labels=self.labels,
                 pid=os.getpid(),
             )
+            call, message = await greet(
+                lambda: stub.Supervise(metadata=self.connection.metadata),
+                worker_pb2.SuperviseRequest(hello=hello),
+            )
+            self._reporting = asyncio.ensure_future(self._send_reports(call))
             try:
-                await call.write(worker_pb2.SuperviseRequest(hello=hello))
-                welcome = await call.read()
-                if welcome is not grpc.aio.EOF:
-                    self._reporting = asyncio.ensure_future(self._send_reports(call))
-                    while (order := await call.read()) is not grpc.aio.EOF:
-                        self._obey(order)
+                while message is not grpc.aio.EOF:
+                    self._obey(message)
+                    message = await call.read()
             except grpc.aio.AioRpcError as error:
                 raise refusal(error) from None
-            except asyncio.InvalidStateError:
-                pass
             finally:
-                if self._reporting is not None:
-                    self._reporting.cancel()
+                self._reporting.cancel()
         raise errors.CoordinatorUnavailable("it closed the connection")
 
     async def _connect(self, channel: grpc.aio.Channel) -> None:
@@ -245,6 +244,10 @@ class Host:
 
     def _dismiss_forkserver(self) -> None:
         """Let it kill all workers, and wait for it to be gone."""
+        if not self._workers:
+            # It may be busy with its imports.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.forkserver_pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
             self.forkserver.shutdown(socket.SHUT_WR)
             self.forkserver.settimeout(2)

@@ -35,6 +35,7 @@ class Functions:
         self._inline = inline
         self._code: dict[str, worker_pb2.FunctionCode] = {}
         self._handlers: dict[str, tuple[loading.Handler, GrpcServiceClient | None]] = {}
+        self._environments: dict[str, dict[str, str]] = {}
         self._environment_id = uuid4().hex
 
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
@@ -43,10 +44,7 @@ class Functions:
         function = invocation.function
         if invocation.HasField("code"):
             self._code[function.function_id] = invocation.code
-        log_stream = log_stream_name(function, time.strftime("%Y/%m/%d"), self._environment_id)
-        variables = environment.variables(
-            function, self._handler_name(function), log_group_name(function), log_stream
-        )
+        variables = self._variables(function)
         result = worker_pb2.InvocationResult(request_id=invocation.request_id)
         with environment.applied(variables):
             try:
@@ -57,7 +55,7 @@ class Functions:
             context = LambdaContext(
                 function,
                 invocation.request_id,
-                log_stream=log_stream,
+                log_stream=variables["AWS_LAMBDA_LOG_STREAM_NAME"],
                 tenant_id=invocation.tenant_id if invocation.HasField("tenant_id") else None,
                 deadline=received + function.timeout_seconds,
             )
@@ -84,6 +82,19 @@ class Functions:
         for _, client in self._handlers.values():
             if client is not None:
                 client.close()
+
+    def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str]:
+        """The function's environment, which stays as it is for the life of the worker."""
+        known = self._environments.get(function.function_id)
+        if known is None:
+            day = time.strftime("%Y/%m/%d", time.gmtime())
+            known = self._environments[function.function_id] = environment.variables(
+                function,
+                self._handler_name(function),
+                log_group_name(function),
+                log_stream_name(function, day, self._environment_id),
+            )
+        return known
 
     def _handler(
         self, function: worker_pb2.FunctionConfig

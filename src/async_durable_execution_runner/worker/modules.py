@@ -95,13 +95,25 @@ def _is_from(module: ModuleType, file: str) -> bool:
     return loaded is not None and os.path.realpath(loaded) == os.path.realpath(file)
 
 
+_versions: dict[str, tuple[int, int]] = {}
+
+
 def import_file(name: str, file: str) -> ModuleType:
-    """The module `name` of `file`; by its name alone where there is no such file here."""
+    """The module `name` of `file` as the file is now; by its name alone where it is not here."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return importlib.import_module(name)
+    version = (status.st_mtime_ns, status.st_size)
     loaded = sys.modules.get(name)
-    if os.path.isfile(file) and loaded is not None and not _is_from(loaded, file):
+    if loaded is not None and (
+        not _is_from(loaded, file) or _versions.get(name, version) != version
+    ):
         del sys.modules[name]
     know(name, file)
-    return importlib.import_module(name)
+    module = importlib.import_module(name)
+    _versions[name] = version
+    return module
 
 
 def extend_import_path(entries: Iterable[str]) -> None:

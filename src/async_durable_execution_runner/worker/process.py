@@ -42,6 +42,7 @@ def _take_over(output: int) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    os.set_inheritable(output, False)
     os.dup2(output, 1)
     os.dup2(output, 2)
     # Says where in the code a signal such as SIGSEGV struck.

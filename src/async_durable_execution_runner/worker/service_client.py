@@ -163,6 +163,11 @@ def operation_from_proto(message: model_pb2.Operation) -> Any:
     )
 
 
+def _utf8(text: str) -> str:
+    # The text of an exception may hold what UTF-8 cannot carry, an odd file name for one.
+    return text and text.encode("utf-8", "backslashreplace").decode()
+
+
 def update_to_proto(update: Any) -> model_pb2.OperationUpdate:
     """The message for an update of the SDK's (its class is not public)."""
     sub_type = update.sub_type
@@ -178,10 +183,10 @@ def update_to_proto(update: Any) -> model_pb2.OperationUpdate:
     if (error := update.error) is not None:
         message.error.CopyFrom(
             model_pb2.ErrorObject(
-                message=error.message,
+                message=_utf8(error.message),
                 type=error.type,
                 data=error.data,
-                stack_trace=error.stack_trace or (),
+                stack_trace=[_utf8(line) for line in error.stack_trace or ()],
             )
         )
     if (step := update.step_options) is not None:
@@ -329,5 +334,6 @@ class GrpcServiceClient:
 def _gone(
     failure: type[CheckpointError] | type[GetExecutionStateError], details: str | None
 ) -> CheckpointError | GetExecutionStateError:
-    why = details or "no reason given"
+    # gRPC says no more of a stream that breaks while something is being sent.
+    why = "the stream broke" if details in (None, "", "Internal error from Core") else details
     return failure(f"{failure.operation} failed: the runner's coordinator is gone ({why}).")

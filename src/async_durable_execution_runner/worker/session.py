@@ -68,17 +68,11 @@ class Session:
     async def _start(self) -> worker_pb2.Invocation | None:
         self._channel = self._connection.channel()
         stub = worker_pb2_grpc.WorkerServiceStub(self._channel)
-        self._call = stub.Session(metadata=self._connection.metadata)
-        try:
-            await self._call.write(worker_pb2.SessionRequest(hello=self._hello))
-            welcome = await self._call.read()
-        except grpc.aio.AioRpcError as error:
-            raise refusal(error) from None
-        except (asyncio.CancelledError, asyncio.InvalidStateError):
-            return None
-        if welcome is grpc.aio.EOF:
-            return None
-        return await self._read()
+        self._call, welcome = await greet(
+            lambda: stub.Session(metadata=self._connection.metadata),
+            worker_pb2.SessionRequest(hello=self._hello),
+        )
+        return None if welcome is grpc.aio.EOF else await self._read()
 
     async def _next(self, result: worker_pb2.InvocationResult) -> worker_pb2.Invocation | None:
         try:
@@ -102,6 +96,37 @@ class Session:
         if self._call is not None:
             self._call.cancel()
             await self._channel.close()
+
+
+async def greet(open_stream: Callable[[], Any], hello: Any) -> tuple[Any, Any]:
+    """A stream on which `hello` is said, and the answer to it.
+
+    Raises what the coordinator refuses it with, as `errors` has it.
+    """
+    call = open_stream()
+    try:
+        # A stream that has ended already says why when it is read.
+        with contextlib.suppress(asyncio.InvalidStateError):
+            await call.write(hello)
+        return call, await call.read()
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.INTERNAL:
+            # The stream was refused while the hello was on its way; that hides the reason.
+            error = await _refused(open_stream()) or error
+        raise refusal(error) from None
+
+
+async def _refused(call: Any) -> grpc.aio.AioRpcError | None:
+    try:
+        async with asyncio.timeout(2):
+            await call.read()
+    except grpc.aio.AioRpcError as error:
+        return error
+    except TimeoutError:
+        pass
+    finally:
+        call.cancel()
+    return None
 
 
 _REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import NamedTuple
 
 from ...errors import InvalidParameterValue
 from .. import limits
@@ -86,17 +88,36 @@ def ended(turn: Turn, operation: Operation, event: ChainedInvokeEnded) -> None:
     turn.record(_ENDED[status], closed, payload=result, error=error)
 
 
+class FunctionName(NamedTuple):
+    """A function as the service lets it be named: by name, partial ARN or ARN."""
+
+    region: str | None
+    account: str | None
+    name: str
+    qualifier: str | None
+
+
+_FUNCTION_NAME = re.compile(
+    r"(?:arn:[a-z-]+:lambda:)?(?:([a-z]{2}(?:-[a-z]+)+-\d):)?(?:(\d{12}):)?(?:function:)?"
+    r"([A-Za-z0-9_.-]+)(?::(\$LATEST(?:\.PUBLISHED)?|[A-Za-z0-9_-]+))?"
+)
+
+
+def parse_function_name(text: str) -> FunctionName:
+    """The parts of a function's name; a text that is none of the forms is taken as a bare name."""
+    match = _FUNCTION_NAME.fullmatch(text)
+    return FunctionName(*match.groups()) if match else FunctionName(None, None, text, None)
+
+
 def _check_same_place(function_name: str, execution_arn: str) -> None:
-    """A function given by ARN must be of the execution's own account and region."""
-    parts = function_name.split(":")
-    if parts[0] != "arn" or len(parts) < 7:
-        return
+    """The function must be of the execution's own account and region."""
     region, account = execution_arn.split(":")[3:5]
-    if parts[4] != account:
+    function = parse_function_name(function_name)
+    if function.account not in (None, account):
         raise InvalidParameterValue(
             "Cannot start a CHAINED_INVOKE on a function in another account."
         )
-    if parts[3] != region:
+    if function.region not in (None, region):
         raise InvalidParameterValue(
             "Cannot start a CHAINED_INVOKE on a function in another region."
         )

@@ -1,0 +1,147 @@
+"""The command line as a person uses it: real processes, what they print, how they end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from async_durable_execution import durable_execution, step
+
+from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus
+from async_durable_execution_runner.cli import main
+
+pytestmark = pytest.mark.processes
+
+COMMAND = [sys.executable, "-m", "async_durable_execution_runner.cli"]
+
+
+async def where() -> int:
+    return os.getppid()
+
+
+async def die_once(marker: str) -> str:
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        os._exit(7)
+    return "survived"
+
+
+@durable_execution
+async def parent_of_worker(event: dict) -> int:
+    return await step(where, name="where")
+
+
+@durable_execution
+async def dies_once(event: dict) -> str:
+    async def body() -> str:
+        return await die_once(event["marker"])
+
+    return await step(body, name="die once")
+
+
+@contextmanager
+def worker_host(address: str, token: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*COMMAND, "worker-host", "--connect", address, *options],
+        env={**os.environ, "DURABLE_RUNNER_TOKEN": token},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_demonstration_shows_a_recovery():
+    done = subprocess.run([*COMMAND, "demo"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "DIED: Runtime exited with error: signal: killed" in done.stdout
+    assert "invocation 3" in done.stdout
+    assert "1 charge: order-1001 49.90 EUR" in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_worker_host_started_by_hand_serves_the_runs(tmp_path):
+    with (
+        DurableFunctionTestRunner(
+            handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
+        ) as runner,
+        worker_host(runner.address, runner.token, "--slots", "2", "--label", "zone=a") as host,
+    ):
+        results = runner.run_many([{}] * 20, timeout=30)
+        assert {result.status for result in results} == {InvocationStatus.SUCCEEDED}
+        # Its workers are children of its forkserver, which is its child.
+        (forkserver,) = {int(result.result) for result in results}
+        with open(f"/proc/{forkserver}/stat") as stat:
+            assert int(stat.read().rpartition(")")[2].split()[1]) == host.pid
+        runner.register_durable_function("dies", dies_once)
+        marker = str(tmp_path / "marker")
+        again = runner.run(input={"marker": marker}, function_name="dies", timeout=30)
+        assert again.result == '"survived"'
+        assert "exit status 7" in again.invocations[0].error.message
+
+
+def test_without_a_worker_host_the_time_out_says_what_is_missing():
+    with (
+        DurableFunctionTestRunner(
+            handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
+        ) as runner,
+        pytest.raises(TimeoutError, match="durable-runner worker-host --connect"),
+    ):
+        runner.run(input={}, timeout=0.2)
+
+
+def test_a_worker_host_ends_with_its_coordinator():
+    with DurableFunctionTestRunner(
+        handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
+    ) as runner:
+        hosts = worker_host(runner.address, runner.token)
+        host = hosts.__enter__()
+        runner.run(input={}, timeout=30)
+    try:
+        assert host.wait(10) == 1
+        assert "is gone" in host.stderr.read()
+    finally:
+        hosts.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("token", "code", "said"),
+    [("wrong", 2, "wrong token"), ("", 2, "DURABLE_RUNNER_TOKEN is not set")],
+)
+def test_a_worker_host_that_is_refused_says_why(token: str, code: int, said: str):
+    with (
+        DurableFunctionTestRunner(
+            handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
+        ) as runner,
+        worker_host(runner.address, token) as host,
+    ):
+        assert host.wait(20) == code
+        message = host.stderr.read()
+    assert said in message
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:4711", "example.com:4711"])
+def test_a_token_is_not_sent_in_the_clear_to_another_machine(address: str):
+    with worker_host(address, "secret") as host:
+        assert host.wait(20) == 2
+        assert "loopback" in host.stderr.read()
+
+
+def test_the_coordinator_listens_on_this_machine_only():
+    with pytest.raises(Exception, match="not a loopback address"):
+        DurableFunctionTestRunner(
+            handler=parent_of_worker, workers=0, listen="0.0.0.0:0"
+        ).__enter__()
+
+
+def test_a_command_is_needed(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "demo" in capsys.readouterr().err
