@@ -185,7 +185,7 @@ def test_a_started_execution_has_a_handle(runner_of: Any) -> None:
     assert isinstance(handle, ExecutionHandle)
     assert "/durable-execution/order-1/" in handle.arn
     callback_id = handle.wait_for_callback("approval")
-    snapshot = handle.snapshot()
+    snapshot = handle.run_until_suspended()
     assert snapshot.status is InvocationStatus.PENDING
     assert "approval" in snapshot.waiting_for
     assert [event.event_type for event in handle.history()][:2] == [
@@ -262,6 +262,7 @@ def test_callbacks_are_refused(runner_of: Any, error: Any) -> None:
 def test_a_callback_that_does_not_come_is_a_time_out_that_says_why(runner_of: Any) -> None:
     runner = runner_of(approval)
     handle = runner.start()
+    handle.run_until_suspended()
     with pytest.raises(TimeoutError, match=r"No callback 'nonsense' was open .* 'approval'"):
         handle.wait_for_callback("nonsense", timeout=0.3)
 
@@ -276,9 +277,10 @@ def test_a_callback_that_cannot_come_is_an_error_at_once(runner_of: Any) -> None
 def test_an_execution_that_does_not_end_in_time_is_a_time_out_that_says_why(
     runner_of: Any,
 ) -> None:
-    runner = runner_of(approval)
+    handle = runner_of(approval, skip_time=False).start({"order": 1})
+    handle.run_until_suspended()
     with pytest.raises(TimeoutError) as error:
-        runner.run({"order": 1}, timeout=0.3)
+        handle.result(timeout=0.3)
     text = str(error.value)
     assert text.startswith("The execution did not end within 0.3 s; it waits for callback 'app")
     assert "└─ callback approval  STARTED" in text

@@ -501,7 +501,7 @@ async def test_random_checkpoints_in_the_name_of_a_lease(wire: Wire, leased: Lea
     numbers = [0, 1, 2, 3, 60, -1, 2**31 - 1]
 
     def update() -> model.OperationUpdate:
-        found = model.OperationUpdate(id=chance.choice("abcdef"))
+        found = model.OperationUpdate(id=f"op-{chance.randrange(60)}")
         # Mostly a STEP or a CONTEXT, mostly with few options: some must be accepted.
         found.type = chance.choice([2, 3, 3, 4, 5, 6, 7])
         found.action = chance.choice([1, 1, 2, 3, 4, 5, 6])

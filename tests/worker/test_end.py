@@ -111,9 +111,8 @@ async def test_a_vanished_coordinator_ends_everything(
     _, _, watch = await busy_processes(coordinator, host, tmp_path)
     await coordinator.vanish()
     await watch.gone()
-    assert await host.wait() == 1
-    assert host.stderr is not None
-    said = (await host.stderr.read()).decode()
+    said = await last_words(host)
+    assert host.returncode == 1
     assert said.startswith(f"The coordinator at {coordinator.connection.address} is gone: ")
     assert said.count("\n") == 1
 
@@ -149,23 +148,29 @@ async def test_a_host_started_by_hand_ends_on_interrupt(coordinator: Coordinator
     assert await host.wait() == 0
 
 
+async def last_words(host: Process) -> str:
+    assert host.stderr is not None
+    async with asyncio.timeout(10):
+        said = await host.stderr.read()
+        await host.wait()
+    return said.decode()
+
+
 async def test_a_wrong_token_is_one_sentence(coordinator: Coordinator) -> None:
     host = await start_host(coordinator, token="guess")
-    async with asyncio.timeout(10):
-        _, stderr = await host.communicate()
+    stderr = await last_words(host)
     assert host.returncode == 2
     address = coordinator.connection.address
     expected = f"The coordinator at {address} refused this host: The token is wrong.\n"
-    assert expected == stderr.decode()
+    assert expected == stderr
 
 
 async def test_another_version_is_one_sentence(coordinator: Coordinator) -> None:
     coordinator.protocol_version = 0
     host = await start_host(coordinator)
-    async with asyncio.timeout(10):
-        _, stderr = await host.communicate()
+    stderr = await last_words(host)
     assert host.returncode == 2
-    assert stderr.decode().endswith(" refused this host: It speaks another version.\n")
+    assert stderr.endswith(" refused this host: It speaks another version.\n")
 
 
 async def test_a_host_may_be_started_before_its_coordinator(socket_directory: Path) -> None:
@@ -178,7 +183,6 @@ async def test_a_host_may_be_started_before_its_coordinator(socket_directory: Pa
 
 async def test_no_token_is_one_sentence(coordinator: Coordinator) -> None:
     host = await start_host(coordinator, token="")
-    async with asyncio.timeout(10):
-        _, stderr = await host.communicate()
+    stderr = await last_words(host)
     assert host.returncode == 2
-    assert stderr.decode().startswith("DURABLE_RUNNER_TOKEN is not set")
+    assert stderr.startswith("DURABLE_RUNNER_TOKEN is not set")

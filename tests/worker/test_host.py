@@ -153,7 +153,8 @@ async def test_a_failing_handler_is_an_error_and_the_worker_goes_on(
 ) -> None:
     worker = await coordinator.start_worker()
     result = await coordinator.invoke(worker, handler)
-    assert (kind, message) == (result.error.type, result.error.message)
+    assert kind == result.error.type
+    assert result.error.message.startswith(message)
     assert output(await coordinator.invoke(worker, handlers.surrogate)) != "\ud83d\ude00"
     if kind == "KeyError":
         (frame,) = result.error.stack_trace

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ..core.model import OutputLine, OutputStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Bytes per invocation that are kept.
 LIMIT = 1 << 20
@@ -227,11 +227,10 @@ def _join(lines: list[OutputLine]) -> list[OutputLine]:
     return parse("".join(frame(line).decode() for line in lines))
 
 
-class _Passing(io.TextIOBase):
+class _Passing:
     """Stands for `sys.stdout`, or `sys.stderr`, while inline invocations run."""
 
     def __init__(self, real: TextIO, stream: OutputStream) -> None:
-        super().__init__()
         self._real = real
         self._stream = stream
 
@@ -241,18 +240,9 @@ class _Passing(io.TextIOBase):
             capture.write(OutputLine(self._stream, text, time_ms=_now()))
         return self._real.write(text)
 
-    def writelines(self, lines: Any) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
-
-    def flush(self) -> None:
-        self._real.flush()
-
-    def fileno(self) -> int:
-        return self._real.fileno()
-
-    def isatty(self) -> bool:
-        return self._real.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -269,8 +259,10 @@ class _Hooks:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._stdout = sys.stdout = _Passing(sys.stdout, OutputStream.STDOUT)
-                self._stderr = sys.stderr = _Passing(sys.stderr, OutputStream.STDERR)
+                self._real = sys.stdout, sys.stderr
+                self._stdout: Any = _Passing(sys.stdout, OutputStream.STDOUT)
+                self._stderr: Any = _Passing(sys.stderr, OutputStream.STDERR)
+                sys.stdout, sys.stderr = self._stdout, self._stderr
                 self._handler = LogHandler(_write_current)
                 logging.getLogger().addHandler(self._handler)
 
@@ -280,9 +272,9 @@ class _Hooks:
             if self._users == 0:
                 # Whoever replaced them since, pytest for one, put back what they want.
                 if sys.stdout is self._stdout:
-                    sys.stdout = self._stdout._real
+                    sys.stdout = self._real[0]
                 if sys.stderr is self._stderr:
-                    sys.stderr = self._stderr._real
+                    sys.stderr = self._real[1]
                 logging.getLogger().removeHandler(self._handler)
 
 

@@ -1,0 +1,301 @@
+"""What handlers do that they should not. `misbehave` does the one that its event names."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from async_durable_execution import durable_execution, step
+
+MISDEEDS: dict[str, Callable[[], Any]] = {}
+
+
+def misdeed(function: Callable[[], Any]) -> Callable[[], Any]:
+    MISDEEDS[function.__name__] = function
+    return function
+
+
+@durable_execution
+async def misbehave(event: dict[str, Any]) -> Any:
+    """Does `do`, in a step where `in_step`; one that does nothing is the well-behaved one."""
+    deed = MISDEEDS[event.get("do", "nothing")]
+    print(f"about to do {deed.__name__}")
+
+    async def work() -> Any:
+        return deed()
+
+    return await step(work, name="work") if event.get("in_step") else deed()
+
+
+async def exist() -> str:
+    return "before"
+
+
+@durable_execution
+async def recover(mark: str) -> str:
+    """Dies once; `mark` is a file that remembers it."""
+    await step(exist, name="before")
+    if not os.path.exists(mark):
+        os.close(os.open(mark, os.O_CREAT))
+        os._exit(1)
+    return "recovered"
+
+
+@misdeed
+def nothing() -> str:
+    return "fine"
+
+
+# -- ends ----------------------------------------------------------------------------------
+
+
+@misdeed
+def exit_7() -> NoReturn:
+    os._exit(7)
+
+
+@misdeed
+def exit_0() -> NoReturn:
+    os._exit(0)
+
+
+@misdeed
+def sys_exit_3() -> NoReturn:
+    sys.exit(3)
+
+
+@misdeed
+def sys_exit() -> NoReturn:
+    sys.exit()
+
+
+@misdeed
+def sys_exit_with_text() -> NoReturn:
+    sys.exit("the end is near")
+
+
+@misdeed
+def raise_system_exit() -> NoReturn:
+    raise SystemExit(1)
+
+
+@misdeed
+def raise_keyboard_interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@misdeed
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+@misdeed
+def abort() -> None:
+    os.abort()
+
+
+@misdeed
+def kill_itself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@misdeed
+def terminate_itself() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+@misdeed
+def interrupt_itself() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
+@misdeed
+def exit_in_a_thread() -> None:
+    threading.Thread(target=os._exit, args=(9,)).start()
+    time.sleep(60)
+
+
+@misdeed
+def hang_at_exit() -> NoReturn:
+    atexit.register(time.sleep, 60)
+    threading.Thread(target=time.sleep, args=(60,), daemon=False).start()
+    sys.exit(4)
+
+
+@misdeed
+def close_all_descriptors() -> None:
+    os.closerange(3, 1000)
+
+
+# -- hangs ---------------------------------------------------------------------------------
+
+
+@misdeed
+def sleep() -> None:
+    time.sleep(60)
+
+
+@misdeed
+def spin() -> None:
+    while True:
+        pass
+
+
+@misdeed
+def wait_for_a_lock() -> None:
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+@misdeed
+def sleep_in_c() -> None:
+    """With the GIL held: not even another thread of the worker runs."""
+    ctypes.PyDLL(None).sleep(60)
+
+
+@misdeed
+def freeze() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@misdeed
+def ignore_every_signal() -> None:
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
+    time.sleep(60)
+
+
+@misdeed
+def swallow_everything() -> None:
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            continue
+
+
+# -- leftovers -----------------------------------------------------------------------------
+
+
+@misdeed
+def leave_a_thread() -> str:
+    threading.Thread(target=time.sleep, args=(60,), daemon=False).start()
+    return "left a thread"
+
+
+@misdeed
+def leave_a_child() -> int:
+    return subprocess.Popen(["sleep", "60"]).pid
+
+
+@misdeed
+def leave_a_forked_child() -> int:
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    return pid
+
+
+@misdeed
+def leave_a_multiprocessing_child() -> int:
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    return child.pid or 0
+
+
+@misdeed
+def leave_a_child_and_die() -> NoReturn:
+    print(f"child {leave_a_child()}")
+    os._exit(5)
+
+
+# -- too much ------------------------------------------------------------------------------
+
+
+@misdeed
+def eat_memory() -> None:
+    eaten = []
+    while True:
+        eaten.append(bytearray(8 * 2**20))
+        print(f"ate {len(eaten) * 8} MiB")
+
+
+@misdeed
+def print_50_mb() -> str:
+    for number in range(50_000):
+        print(f"{number:06}" + "x" * 993)
+    print("the last line")
+    return "printed"
+
+
+@misdeed
+def write_50_mb_without_python() -> str:
+    block = b"y" * 999 + b"\n"
+    for _ in range(50):
+        os.write(1, block * 1000)
+    print("the last line")
+    return "written"
+
+
+# -- results -------------------------------------------------------------------------------
+
+
+@misdeed
+def return_a_set() -> set[int]:
+    return {1, 2}
+
+
+@misdeed
+def return_an_object() -> object:
+    return object()
+
+
+@misdeed
+def return_itself() -> list[Any]:
+    loop: list[Any] = []
+    loop.append(loop)
+    return loop
+
+
+@misdeed
+def return_7_mib() -> str:
+    return "z" * (7 * 2**20)
+
+
+@misdeed
+def return_half_a_character() -> str:
+    return "\udce9"
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@misdeed
+def raise_without_text() -> NoReturn:
+    raise Unprintable
+
+
+@misdeed
+def raise_half_a_character() -> NoReturn:
+    raise ValueError("no file caf\udce9")
+
+
+@misdeed
+def raise_a_long_text() -> NoReturn:
+    raise ValueError("w" * 2**20)
