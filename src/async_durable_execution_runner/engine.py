@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from async_durable_execution import ErrorObject
 
 from .core import model
-from .errors import NotStarted
+from .errors import NotStarted, OperationNotFound
 from .functions import (
     FunctionSettings,
     Isolation,
@@ -34,7 +34,6 @@ from .functions import (
     settings,
 )
 from .local import Cluster, shared_cluster, unavailable
-from .operations import OperationNotFound
 from .progress import Progress
 from .relay import OutputRelay
 from .results import DurableFunctionTestResult, ExecutionRecord

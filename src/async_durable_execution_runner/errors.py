@@ -10,6 +10,7 @@ RunnerError
 │   ├── TooManyRequests               429
 │   └── ServiceFailure                500
 ├── HandlerNotLoadable                a handler cannot travel to a worker, or is no durable function
+├── OperationNotFound                 a result has none, or several, of that name; a LookupError
 ├── NotStarted                        the runner is used outside its `with`
 ├── CoordinatorUnavailable            the coordinator died, or does not answer
 ├── WorkersUnavailable                no worker process can be started
@@ -99,6 +100,12 @@ class HandlerNotLoadable(RunnerError):
     """A handler cannot travel to a worker, or is no durable function; the text has the remedies."""
 
     grpc_status = "INVALID_ARGUMENT"
+
+
+class OperationNotFound(RunnerError, LookupError):
+    """No operation, or more than one, answers to that name. The text says which are there."""
+
+    grpc_status = "NOT_FOUND"
 
 
 class NotStarted(RunnerError):

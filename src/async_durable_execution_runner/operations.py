@@ -20,11 +20,7 @@ from async_durable_execution import (
 )
 
 from .core import model
-from .errors import RunnerError
-
-
-class OperationNotFound(RunnerError, LookupError):
-    """No operation, or more than one, answers to that name. The text says which are there."""
+from .errors import OperationNotFound
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from async_durable_execution import ErrorObject, ExtendedTypeSerDes, OperationStatus
 
 from .core import model
+from .errors import OperationNotFound
 from .operations import (
     ContextOperation,
     ExecutionOperation,
     Operation,
     OperationLookup,
-    OperationNotFound,
     brief,
     operation_tree,
     optional_timestamp,

@@ -22,6 +22,7 @@ from .engine import (
     DEFAULT_TIMEOUT,
     Engine,
 )
+from .errors import OperationNotFound
 from .functions import Isolation, MockFunction, Seconds
 from .operations import (
     CallbackOperation,
@@ -29,7 +30,6 @@ from .operations import (
     ExecutionOperation,
     InvokeOperation,
     Operation,
-    OperationNotFound,
     StepOperation,
     WaitOperation,
 )

@@ -31,8 +31,6 @@ T = TypeVar("T")
 #: Seconds for an answer that needs no waiting, on a machine under load.
 ANSWER_TIMEOUT = 20.0
 
-# A proxy for HTTP has no business between processes of one machine.
-CHANNEL_OPTIONS = [*OPTIONS, ("grpc.enable_http_proxy", 0)]
 _STREAMS = frozenset({"RunExecution", "AwaitExecution"})
 # Generated without types.
 _Stub: Any = control_pb2_grpc.ControlServiceStub
@@ -153,7 +151,7 @@ class LoopTransport:
     """Over a channel of its own, on the running event loop."""
 
     def __init__(self, address: str, token: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
         self._stub = _Stub(self._channel)
         self._metadata = metadata(token)
 
@@ -200,7 +198,7 @@ def channel_to(cluster: Cluster) -> grpc.Channel:
     with _channels_lock:
         channel = _channels.get(cluster)
         if channel is None:
-            channel = grpc.insecure_channel(cluster.address, options=CHANNEL_OPTIONS)
+            channel = grpc.insecure_channel(cluster.address, options=OPTIONS)
             _channels[cluster] = channel
             cluster.on_close.append(channel.close)
     return channel

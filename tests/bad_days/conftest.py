@@ -16,7 +16,7 @@ RunnerFor = Callable[..., DurableFunctionTestRunner]
 
 @pytest.fixture
 def runner_for() -> Iterator[RunnerFor]:
-    """Runners that are closed at the end; then no process is left that the cluster does not know."""
+    """Runners that are closed at the end; then no process is left that is not the cluster's."""
     with ExitStack() as stack:
 
         def open_runner(handler: Any = misbehave, **options: Any) -> DurableFunctionTestRunner:

@@ -44,10 +44,11 @@ async def exist() -> str:
 async def recover(mark: str) -> str:
     """Dies once; `mark` is a file that remembers it."""
     await step(exist, name="before")
-    if not os.path.exists(mark):
-        os.close(os.open(mark, os.O_CREAT))
-        os._exit(1)
-    return "recovered"
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return "recovered"
+    os._exit(1)
 
 
 @misdeed

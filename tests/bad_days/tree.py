@@ -33,17 +33,25 @@ def descendants(pid: int) -> list[int]:
 
 def unknown_descendants(runner: DurableFunctionTestRunner, within: float = 2.0) -> list[int]:
     """Processes below this one that are neither of the cluster nor gone `within` seconds."""
+    found = set(descendants(os.getpid()))
+    left = {pid for pid in found - _known(runner) if not is_gone(pid, within)}
+    # One that was about to start then has said its name by now.
+    return sorted(left - _known(runner))
+
+
+def _known(runner: DurableFunctionTestRunner) -> set[int]:
     status = runner.status()
     hosts = [host.pid for host in status.hosts]
     forkservers = [pid for host in hosts for pid in _children().get(host, [])]
-    known = {status.pid, *hosts, *forkservers, *(each.pid for each in status.workers)}
-    left = []
-    for pid in set(descendants(os.getpid())) - known:
-        try:
-            process = Watched(pid)
-        except ProcessLookupError:
-            continue
-        if not process.gone(within):
-            left.append(pid)
+    return {status.pid, *hosts, *forkservers, *(each.pid for each in status.workers)}
+
+
+def is_gone(pid: int, within: float = 2.0) -> bool:
+    try:
+        process = Watched(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return process.gone(within)
+    finally:
         process.close()
-    return left

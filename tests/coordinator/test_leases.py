@@ -108,7 +108,7 @@ async def test_a_worker_that_dies_fails_its_invocation_with_the_cause(
 
 async def test_the_last_lines_of_a_dead_worker_travel_with_the_error(world: World) -> None:
     world.host()
-    written = lines(*(f"line {n}" for n in range(30)))
+    written = lines(*(f"line {n}" for n in range(70)))
 
     def script(run: Script) -> str:
         raise Died(WorkerExit(ExitCause.EXITED, exit_code=1, output=written, output_truncated=True))
@@ -116,7 +116,7 @@ async def test_the_last_lines_of_a_dead_worker_travel_with_the_error(world: Worl
     run = await world.run(script, retries=0)
     error = run.execution.root.error
     assert error is not None
-    assert error.stack_trace == tuple(f"line {n}" for n in range(10, 30))
+    assert error.stack_trace == tuple(f"line {n}" for n in range(20, 70))
     assert tuple(run.invocations[0].output) == written
     assert run.invocations[0].output_truncated
 

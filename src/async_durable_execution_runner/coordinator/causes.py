@@ -12,7 +12,8 @@ from enum import Enum
 
 from ..core.model import ErrorObject, OutputLine
 
-_LAST_LINES = 20
+#: Enough for the stack that a fatal signal leaves, innermost frame first.
+_LAST_LINES = 50
 _MIB = 1024 * 1024
 
 #: How Go, which Lambda's runtime is written in, spells the signals that kill.

@@ -155,10 +155,8 @@ class ControlService(ControlServiceServicer):
             yield pb.AwaitExecutionResponse(page=page)
 
     async def _ended(self, run: Run, timeout_ms: int) -> bool:
-        if run.execution.ended:
-            return True
         with self._executor.timekeeper.awaiting_end(run.family):
-            return await self._executor.until(run, lambda: run.execution.ended, timeout_ms / 1000)
+            return await self._executor.until(run, lambda: run.settled, timeout_ms / 1000)
 
     @_statuses
     async def StopExecution(

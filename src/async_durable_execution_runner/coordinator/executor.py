@@ -339,17 +339,32 @@ class Executor:
         if subject is None or lease is None or lease.worker is not worker or lease.timed_out:
             self.pool.finish(worker, request_id)
             return
-        self._drop_lease(subject)
-        del self._subjects[request_id]
         # First, so that what follows finds this worker free.
         self.pool.finish(worker, request_id)
+        self._complete(lease, outcome, output, truncated)
+
+    def _complete(
+        self,
+        lease: Lease,
+        outcome: str | ErrorObject,
+        output: Sequence[OutputLine],
+        truncated: bool,
+    ) -> None:
+        """The one end of every lease, whoever ended it."""
+        subject = lease.subject
+        self._drop_lease(subject)
+        del self._subjects[lease.job.request_id]
         if isinstance(subject, Call):
+            # It has no record of its own: what it wrote stands with the one that called it.
+            caller = subject.parent.invocations[-1]
+            caller.output = [*caller.output, *output]
             self._call_returned(subject, outcome)
             return
         record = subject.invocations[-1]
         record.output, record.output_truncated = output, truncated
         self._run_returned(subject, record, outcome)
-        self._release_if_ended(subject)
+        if subject.execution.ended:
+            self.pool.release(subject.arn)
 
     def _run_returned(self, run: Run, record: InvocationRecord, outcome: str | ErrorObject) -> None:
         now, request_id = run.now, record.request_id
@@ -383,25 +398,7 @@ class Executor:
             error = causes.timed_out(job.request_id, seconds, exit.output)
         else:
             error = causes.died(job.request_id, exit)
-        self._fail(lease, error, exit.output, exit.output_truncated)
-
-    def _fail(
-        self, lease: Lease, error: ErrorObject, output: Sequence[OutputLine], truncated: bool
-    ) -> None:
-        subject = lease.subject
-        self._drop_lease(subject)
-        del self._subjects[lease.job.request_id]
-        if isinstance(subject, Call):
-            self._call_returned(subject, error)
-            return
-        record = subject.invocations[-1]
-        record.output, record.output_truncated = output, truncated
-        self._run_returned(subject, record, error)
-        self._release_if_ended(subject)
-
-    def _release_if_ended(self, subject: Run | Call) -> None:
-        if isinstance(subject, Run) and subject.execution.ended:
-            self.pool.release(subject.arn)
+        self._complete(lease, error, exit.output, exit.output_truncated)
 
     def _deadline(self, lease: Lease) -> None:
         lease.timed_out = True
@@ -409,7 +406,7 @@ class Executor:
         if lease.worker.host is None:
             error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
             self.pool.abandon(lease.worker)
-            self._fail(lease, error, (), False)
+            self._complete(lease, error, (), False)
         else:
             self.pool.abandon(lease.worker)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..core.commands import Deliver
 from ..core.execution import Execution
-from ..core.model import ErrorObject, OutputLine
+from ..core.model import ErrorObject, ExecutionStatus, OutputLine
 from .pool import Job, Worker
 from .timekeeper import Family
 from .workspace import Function, Workspace
@@ -57,6 +57,13 @@ class Run:
     @property
     def arn(self) -> str:
         return self.execution.config.arn
+
+    @property
+    def settled(self) -> bool:
+        """It ended, and so did the invocation that ended it, by a checkpoint maybe. One that
+        was cut off by a time-out or a stop runs on, and nobody waits for it."""
+        cut_off = (ExecutionStatus.TIMED_OUT, ExecutionStatus.STOPPED)
+        return self.execution.ended and (self.lease is None or self.execution.status in cut_off)
 
     @property
     def now(self) -> int:

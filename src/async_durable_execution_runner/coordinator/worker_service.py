@@ -99,7 +99,7 @@ class WorkerService(WorkerServiceServicer):
             message = self._invocation(job, needs_code)
             last = asyncio.create_task(_write_after(last, context, message))
             self._writes.add(last)
-            last.add_done_callback(self._written)
+            last.add_done_callback(lambda write: self._written(write, worker))
 
         try:
             await context.write(pb.SessionResponse(welcome=pb.WorkerWelcome()))
@@ -115,11 +115,11 @@ class WorkerService(WorkerServiceServicer):
         finally:
             self._pool.session_ended(worker)
 
-    def _written(self, write: asyncio.Task[None]) -> None:
-        # A write that failed is a session that ends, which its reader notices.
+    def _written(self, write: asyncio.Task[None], worker: Worker) -> None:
+        """A worker that could not be told of its lease will never return it."""
         self._writes.discard(write)
-        if not write.cancelled():
-            write.exception()
+        if write.cancelled() or write.exception() is not None:
+            self._pool.session_ended(worker)
 
     async def _admit(self, hello: pb.WorkerHello, context: Context) -> Worker:
         known = self._pool.workers.get(hello.worker_id)
