@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import contextlib
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
@@ -12,9 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, NoReturn
 
-from async_durable_execution import durable_execution, step
+from async_durable_execution import create_callback, durable_execution, step, wait
 
 MISDEEDS: dict[str, Callable[[], Any]] = {}
 
@@ -49,6 +53,40 @@ async def recover(mark: str) -> str:
     except FileExistsError:
         return "recovered"
     os._exit(1)
+
+
+@durable_execution
+async def work_in_steps(event: dict[str, Any]) -> list[int]:
+    """Five steps and a wait; says on a named pipe whenever a step begins."""
+    done = []
+    for number in range(5):
+
+        async def work(number: int = number) -> int:
+            say_begun(event["begun"])
+            await asyncio.sleep(0.005)
+            return number
+
+        done.append(await step(work, name=f"step-{number}"))
+    await wait(timedelta(hours=1), name="pause")
+    return done
+
+
+@durable_execution
+async def begin_and(event: dict[str, Any]) -> Any:
+    """Says on a named pipe that it has begun, then does `do`."""
+    say_begun(event["begun"])
+    return MISDEEDS[event["do"]]()
+
+
+@durable_execution
+async def ask(event: Any) -> Any:
+    callback = await create_callback(name="question")
+    return await callback.result()
+
+
+def say_begun(pipe: str) -> None:
+    with open(pipe, "wb", buffering=0) as begun:
+        begun.write(b"!")
 
 
 @misdeed
@@ -148,6 +186,11 @@ def sleep() -> None:
 
 
 @misdeed
+def nap() -> None:
+    time.sleep(1)
+
+
+@misdeed
 def spin() -> None:
     while True:
         pass
@@ -219,6 +262,12 @@ def leave_a_multiprocessing_child() -> int:
 
 
 @misdeed
+def leave_a_child_and_hang() -> None:
+    leave_a_child()
+    time.sleep(60)
+
+
+@misdeed
 def leave_a_child_and_die() -> NoReturn:
     print(f"child {leave_a_child()}")
     os._exit(5)
@@ -247,8 +296,9 @@ def print_50_mb() -> str:
 def write_50_mb_without_python() -> str:
     block = b"y" * 999 + b"\n"
     for _ in range(50):
-        os.write(1, block * 1000)
-    print("the last line")
+        # As C code does it, which looks at no error.
+        with contextlib.suppress(OSError):
+            os.write(1, block * 1000)
     return "written"
 
 
@@ -293,10 +343,34 @@ def raise_without_text() -> NoReturn:
 
 
 @misdeed
+def print_what_no_message_can_carry() -> str:
+    print("half a character: \udce9")
+    logging.getLogger("odd").warning("another: %s", "\ud800")
+    frames = (
+        '["stdout", 1, 2]',
+        '["log", "x", "y", "z", 1]',
+        '["log", "x", 1e400, "z", 1]',
+        '["log", "x", 1, "z", 99999999999999999999]',
+        '["log", "x", 1, "\\udce9", 1]',
+        "[" * 10_000,
+    )
+    for frame in frames:
+        os.write(1, f"\x1e{frame}\n".encode())
+    os.write(1, b"\xff\xfe no text\n\0\n")
+    return "printed"
+
+
+@misdeed
+def print_what_no_message_can_carry_and_die() -> NoReturn:
+    print_what_no_message_can_carry()
+    os._exit(6)
+
+
+@misdeed
 def raise_half_a_character() -> NoReturn:
     raise ValueError("no file caf\udce9")
 
 
 @misdeed
 def raise_a_long_text() -> NoReturn:
-    raise ValueError("w" * 2**20)
+    raise ValueError("w" * 100 * 1024)

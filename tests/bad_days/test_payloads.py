@@ -53,7 +53,7 @@ def test_a_result_that_json_cannot_carry(runner_for: RunnerFor, deed: str, in_st
     assert result.status is InvocationStatus.FAILED
     assert result.error is not None
     assert re.search(
-        r"serializ|Circular|Unsupported", f"{result.error.type} {result.error.message}"
+        r"[Ss]erializ|Circular|Unsupported", f"{result.error.type} {result.error.message}"
     )
     assert len(result.invocations) == 1
 
@@ -70,8 +70,7 @@ def test_a_plain_functions_result_that_json_cannot_carry(runner_for: RunnerFor) 
     )
 
 
-def test_a_result_over_6_mib_arrives_whole(runner_for: RunnerFor) -> None:
-    """The SDK checkpoints it first; the service takes no more than 6 MiB of that."""
+def test_a_result_over_6_mib_fails_the_execution_clearly(runner_for: RunnerFor) -> None:
     result = runner_for().run({"do": "return_7_mib"}, timeout=20)
     assert result.status is InvocationStatus.FAILED
     assert result.error is not None
@@ -79,10 +78,13 @@ def test_a_result_over_6_mib_arrives_whole(runner_for: RunnerFor) -> None:
 
 
 def test_a_step_result_over_the_limit_fails_the_execution_clearly(runner_for: RunnerFor) -> None:
-    result = runner_for().run({"do": "return_7_mib", "in_step": True}, timeout=20)
+    """The SDK (2.5) never sends an update over 750 KiB that is not the first of its batch, and
+    waits for it for ever: the invocation's time-out is what ends that."""
+    runner = runner_for(invocation_timeout=0.5, invocation_retries=0)
+    result = runner.run({"do": "return_7_mib", "in_step": True}, timeout=20)
     assert result.status is InvocationStatus.FAILED
     assert result.error is not None
-    assert "STEP payload size must be less than or equal to" in str(result.error.message)
+    assert result.error.type in ("Sandbox.Timedout", "CheckpointError")
 
 
 @pytest.mark.parametrize("in_step", [False, True], ids=["handler", "step"])
@@ -130,15 +132,12 @@ def test_a_callback_result_over_256_kib_is_refused_and_a_smaller_one_goes_throug
     assert handle.result(timeout=20).result == str(256 * 1024)
 
 
-def test_a_chained_input_over_1_mib_fails_the_execution_clearly(runner_for: RunnerFor) -> None:
+def test_a_chained_input_over_1_mib_is_refused_clearly(runner_for: RunnerFor) -> None:
     runner = runner_for(handler=calls_with)
     runner.register_function("target", size_of)
     assert runner.run(MIB - 2, timeout=20).result == f'"{MIB - 2}"'
-    result = runner.run(MIB, timeout=20)
-    assert result.status is InvocationStatus.FAILED
-    assert result.error is not None
     assert "CHAINED_INVOKE input payload size must be less than or equal to 1048576 bytes" in str(
-        result.error.message
+        runner.run(MIB, timeout=20).result
     )
 
 
@@ -166,3 +165,21 @@ def test_50_mb_of_output_do_not_drown_the_result(runner_for: RunnerFor, deed: st
     (invocation,) = result.invocations
     assert invocation.output_truncated
     assert 2**19 < len(str(invocation.output)) < 2 * MIB
+
+
+@pytest.mark.parametrize("isolation", ["worker", "inline"])
+def test_output_that_no_message_can_carry_is_made_harmless(
+    runner_for: RunnerFor, isolation: str
+) -> None:
+    runner = runner_for(isolation=isolation)
+    result = runner.run({"do": "print_what_no_message_can_carry"}, timeout=20)
+    assert result.result == '"printed"'
+    assert r"half a character: \udce9" in result.output
+    assert r"another: \ud800" in result.output
+
+
+def test_the_last_words_of_a_worker_may_be_such_output_too(runner_for: RunnerFor) -> None:
+    result = runner_for().run({"do": "print_what_no_message_can_carry_and_die"}, timeout=20)
+    assert result.error is not None
+    assert str(result.error.message).endswith("exit status 6")
+    assert r"half a character: \udce9" in (result.error.stack_trace or ())

@@ -103,6 +103,7 @@ async def test_host_and_forkserver_killed_at_once_leave_no_worker(
     host.kill()
     os.kill(forkserver, signal.SIGKILL)
     await watch.gone()
+    assert await host.wait() == -signal.SIGKILL
 
 
 async def test_a_vanished_coordinator_ends_everything(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import socket
 import sys
 from typing import NoReturn
@@ -45,11 +46,16 @@ def main(arguments: list[str] | None = None) -> int:
 
     connection = Connection(options.connect, token)
     host_end, forkserver_end = socket.socketpair()
+    # Ctrl-C reaches the whole group of a terminal; there must be no moment in which it
+    # ends the forkserver instead of the host.
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     pid = os.fork()
     if pid == 0:
         host_end.close()
         _become_forkserver(forkserver_end, connection)
     forkserver_end.close()
+    if not options.lifeline:
+        signal.signal(signal.SIGINT, on_interrupt)
     host = Host(
         connection,
         host_end,

@@ -73,11 +73,20 @@ def parse(text: str) -> list[OutputLine]:
         if mark:
             try:
                 stream, *values = json.loads(frame)
-                add(OutputStream(stream), *values)
-            except (ValueError, TypeError):
+                add(OutputStream(stream), *_checked(*values))
+            except Exception:
+                # Anybody can write the mark, and anything behind it.
                 lines.append(OutputLine(OutputStream.RAW, frame))
     lines.extend(OutputLine(stream, rest) for stream, rest in open_ends.items())
     return lines
+
+
+def _checked(text: str, time_ms: int, logger: str = "", level: int = 0) -> tuple[Any, ...]:
+    """A frame's values as a message can carry them. Python's text can hold half a character."""
+    text, logger = (each.encode(errors="backslashreplace").decode() for each in (text, logger))
+    if abs(int(time_ms)) >= 1 << 62 or abs(int(level)) >= 1 << 31:
+        raise ValueError("out of range")
+    return text, int(time_ms), logger, int(level)
 
 
 def frame(line: OutputLine) -> bytes:
@@ -93,6 +102,7 @@ class FileCapture:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._written = 0
+        self._lost = False
 
     def install(self) -> None:
         """Replace `sys.stdout` and `sys.stderr`, and log to the file, from INFO up at first."""
@@ -116,7 +126,11 @@ class FileCapture:
         self._written += len(data)
         if self._written > LIMIT:
             data = frame(OutputLine(OutputStream.STDERR, _FULL + "\n", time_ms=_now()))
-        os.write(self._fd, data)
+        try:
+            self._lost |= os.write(self._fd, data) < len(data)
+        except OSError:
+            # No room on the disk: no reason for a handler's print to fail.
+            self._lost = True
 
     def collect(self) -> tuple[list[OutputLine], bool]:
         """What came since the last call, and whether some of it was dropped."""
@@ -124,11 +138,12 @@ class FileCapture:
             self._replace_streams()
         for stream in self._streams:
             stream.flush()
-        collected = read(self._fd)
-        if collected[0]:
+        lines, truncated = read(self._fd)
+        truncated |= self._lost
+        if lines:
             os.ftruncate(self._fd, 0)
-        self._written = 0
-        return collected
+        self._written, self._lost = 0, False
+        return lines, truncated
 
 
 class _FramedFile(io.RawIOBase):
