@@ -15,7 +15,7 @@ async def world() -> AsyncIterator[World]:
     executor = world.executor
     for workspace in list(executor.workspaces.values()):
         executor.close_workspace(workspace)
-    assert executor.runs == {}
+    assert executor.runs == executor.workspaces == executor.pool.workspaces == {}
     assert executor._subjects == {}
     assert executor.pool.queued == 0
     assert world.armed() == []

@@ -574,8 +574,12 @@ async def test_the_end_of_a_runners_stream_ends_its_executions(wire: Wire) -> No
         await wire.status()
     with pytest.raises(grpc.aio.AioRpcError) as closed:
         await waiting
+    # Whether the call came first or the end, it says what happened.
     assert closed.value.code() is Code.NOT_FOUND
-    assert closed.value.details() == "The runner was closed before the execution ended."
+    assert closed.value.details() in (
+        "The runner was closed before the execution ended.",
+        f"Execution not found: {arn}",
+    )
 
 
 async def test_a_record_of_many_pages_is_whole(wire: Wire, leased: Leased) -> None:

@@ -91,6 +91,7 @@ async def test_a_killed_host_leaves_nothing(
     _, _, watch = await busy_processes(coordinator, host, tmp_path)
     host.kill()
     await watch.gone()
+    assert await host.wait() == -signal.SIGKILL
 
 
 async def test_host_and_forkserver_killed_at_once_leave_no_worker(

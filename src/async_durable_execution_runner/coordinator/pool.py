@@ -183,9 +183,9 @@ class WorkerPool:
         """Its stream ended: nobody will report on its workers any more."""
         if self.hosts.get(host.id) is host:
             del self.hosts[host.id]
-        for worker_id in list(host.workers):
+        for worker in [each for each in self.workers.values() if each.host is host]:
             exit = WorkerExit(ExitCause.UNKNOWN, detail="its worker host went away")
-            self._gone(self.workers[worker_id], exit)
+            self._gone(worker, exit)
 
     def greet(self, worker: Worker, pid: int, send: Callable[[Job, bool], None]) -> None:
         """The worker's session is open."""
@@ -339,7 +339,7 @@ class WorkerPool:
 
     def _make_room(self, host: Host) -> None:
         """A full host gives up an idle worker, as isolated executions may need fresh ones."""
-        workers = [self.workers[worker_id] for worker_id in host.workers]
+        workers = [worker for worker in self.workers.values() if worker.host is host]
         if not any(worker.state is WorkerState.ENDING for worker in workers):
             idle = [each for each in workers if each.state is WorkerState.IDLE]
             # Rather one that anybody may use again than one that a suspended execution has.
