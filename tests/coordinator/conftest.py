@@ -1,17 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
+import pytest
 import pytest_asyncio
 
+from .wire import CoordinatorProcess, Leased, Wire, works
 from .world import World
 
 
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
-    """An executor; when the test is over and its runners are closed, nothing may be left."""
+    """An executor; when the test is over and its runners are closed, nothing may be left, and
+    nothing may have failed where nobody looked."""
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, failure: failures.append(failure))
     world = World()
     yield world
+    await asyncio.sleep(0)
+    assert failures == []
     executor = world.executor
     for workspace in list(executor.workspaces.values()):
         executor.close_workspace(workspace)
@@ -19,3 +28,40 @@ async def world() -> AsyncIterator[World]:
     assert executor._subjects == {}
     assert executor.pool.queued == 0
     assert world.armed() == []
+
+
+@pytest.fixture(scope="package")
+def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoordinatorProcess]:
+    process = CoordinatorProcess(tmp_path_factory.mktemp("coordinator"))
+    yield process
+    code, errors = process.end()
+    assert code == 0
+    # gRPC itself reports clients that went away; what is ours must not fail over them.
+    assert "coordinator/executor.py" not in errors, errors
+    assert "coordinator/pool.py" not in errors, errors
+
+
+@pytest_asyncio.fixture
+async def wire(coordinator: CoordinatorProcess) -> AsyncIterator[Wire]:
+    """A client; after whatever it does, the coordinator still works, and nothing is left."""
+    async with Wire(coordinator.address) as wire:
+        yield wire
+    async with Wire(coordinator.address) as other:
+        await works(other)
+        for _ in range(100):
+            status = await other.status()
+            if not (status.hosts or status.workers or status.executions):
+                break
+            # The ends of streams come in their own time.
+            await asyncio.sleep(0.02)
+        assert (list(status.hosts), list(status.workers), status.executions) == ([], [], 0)
+
+
+@pytest_asyncio.fixture
+async def leased(wire: Wire) -> AsyncIterator[Leased]:
+    async with wire.runner() as runner:
+        await runner.register()
+        session = await wire.session("honest", runner.id)
+        arn = await runner.start()
+        yield Leased(runner, session, (await session.next()).invocation, arn)
+        session.vanish()

@@ -64,6 +64,33 @@ async def test_a_plain_target_is_one_invocation(world: World) -> None:
     assert len(run.invocations) == 2
 
 
+async def test_what_a_plain_target_writes_stands_with_the_one_that_called_it(world: World) -> None:
+    """Whether it ends after the caller's invocation or during it."""
+    world.host()
+    workspace = world.workspace()
+    ended = asyncio.Event()
+
+    def plain(run: Script) -> str:
+        run.print("from the callee")
+        return "1"
+
+    async def waits(run: Script) -> str:
+        if run.once(invoke("call", "plain")):
+            run.print("from the caller")
+            await ended.wait()
+            return PENDING
+        return succeeded()
+
+    world.function(workspace, plain, "plain", durable=False)
+    world.function(workspace, waits)
+    run = world.start(workspace)
+    await world.until(run, lambda: "ChainedInvokeSucceeded" in events_of(run))
+    ended.set()
+    await world.ended(run)
+    lines = [line.text for line in run.invocations[0].output]
+    assert sorted(lines) == ["from the callee", "from the caller"]
+
+
 async def test_without_a_payload_the_target_gets_null(world: World) -> None:
     world.host()
     workspace = world.workspace()

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 
 from async_durable_execution_runner.rpc.v1 import control_pb2 as control
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 
 from .wire import (
     SUCCEEDED,
-    CoordinatorProcess,
     Refused,
     Runner,
     Stream,
@@ -29,19 +27,6 @@ pytestmark = pytest.mark.processes
 
 HOUR_MS = 3_600_000
 EPOCH_MS = 1_750_000_000_000
-
-
-@pytest.fixture(scope="module")
-def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoordinatorProcess]:
-    process = CoordinatorProcess(tmp_path_factory.mktemp("coordinator"))
-    yield process
-    assert process.end() == (0, "")
-
-
-@pytest_asyncio.fixture
-async def wire(coordinator: CoordinatorProcess) -> AsyncIterator[Wire]:
-    async with Wire(coordinator.address) as wire:
-        yield wire
 
 
 class Scripted:

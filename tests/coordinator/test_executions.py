@@ -8,6 +8,7 @@ import pytest
 
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OperationStatus
 from async_durable_execution_runner.errors import (
+    CallbackTimeout,
     DurableExecutionAlreadyStarted,
     InvalidCheckpointToken,
     InvalidParameterValue,
@@ -21,6 +22,7 @@ from .world import (
     T0,
     Script,
     World,
+    callback,
     does,
     event,
     events_of,
@@ -371,6 +373,24 @@ async def test_an_end_by_a_timer_is_seen_although_the_event_that_found_it_is_ref
         world.executor.checkpoint(run.arn, "garbage", (), None)
     await asyncio.wait_for(ended, 1)
     assert run.execution.status is ExecutionStatus.TIMED_OUT
+
+
+async def test_what_is_due_happens_before_whatever_comes_later(world: World) -> None:
+    """The loop is late to fire timers, and an answer or a heartbeat is there first."""
+    world.host()
+    workspace = world.workspace()
+    timers = callback("open"), callback("late", timeout_seconds=5), wait("nap", 9)
+    world.function(workspace, does(*timers))
+    run = await world.suspended(world.start(workspace, skip_time=False))
+    run.family.clock.jump(T0 + 10_000)
+    with pytest.raises(CallbackTimeout):
+        world.answer(run, "late")
+    assert run.execution.operations["nap"].status is OperationStatus.SUCCEEDED
+    assert [seconds_at(run, "CallbackTimedOut"), seconds_at(run, "WaitSucceeded")] == [5, 9]
+    # What follows from it happens too.
+    await world.until(run, lambda: len(run.invocations) == 2)
+    world.answer(run, "open")
+    await world.ended(run)
 
 
 @pytest.mark.parametrize("isolated", [False, True])

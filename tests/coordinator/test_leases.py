@@ -371,6 +371,7 @@ async def test_a_result_for_another_workers_lease_is_ignored(world: World) -> No
     mine, other = await world.invoked(first), await world.invoked(second)
     world.executor.returned(other.worker.worker, mine.request_id, succeeded("a lie"), [], False)
     assert not first.execution.ended
+    assert workspace.leased == 2
     go.set()
     assert succeeded_with(await world.ended(first)) == mine.worker.worker.id
     assert succeeded_with(await world.ended(second)) == other.worker.worker.id

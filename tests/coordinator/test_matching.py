@@ -114,6 +114,32 @@ async def test_execution_isolation_keeps_an_execution_on_a_worker_of_its_own(
     assert set(host.killed) == mine | others
 
 
+async def test_the_worker_of_a_suspended_execution_goes_when_it_is_stopped(world: World) -> None:
+    host = world.host()
+    workspace = world.workspace()
+    world.function(workspace, naps(HOUR), isolation=Isolation.EXECUTION)
+    run = await world.suspended(world.start(workspace, hold_time=True))
+    world.stop(run)
+    assert host.killed == host.started[:1]
+
+
+async def test_the_worker_of_a_running_execution_goes_when_that_invocation_has_ended(
+    world: World,
+) -> None:
+    host = world.host()
+    workspace = world.workspace()
+
+    def script(run: Script) -> str:
+        world.stop(world.executor.run(run.arn))
+        assert host.killed == []
+        return succeeded()
+
+    world.function(workspace, script, isolation=Isolation.EXECUTION)
+    await world.ended(world.start(workspace))
+    await asyncio.sleep(0)
+    assert host.killed == host.started[:1]
+
+
 async def test_execution_isolation_starts_afresh_where_its_worker_died(world: World) -> None:
     host = world.host()
     workspace = world.workspace()
@@ -137,7 +163,7 @@ async def test_invocation_isolation_takes_a_fresh_worker_each_time(world: World)
 async def test_an_isolated_plain_function_has_a_fresh_worker_for_each_call(
     world: World, isolation: Isolation
 ) -> None:
-    world.host()
+    host = world.host()
     workspace = world.workspace(workers=1)
     seen: list[tuple[str, int]] = []
 
@@ -150,6 +176,7 @@ async def test_an_isolated_plain_function_has_a_fresh_worker_for_each_call(
     await world.ended(world.start(workspace))
     assert [served for _, served in seen] == [1, 1]
     assert len({worker_id for worker_id, _ in seen}) == 2
+    assert host.killed == [worker_id for worker_id, _ in seen]
 
 
 async def test_isolated_executions_take_no_used_worker(world: World) -> None:
@@ -319,8 +346,6 @@ async def test_one_that_cannot_be_served_holds_up_nobody_behind_it(world: World)
     world.function(workspace, lambda _: succeeded(), "inline", isolation=Isolation.INLINE)
     world.function(workspace, lambda _: succeeded())
     world.start(workspace, "inline")
-    # A worker is there already: none is started while the first in the queue is inline.
-    world.executor.pool.prepare(1)
     await world.ended(world.start(workspace))
 
 

@@ -62,13 +62,15 @@ async def test_everybody_who_waits_is_told_and_so_are_those_who_come_later(world
 
 
 async def test_a_new_host_is_a_new_chance(world: World) -> None:
-    broken_host(world)
     workspace = world.workspace(workers=1)
     world.function(workspace, lambda _: succeeded())
     run = world.start(workspace)
-    with pytest.raises(WorkersUnavailable):
-        await world.ended(run)
-    world.executor.pool.remove_host(next(iter(world.executor.pool.hosts.values())))
+    for _ in range(2):
+        broken = broken_host(world)
+        with pytest.raises(WorkersUnavailable):
+            await world.ended(run)
+        assert len(broken.started) == 3
+        broken.leave()
     world.host()
     await world.ended(run)
     assert world.executor.pool.trouble == ""

@@ -383,8 +383,11 @@ async def test_advance_ends_when_a_stop_takes_back_an_invoke_not_yet_begun(world
         return PENDING
 
     world.function(workspace, script)
+    world.function(workspace, lambda _: succeeded(), "plain", durable=False)
     run = world.start(workspace)
     await asyncio.wait_for(world.executor.timekeeper.advance(run.family, 1000), 1)
+    # Nor does it begin later.
+    assert run.family.calls == 0
 
 
 async def test_advance_ends_when_a_stop_takes_back_an_invoke_that_is_queued(world: World) -> None:

@@ -77,6 +77,24 @@ async def test_closing_forgets_whatever_was_under_way(world: World) -> None:
     assert world.executor.runs == {}
 
 
+async def test_closing_between_a_checkpoint_and_the_invoke_that_it_asked_for(world: World) -> None:
+    world.host()
+    workspace = world.workspace()
+
+    def script(run: Script) -> str:
+        run.checkpoint(invoke("call", "child"))
+        world.executor.close_workspace(workspace)
+        return succeeded()
+
+    world.function(workspace, script)
+    world.function(workspace, lambda _: succeeded(), "child")
+    run = world.start(workspace)
+    with pytest.raises(ResourceNotFound):
+        await world.ended(run)
+    await asyncio.sleep(0)
+    assert world.executor.runs == {}
+
+
 async def test_a_worker_of_a_closed_runner_is_refused(world: World) -> None:
     world.host()
     workspace = world.workspace()

@@ -264,6 +264,19 @@ def nap(id: str) -> model.OperationUpdate:
     )
 
 
+class Leased:
+    """A worker in the middle of an invocation."""
+
+    def __init__(self, runner: Runner, session: Stream, invocation: Any, arn: str) -> None:
+        self.runner, self.session, self.invocation, self.arn = runner, session, invocation, arn
+
+    async def ends_well(self) -> None:
+        await self.session.send(result_of(self.invocation, SUCCEEDED))
+        page = await self.runner.result(self.arn)
+        assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
+        assert len(page.invocations) == 1
+
+
 async def works(wire: Wire) -> None:
     """A whole execution, from the opening of a runner to its closing."""
     async with wire.runner() as runner:

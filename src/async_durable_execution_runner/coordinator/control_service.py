@@ -189,7 +189,7 @@ class ControlService(ControlServiceServicer):
         run = self._executor.run(request.execution_arn)
 
         def found() -> list[Operation]:
-            return self._executor.open_callbacks(run, request.name)
+            return run.open_callbacks(request.name)
 
         with self._executor.timekeeper.awaiting_callback(run.family):
             await self._executor.until(

@@ -17,7 +17,6 @@ from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
     ErrorObject,
     ExecutionStatus,
-    Operation,
     OperationAction,
     OperationStatus,
     OperationType,
@@ -36,7 +35,7 @@ from .causes import WorkerExit
 from .clock import Clock
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool
-from .runs import Call, InvocationRecord, Lease, Run, Watcher
+from .runs import Call, InvocationRecord, Lease, Run
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Workspace
 
@@ -87,7 +86,7 @@ class Executor:
             del self.runs[run.arn]
             self.timekeeper.forget(run.family)
             self.pool.release(run.arn)
-            self._notify(run, unconditionally=True)
+            run.notify(unconditionally=True)
 
     def workspace(self, workspace_id: str) -> Workspace:
         workspace = self.workspaces.get(workspace_id)
@@ -169,7 +168,7 @@ class Executor:
             # Also where it was refused: the time that passed first may have changed much.
             self.timekeeper.settle(run.family)
             if run.watchers:
-                self._notify(run)
+                run.notify()
         return answer
 
     def _let_time_pass(self, run: Run, now_ms: int) -> None:
@@ -354,14 +353,13 @@ class Executor:
         subject = lease.subject
         self._drop_lease(subject)
         del self._subjects[lease.job.request_id]
+        # A call has no record of its own: what it wrote stands with the one that called it.
+        record = (subject.parent if isinstance(subject, Call) else subject).invocations[-1]
+        record.output = [*record.output, *output]
+        record.output_truncated |= truncated
         if isinstance(subject, Call):
-            # It has no record of its own: what it wrote stands with the one that called it.
-            caller = subject.parent.invocations[-1]
-            caller.output = [*caller.output, *output]
             self._call_returned(subject, outcome)
             return
-        record = subject.invocations[-1]
-        record.output, record.output_truncated = output, truncated
         self._run_returned(subject, record, outcome)
         if subject.execution.ended:
             self.pool.release(subject.arn)
@@ -435,16 +433,6 @@ class Executor:
             raise InvalidParameterValue("Invalid callback id.")
         self.feed(run, make(run.now))
 
-    def open_callbacks(self, run: Run, name: str) -> list[Operation]:
-        """Callbacks that wait for an answer, by their own name or by their context's."""
-        found = []
-        for operation in run.execution.waiting:
-            if operation.type is OperationType.CALLBACK:
-                parent = run.execution.operations.get(operation.parent_id or "")
-                if not name or name in (operation.name, parent.name if parent else None):
-                    found.append(operation)
-        return found
-
     # -- those who wait --------------------------------------------------------------------
 
     async def until(self, run: Run, condition: Callable[[], bool], seconds: float) -> bool:
@@ -469,24 +457,9 @@ class Executor:
             raise ResourceNotFound("The runner was closed before the execution ended.")
         if self.pool.trouble and run.workspace.needs_processes:
             raise WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
-        watcher = Watcher(condition, self._loop.create_future())
-        run.watchers.append(watcher)
-        try:
-            return await watcher.done
-        finally:
-            if watcher in run.watchers:
-                run.watchers.remove(watcher)
-
-    @staticmethod
-    def _notify(run: Run, unconditionally: bool = False) -> None:
-        for watcher in run.watchers[:]:
-            true = watcher.condition()
-            if true or unconditionally:
-                run.watchers.remove(watcher)
-                if not watcher.done.done():
-                    watcher.done.set_result(true)
+        return await run.watch(condition)
 
     def workers_unavailable(self, why: str) -> None:
         """`Leaseholder`: nobody need wait any longer."""
         for run in self.runs.values():
-            self._notify(run, unconditionally=True)
+            run.notify(unconditionally=True)

@@ -302,13 +302,10 @@ class WorkerPool:
         """One for each job that may be leased now and finds no worker."""
         wanted = 0
         for workspace in self.workspaces.values():
-            if workspace.queue:
-                room = workspace.workers - workspace.leased
+            if workspace.queue and workspace.needs_processes:
                 # An inline job waits for a thread of its own test process.
-                wanted += sum(
-                    job.function.isolation is not Isolation.INLINE
-                    for job in islice(workspace.queue, room)
-                )
+                jobs = (j for j in workspace.queue if j.function.isolation is not Isolation.INLINE)
+                wanted += sum(1 for _ in islice(jobs, workspace.workers - workspace.leased))
         wanted -= sum(
             worker.state is WorkerState.STARTING and worker.host is not None
             for worker in self.workers.values()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..core.commands import Deliver
 from ..core.execution import Execution
-from ..core.model import ErrorObject, ExecutionStatus, OutputLine
+from ..core.model import ErrorObject, ExecutionStatus, Operation, OperationType, OutputLine
 from .pool import Job, Worker
 from .timekeeper import Family
 from .workspace import Function, Workspace
@@ -64,6 +64,35 @@ class Run:
         was cut off by a time-out or a stop runs on, and nobody waits for it."""
         cut_off = (ExecutionStatus.TIMED_OUT, ExecutionStatus.STOPPED)
         return self.execution.ended and (self.lease is None or self.execution.status in cut_off)
+
+    def open_callbacks(self, name: str) -> list[Operation]:
+        """Callbacks that wait for an answer, by their own name or by their context's."""
+        found = []
+        for operation in self.execution.waiting:
+            if operation.type is OperationType.CALLBACK:
+                parent = self.execution.operations.get(operation.parent_id or "")
+                if not name or name in (operation.name, parent.name if parent else None):
+                    found.append(operation)
+        return found
+
+    async def watch(self, condition: Callable[[], bool]) -> bool:
+        """Wait until `condition` holds; False where whoever waits should look around first."""
+        watcher = Watcher(condition, asyncio.get_running_loop().create_future())
+        self.watchers.append(watcher)
+        try:
+            return await watcher.done
+        finally:
+            if watcher in self.watchers:
+                self.watchers.remove(watcher)
+
+    def notify(self, unconditionally: bool = False) -> None:
+        """Wake those whose condition holds now, or all."""
+        for watcher in self.watchers[:]:
+            true = watcher.condition()
+            if true or unconditionally:
+                self.watchers.remove(watcher)
+                if not watcher.done.done():
+                    watcher.done.set_result(true)
 
     @property
     def now(self) -> int:
