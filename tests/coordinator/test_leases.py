@@ -190,6 +190,18 @@ async def test_a_report_that_comes_after_all_is_ignored(
     assert len(run.invocations) == 1
 
 
+async def test_an_exit_may_be_reported_before_the_session_is_seen_to_end(world: World) -> None:
+    host = world.host()
+    workspace = world.workspace(retries=0)
+    world.function(workspace, for_ever)
+    run = world.start(workspace)
+    script = await world.invoked(run)
+    world.executor.pool.worker_exited(script.worker.worker.id, KILLED)
+    assert run.execution.status is ExecutionStatus.FAILED
+    script.worker.end(None)
+    assert host.killed == []
+
+
 # -- deadlines -----------------------------------------------------------------------------
 
 
@@ -355,6 +367,17 @@ async def test_an_inline_worker_that_comes_back_works_again(world: World) -> Non
     wake.set()
     assert succeeded_with(await world.ended(run)) == "inline"
     assert inline.worker.state is WorkerState.IDLE
+
+
+async def test_one_that_waits_behind_a_stuck_inline_worker_gets_the_next(world: World) -> None:
+    workspace = world.workspace(workers=1, retries=0)
+    world.function(workspace, for_ever, timeout_seconds=SOON, isolation=Isolation.INLINE)
+    world.function(workspace, lambda _: succeeded(), "next", isolation=Isolation.INLINE)
+    for name in ("first", "second"):
+        world.inline_worker(workspace, name)
+    world.start(workspace)
+    run = await world.ended(world.start(workspace, "next"))
+    assert [record.worker_id for record in run.invocations] == ["second"]
 
 
 async def test_a_result_for_another_workers_lease_is_ignored(world: World) -> None:

@@ -245,6 +245,15 @@ async def test_the_host_is_told_the_memory_limit_when_it_changes(world: World) -
     assert host.limits == [(worker, 256 * 2**20), (worker, 0)]
 
 
+async def test_an_inline_worker_has_no_memory_limit(world: World) -> None:
+    """It has the test's own memory."""
+    workspace = world.workspace()
+    inline = {"isolation": Isolation.INLINE, "memory_mb": 256, "enforce_memory": True}
+    world.function(workspace, lambda _: succeeded(), **inline)
+    world.inline_worker(workspace)
+    await world.ended(world.start(workspace))
+
+
 # -- limits and turns ----------------------------------------------------------------------
 
 

@@ -147,6 +147,32 @@ async def test_deaths_in_service_are_no_failed_starts(world: World) -> None:
         for number in range(1, 6):
             script = await world.invoked(run, number)
             script.worker.end(KILLED)
+        # And two failed starts after a death are still only two.
+        script = await world.invoked(run, 6)
+        host.starts = False
+        script.worker.end(KILLED)
+        await world.until(run, lambda: run.execution.suspended)
+        await world.until(run, lambda: not run.execution.suspended)
+        for _ in range(2):
+            world.executor.pool.worker_exited(host.started[-1], BROKEN)
+        host._up(host.started[-1])
+        await world.invoked(run, 7)
     assert world.executor.pool.trouble == ""
-    assert len(host.started) >= 5
     world.stop(run)
+
+
+async def test_a_late_start_that_succeeds_after_all_ends_the_trouble(world: World) -> None:
+    host = world.host(slots=4)
+    host.starts = False
+    workspace = world.workspace(workers=2)
+    world.function(workspace, lambda _: succeeded())
+    runs = [world.start(workspace) for _ in range(2)]
+    slow = host.started[0]
+    for _ in range(3):
+        world.executor.pool.worker_exited(host.started[-1], BROKEN)
+    assert world.executor.pool.trouble
+    host.starts = True
+    host._up(slow)
+    for run in runs:
+        await world.ended(run)
+    assert world.executor.pool.trouble == ""

@@ -145,13 +145,24 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
         worker = Worker((await anext(requests)).hello)
         yield pb.SessionResponse(welcome=pb.WorkerWelcome())
         self.workers.put_nowait(worker)
+        heard = asyncio.create_task(anext(requests, None))
+        ordered = asyncio.create_task(worker.orders.get())
         try:
-            while (invocation := await worker.orders.get()) is not None:
-                yield pb.SessionResponse(invocation=invocation)
-                worker.results.put_nowait((await anext(requests)).result)
-        except StopAsyncIteration:
-            pass
+            while True:
+                await asyncio.wait({heard, ordered}, return_when=asyncio.FIRST_COMPLETED)
+                if heard.done():
+                    if (said := heard.result()) is None:
+                        return
+                    worker.results.put_nowait(said.result)
+                    heard = asyncio.create_task(anext(requests, None))
+                elif (invocation := ordered.result()) is None:
+                    return
+                else:
+                    yield pb.SessionResponse(invocation=invocation)
+                    ordered = asyncio.create_task(worker.orders.get())
         finally:
+            heard.cancel()
+            ordered.cancel()
             worker.ended.set()
 
     async def Checkpoint(self, requests: Any, context: Any) -> Any:

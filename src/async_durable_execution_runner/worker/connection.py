@@ -6,6 +6,7 @@ The one place on the worker side that makes channels, and so the place where TLS
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,23 @@ class Connection:
         """A channel that belongs to the running loop."""
         _quiet(asyncio.get_running_loop())
         return grpc.aio.insecure_channel(self.address, options=OPTIONS)
+
+
+async def end_stream(call: Any) -> None:
+    """End a stream so that nothing of it is under way any more.
+
+    What gRPC still has under way when a loop is closed comes to that loop, and is reported as
+    an error in whichever other loop of the process happens to run. A coordinator that does
+    not end its side within a second has other worries.
+    """
+    if not call.done():
+        with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError, TimeoutError):
+            async with asyncio.timeout(1):
+                await call.done_writing()
+                while await call.read() is not grpc.aio.EOF:
+                    pass
+                await call.code()
+    call.cancel()
 
 
 def _quiet(loop: asyncio.AbstractEventLoop) -> None:

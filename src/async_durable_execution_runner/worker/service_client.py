@@ -26,7 +26,7 @@ from async_durable_execution import (
 
 from ..rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from . import sdk_models
-from .connection import Connection
+from .connection import Connection, end_stream
 
 _TYPES: list[OperationType | None] = [
     None,
@@ -219,6 +219,10 @@ class _Stream:
         stub = worker_pb2_grpc.WorkerServiceStub(self.channel)
         self.call = stub.Checkpoint(metadata=self._connection.metadata)
 
+    async def end(self) -> None:
+        await end_stream(self.call)
+        await self.channel.close()
+
 
 class GrpcServiceClient:
     """The SDK's `DurableServiceClient` over one stream to the coordinator."""
@@ -279,18 +283,19 @@ class GrpcServiceClient:
         loop, self._loop = self._loop, None
         if loop is None or loop.is_closed():
             return
+        if self._stream is not None and self._stream.loop is loop:
+            # A task that awaits one which ended with SystemExit raises that through the loop.
+            with contextlib.suppress(BaseException):
+                loop.run_until_complete(self._stream.end())
+            self._stream = None
         tasks = asyncio.all_tasks(loop)
         while tasks:
             for task in tasks:
                 task.cancel()
-            # A task that awaits one which ended with SystemExit raises that through the loop.
             with contextlib.suppress(BaseException):
                 loop.run_until_complete(asyncio.wait(tasks, timeout=1))
                 break
             tasks = asyncio.all_tasks(loop)
-        if self._stream is not None and self._stream.loop is loop:
-            loop.run_until_complete(self._stream.channel.close())
-            self._stream = None
         loop.close()
 
     async def _exchange(

@@ -18,7 +18,7 @@ import grpc.aio
 from .. import errors
 from ..rpc import PROTOCOL_VERSION
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from .connection import Connection
+from .connection import Connection, end_stream
 
 Serve = Callable[[worker_pb2.Invocation], worker_pb2.InvocationResult]
 
@@ -36,6 +36,8 @@ class Session:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._call: Any = None
+        self._hung_up: asyncio.Future[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def run(self, serve: Serve) -> None:
@@ -59,11 +61,13 @@ class Session:
         if self._loop is not None:
             # A closed loop: it has ended by itself.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._cancel)
+                self._loop.call_soon_threadsafe(self._hang_up)
 
-    def _cancel(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
+    def _hang_up(self) -> None:
+        # The coordinator then ends the stream, and that ends `run`; or else this does.
+        if self._call is not None and self._loop is not None:
+            self._hung_up = asyncio.ensure_future(self._call.done_writing())
+            self._patience = self._loop.call_later(1, self._call.cancel)
 
     async def _start(self) -> worker_pb2.Invocation | None:
         self._channel = self._connection.channel()
@@ -94,7 +98,10 @@ class Session:
 
     async def _close(self) -> None:
         if self._call is not None:
-            self._call.cancel()
+            if self._hung_up is not None and self._patience is not None:
+                self._patience.cancel()
+                await asyncio.wait([self._hung_up])
+            await end_stream(self._call)
             await self._channel.close()
 
 
