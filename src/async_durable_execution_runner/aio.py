@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .client import RunnerStatus
     from .transport import LoopTransport
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 
 class AsyncDurableFunctionTestRunner(BaseRunner):
     """`DurableFunctionTestRunner` for `async with` and `await`; arguments as there."""

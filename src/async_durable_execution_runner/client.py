@@ -21,6 +21,9 @@ from .rpc.v1 import control_pb2 as pb
 from .rpc.v1 import model_pb2, worker_pb2
 from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, raised
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 #: Seconds beyond the server's own deadline until it counts as frozen.
 GRACE = 10.0
 

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from .transport import LoopTransport, Transport, Workspace
     from .worker.inline import InlineWorker
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT = 60.0

@@ -12,6 +12,9 @@ from typing import Any
 
 from async_durable_execution import ErrorObject
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 Seconds = float | timedelta
 """A length of time: seconds, or a `timedelta`."""
 

@@ -27,6 +27,9 @@ from typing import IO, ClassVar
 
 from .errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
 #: Seconds for the coordinator to say that it is ready, on a machine under load.

@@ -22,6 +22,9 @@ from async_durable_execution import (
 from .core import model
 from .errors import OperationNotFound
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionDetails:

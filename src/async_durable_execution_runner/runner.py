@@ -39,6 +39,9 @@ from .statuses import InvocationStatus
 if TYPE_CHECKING:
     from .client import RunnerStatus
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 
 class BaseRunner:
     """What the synchronous and the asynchronous runner have in common."""

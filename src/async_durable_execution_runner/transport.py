@@ -26,6 +26,9 @@ from .rpc import OPTIONS, PROTOCOL_VERSION
 from .rpc.v1 import control_pb2 as pb
 from .rpc.v1 import control_pb2_grpc
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 
 #: Seconds for an answer that needs no waiting, on a machine under load.

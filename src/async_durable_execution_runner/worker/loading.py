@@ -26,6 +26,9 @@ from .. import errors
 from ..rpc.v1 import worker_pb2 as pb
 from . import modules
 
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
 Handler = Callable[..., Any]
 
 _INLINE = 'run it in the test process with isolation="inline"'

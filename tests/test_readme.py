@@ -1,0 +1,53 @@
+"""The README's own example, as a newcomer would type it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Path:
+    """A folder with the files of the README's example."""
+    for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL):
+        name = block.partition("\n")[0].removeprefix("# ")
+        (tmp_path / name).write_text(block)
+    return tmp_path
+
+
+def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def test_the_example_passes(newcomer: Path) -> None:
+    done = run_pytest(newcomer)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_a_failure_shows_the_test_and_the_execution_and_none_of_our_code(newcomer: Path) -> None:
+    test = newcomer / "test_order.py"
+    test.write_text(test.read_text().replace('get_step("charge")', 'get_step("charg")'))
+    done = run_pytest(newcomer)
+    assert "No step named 'charg'" in done.stdout
+    assert "It has: charge." in done.stdout
+    assert "def get_step" not in done.stdout
+    assert "operations.py" not in done.stdout
+
+
+def test_a_failed_execution_describes_itself(newcomer: Path) -> None:
+    order = newcomer / "order.py"
+    order.write_text(order.read_text().replace('event["order_id"]', 'event["no_such_key"]'))
+    done = run_pytest(newcomer)
+    assert "order_workflow · FAILED · 2 d · 2 invocations" in done.stdout
+    assert "step charge" in done.stdout
+    assert "KeyError: 'no_such_key'" in done.stdout
