@@ -219,14 +219,16 @@ class Cluster:
     def close(self) -> None:
         with self._lock:
             self._closing = True
-            while self.on_close:
-                self.on_close.pop()()
             processes = [*self._hosts, self.coordinator]
             for process in processes:
                 process.cut_lifeline()
             for process in processes:
                 process.end()
             self._hosts = []
+            # Not before: a call that waits is to learn that the coordinator has ended, not
+            # that its runner was closed.
+            while self.on_close:
+                self.on_close.pop()()
             if self._directory is not None:
                 shutil.rmtree(self._directory, ignore_errors=True)
         Cluster._all.discard(self)

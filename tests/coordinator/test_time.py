@@ -29,6 +29,7 @@ from .world import (
     wait,
 )
 
+STARTED, SUCCEEDED = OperationStatus.STARTED, OperationStatus.SUCCEEDED
 TIMED_OUT = OperationStatus.TIMED_OUT
 
 
@@ -123,18 +124,19 @@ async def test_a_parent_and_the_child_that_it_invoked_share_a_clock(world: World
     """The parent's one hour is over before its child's two hours."""
     world.host()
     workspace = world.workspace()
-    seen: list[str] = []
+    seen: list[tuple[OperationStatus | None, OperationStatus | None, int]] = []
 
     def parent(run: Script) -> str:
         run.once(wait("nap", HOUR), invoke("call", "child"))
-        seen.append(f"{run.status('nap').value} {run.status('call').value}")  # type: ignore[union-attr]
+        hours = int(elapsed(world.executor.run(run.arn)) / HOUR)
+        seen.append((run.status("nap"), run.status("call"), hours))
         return succeeded() if run.done("nap", "call") else PENDING
 
     world.function(workspace, parent)
     world.function(workspace, does(wait("nap", 2 * HOUR)), "child")
     run = await world.ended(world.start(workspace))
 
-    assert seen == ["STARTED STARTED", "SUCCEEDED STARTED", "SUCCEEDED SUCCEEDED"]
+    assert seen == [(STARTED, STARTED, 0), (SUCCEEDED, STARTED, 1), (SUCCEEDED, SUCCEEDED, 2)]
     assert seconds_at(run, "WaitSucceeded") == pytest.approx(HOUR, abs=0.5)
     assert seconds_at(run, "ChainedInvokeSucceeded") == pytest.approx(2 * HOUR, abs=0.5)
 
@@ -151,11 +153,11 @@ async def test_nothing_is_skipped_while_a_chained_invoke_works(world: World, dur
 
     world.function(workspace, does(wait("nap", HOUR), invoke("call", "target")))
     world.function(workspace, target, "target", durable=durable)
-    run = world.start(workspace)
-    await world.until(run, lambda: run.execution.suspended)
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert elapsed(run) < 60
+    run = await world.suspended(world.start(workspace))
+    with world.awaiting_end(run):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert elapsed(run) < 60
     go.set()
     await world.ended(run)
     assert elapsed(run) >= HOUR
@@ -215,6 +217,29 @@ async def test_an_answer_within_the_grace_averts_the_time_out(world: World) -> N
     world.answer(run, "approve")
     await ended
     assert run.execution.operations["approve"].result == '"yes"'
+    assert elapsed(run) < 60
+
+
+async def test_each_callback_has_a_grace_of_its_own(world: World) -> None:
+    world.host()
+    workspace = world.workspace()
+
+    def script(run: Script) -> str:
+        for name in ("first", "second"):
+            if run.once(callback(name, timeout_seconds=HOUR)) or not run.done(name):
+                return PENDING
+        return succeeded()
+
+    world.function(workspace, script)
+    run = world.start(workspace)
+    with world.awaiting_end(run):
+        for name in ("first", "second"):
+            await world.until(
+                run, lambda name=name: run.execution.suspended and name in run.execution.operations
+            )
+            await asyncio.sleep(timekeeper.ANSWER_GRACE_SECONDS * 0.6)
+            world.answer(run, name)
+        await world.until(run, lambda: run.execution.ended)
     assert elapsed(run) < 60
 
 
