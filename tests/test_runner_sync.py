@@ -277,13 +277,17 @@ def test_a_callback_that_cannot_come_is_an_error_at_once(runner_of: Any) -> None
 def test_an_execution_that_does_not_end_in_time_is_a_time_out_that_says_why(
     runner_of: Any,
 ) -> None:
-    handle = runner_of(approval, skip_time=False).start({"order": 1})
-    handle.run_until_suspended()
     with pytest.raises(TimeoutError) as error:
-        handle.result(timeout=0.3)
+        runner_of(approval).run({"order": 1}, timeout=1)
     text = str(error.value)
-    assert text.startswith("The execution did not end within 0.3 s; it waits for callback 'app")
+    assert text.startswith("The execution did not end within 1 s; it waits for callback 'app")
     assert "└─ callback approval  STARTED" in text
+
+
+def test_an_execution_whose_callback_nobody_answers_times_out_where_it_may(runner_of: Any) -> None:
+    result = runner_of(approval, execution_timeout=timedelta(days=2)).run({"order": 1})
+    assert result.status is InvocationStatus.TIMED_OUT
+    assert result.duration == timedelta(days=2)
 
 
 def test_an_execution_that_times_out_is_a_result(runner_of: Any) -> None:

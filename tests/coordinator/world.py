@@ -169,7 +169,9 @@ class FakeWorker:
     def send(self, job: Job, needs_code: bool) -> None:
         script = Script(self.world.executor, self, job, needs_code)
         self.scripts.append(script)
-        self.tasks.append(asyncio.create_task(self._work(script, job.function.code)))
+        task = asyncio.create_task(self._work(script, job.function.code))
+        task.add_done_callback(_report_failure)
+        self.tasks.append(task)
 
     async def _work(self, script: Script, code: Callable[[Script], Any]) -> None:
         outcome: str | ErrorObject
@@ -196,6 +198,12 @@ class FakeWorker:
         pool.session_ended(self.worker)
         if exit is not None:
             pool.worker_exited(self.worker.id, exit)
+
+
+def _report_failure(task: asyncio.Task[None]) -> None:
+    """An exception of the executor's while it took what a worker said."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "in a worker", "exception": error})
 
 
 class FakeHost:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core import events as ev
+from ..core import limits
 from ..core.model import OperationType
 from ..core.turn import Timer, TimerKind
 from .clock import Clock
@@ -104,17 +105,17 @@ class Timekeeper:
             self._settled(family)
         if first is None:
             return
-        due_ms, timer, _ = first
+        due_ms, timer, owner = first
         delay = max(0, due_ms - family.clock.now()) / 1000
         if quiescent and family.skip and not (family.hold or family.advancing):
-            wait = self._answer_may_come(family, timer)
+            wait = self._answer_may_come(family, timer, owner)
             if wait is not None and wait < delay:
                 skip_to = due_ms if wait == 0 else None
                 self._arm(family, wait, (due_ms, True), skip_to)
                 return
         self._arm(family, delay, (due_ms, quiescent), due_ms)
 
-    def _answer_may_come(self, family: Family, timer: Timer) -> float | None:
+    def _answer_may_come(self, family: Family, timer: Timer, owner: Run) -> float | None:
         """Seconds to hold before skipping to `timer`; None for as long as it takes."""
         if timer.kind not in _AVERTABLE:
             return 0
@@ -127,6 +128,10 @@ class Timekeeper:
         if not open_callbacks:
             return 0
         if family.awaiting_callback or not family.awaiting_end:
+            return None
+        # The longest that there is was chosen by nobody, and is not what a test waits for.
+        chosen = owner.function.execution_timeout_seconds < limits.DURATION_SECONDS
+        if timer.kind is TimerKind.EXECUTION_TIMEOUT and not chosen:
             return None
         # Told of the callback while somebody already waited for the end: another thread
         # or task of the test has it, and may take its time.
