@@ -277,8 +277,10 @@ def test_a_callback_that_cannot_come_is_an_error_at_once(runner_of: Any) -> None
 def test_an_execution_that_does_not_end_in_time_is_a_time_out_that_says_why(
     runner_of: Any,
 ) -> None:
+    handle = runner_of(approval).start({"order": 1})
+    handle.run_until_suspended()
     with pytest.raises(TimeoutError) as error:
-        runner_of(approval).run({"order": 1}, timeout=1)
+        handle.result(timeout=1)
     text = str(error.value)
     assert text.startswith("The execution did not end within 1 s; it waits for callback 'app")
     assert "└─ callback approval  STARTED" in text
