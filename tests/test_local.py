@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import stat
 import subprocess
@@ -144,6 +145,7 @@ class Pipe:
         self._fd = os.open(path, os.O_RDWR)
 
     def begun(self) -> None:
+        assert select.select([self._fd], [], [], 30)[0], "no handler has begun"
         assert os.read(self._fd, 5) == b"begun"
 
     def close(self) -> None:
@@ -196,7 +198,10 @@ def test_a_worker_host_that_keeps_dying_is_given_up(
     pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "_HOST_RESTARTS", 0)
-    with DurableFunctionTestRunner(handler=open_ended, workers=1, skip_time=False) as runner:
+    # A cluster of its own: in the shared one the host of another test may yet have to die.
+    with DurableFunctionTestRunner(
+        handler=open_ended, workers=1, skip_time=False, listen="127.0.0.1:0"
+    ) as runner:
 
         def kill() -> None:
             pipe.begun()
