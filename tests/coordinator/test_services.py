@@ -346,6 +346,30 @@ async def test_a_batch_that_is_refused_changes_nothing(wire: Wire, leased: Lease
 # -- hosts ---------------------------------------------------------------------------------
 
 
+async def test_a_host_is_told_whom_to_start_to_limit_and_to_kill(wire: Wire) -> None:
+    async with wire.runner() as runner:
+        host = await wire.host()
+        await runner.register(
+            isolation=control.ISOLATION_WORKER,
+            timeout_seconds=0.05,
+            memory_mb=64,
+            enforce_memory=True,
+        )
+        worker_id = (await host.next()).start.worker_id
+        session = await wire.session(worker_id)
+        arn = await runner.start()
+        assert (await session.next()).invocation.function.memory_mb == 64
+        orders = [await host.next() for _ in range(2)]
+        while not (order := orders[-1]).HasField("kill"):
+            orders.append(await host.next())
+        assert order.kill.worker_id == worker_id
+        limits = [each.limit_memory for each in orders if each.HasField("limit_memory")]
+        assert [(each.worker_id, each.bytes) for each in limits] == [(worker_id, 64 * 2**20)]
+        exited = pb.WorkerExited(worker_id=worker_id, cause=pb.EXIT_CAUSE_SIGNALED, signal=9)
+        await host.send(pb.SuperviseRequest(exited=exited))
+        assert (await runner.result(arn)).head.error.type == "Sandbox.Timedout"
+
+
 async def test_a_host_may_lie_about_workers_that_are_not_its_own(
     wire: Wire, leased: Leased
 ) -> None:
