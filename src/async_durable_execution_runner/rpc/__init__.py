@@ -24,7 +24,6 @@ OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     # A host may try before its coordinator listens; gRPC would then wait for a second.
     ("grpc.initial_reconnect_backoff_ms", 20),
-    ("grpc.min_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # A proxy for HTTP has no business between our processes.
     ("grpc.enable_http_proxy", 0),
