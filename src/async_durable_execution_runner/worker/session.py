@@ -65,7 +65,7 @@ class Session:
 
     def _hang_up(self) -> None:
         # The coordinator then ends the stream, and that ends `run`; or else this does.
-        if self._call is not None and self._loop is not None:
+        if self._call is not None and self._loop is not None and self._hung_up is None:
             self._hung_up = asyncio.ensure_future(self._call.done_writing())
             self._patience = self._loop.call_later(1, self._call.cancel)
 
@@ -97,11 +97,13 @@ class Session:
         return response.invocation  # type: ignore[no-any-return]
 
     async def _close(self) -> None:
-        if self._call is not None:
+        # Taken away first: there must be no hanging up on a loop that is about to close.
+        call, self._call = self._call, None
+        if call is not None:
             if self._hung_up is not None and self._patience is not None:
                 self._patience.cancel()
                 await asyncio.wait([self._hung_up])
-            await end_stream(self._call)
+            await end_stream(call)
             await self._channel.close()
 
 
