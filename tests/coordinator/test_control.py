@@ -166,9 +166,26 @@ async def test_a_stop_ends_it_with_the_given_error(wire: Wire) -> None:
         error = model.ErrorObject(message="enough", type="Fed.Up")
         stopped = await script.ask("StopExecution", execution_arn=arn, error=error)
         page = await script.runner.result(arn)
+        assert await script.ask("StopExecution", execution_arn=arn) == stopped
     assert page.head.status == model.EXECUTION_STATUS_STOPPED
     assert page.head.error == error
     assert page.head.end_ms == stopped.stop_ms
+
+
+async def test_who_waits_for_suspension_is_told_of_an_end(wire: Wire) -> None:
+    async with scripted(wire) as script:
+        arn = await script.runner.start()
+        waiting = asyncio.create_task(
+            script.record(
+                "AwaitExecution",
+                execution_arn=arn,
+                until=control.AWAIT_UNTIL_SUSPENDED,
+                timeout_ms=5000,
+            )
+        )
+        await script.ends()
+        page = await waiting
+    assert (page.head.status, page.head.timed_out) == (model.EXECUTION_STATUS_SUCCEEDED, False)
 
 
 # -- callbacks -----------------------------------------------------------------------------

@@ -53,7 +53,7 @@ async def test_bytes_that_are_no_message_end_their_own_stream_only(
 
 
 async def test_an_unknown_method_is_unimplemented(wire: Wire) -> None:
-    assert (await wire.stream("Launch", raw=True).refusal(b"")).code is Code.UNIMPLEMENTED
+    assert (await wire.stream("Launch", raw=True).refusal()).code is Code.UNIMPLEMENTED
 
 
 async def test_random_messages(wire: Wire, leased: Leased) -> None:

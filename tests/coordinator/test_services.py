@@ -184,6 +184,44 @@ async def test_an_output_that_is_none_fails_its_invocation_only(
     assert page.head.error.message.startswith("The handler returned something that is no")
 
 
+async def test_an_error_is_the_executions_word_for_word(leased: Leased) -> None:
+    error = model.ErrorObject(message="no", type="Refused", data="{}", stack_trace=["a", "b"])
+    result = pb.InvocationResult(request_id=leased.invocation.request_id, error=error)
+    await leased.session.send(pb.SessionRequest(result=result))
+    assert (await leased.runner.result(leased.arn)).head.error == error
+
+
+async def test_code_travels_with_a_workers_first_invocation_of_a_function(
+    leased: Leased,
+) -> None:
+    assert leased.invocation.code.inline_key == "key"
+    await leased.ends_well()
+    arn = await leased.runner.start()
+    second = (await leased.session.next()).invocation
+    assert not second.HasField("code")
+    await leased.session.send(result_of(second, SUCCEEDED))
+    await leased.runner.result(arn)
+
+
+async def test_a_plain_function_gets_its_payload_and_no_state(wire: Wire, leased: Leased) -> None:
+    await leased.runner.register(name="plain", durable=False)
+    other = await wire.session("other", leased.runner.id)
+    call = model.OperationUpdate(
+        id="call",
+        type=model.OPERATION_TYPE_CHAINED_INVOKE,
+        action=model.OPERATION_ACTION_START,
+        function_name="plain",
+        payload='{"n": 1}',
+        tenant_id="t-1",
+    )
+    await wire.stream("Checkpoint").ask(checkpoint(leased.invocation, call))
+    invocation = (await other.next()).invocation
+    assert (invocation.payload, invocation.tenant_id) == ('{"n": 1}', "t-1")
+    assert (invocation.execution_arn, invocation.checkpoint_token) == ("", "")
+    await other.send(result_of(invocation, 2))
+    await leased.ends_well()
+
+
 async def test_a_result_without_an_outcome_fails_its_invocation(wire: Wire, leased: Leased) -> None:
     result = pb.InvocationResult(request_id=leased.invocation.request_id)
     await leased.session.send(pb.SessionRequest(result=result))
@@ -199,6 +237,7 @@ async def test_lines_of_an_unknown_stream_do_not_spoil_a_result(leased: Leased) 
     await leased.session.send(request)
     page = await leased.runner.result(leased.arn)
     assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
+    assert [line.text for line in page.invocations[0].output] == ["known"]
 
 
 async def test_a_session_that_vanishes_gives_its_lease_back(wire: Wire, leased: Leased) -> None:
@@ -256,6 +295,35 @@ async def test_a_token_that_is_not_the_newest_is_refused_and_the_stream_stays_op
     request.checkpoint_token = accepted.checkpoint_token
     assert not (await stream.ask(request)).HasField("error")
     await leased.ends_well()
+
+
+async def test_a_request_that_is_repeated_with_its_client_token_gets_the_same_answer(
+    wire: Wire, leased: Leased
+) -> None:
+    stream = wire.stream("Checkpoint")
+    request = checkpoint(leased.invocation, step("one"))
+    request.client_token = "c-1"
+    first = await stream.ask(request)
+    assert first.checkpoint_token
+    assert await stream.ask(request) == first
+    await leased.ends_well()
+
+
+async def test_a_long_state_is_delivered_in_pages(wire: Wire, leased: Leased) -> None:
+    stream = wire.stream("Checkpoint")
+    steps = [step(f"step-{number}") for number in range(1500)]
+    await stream.ask(checkpoint(leased.invocation, *steps, nap("nap")))
+    await leased.session.send(result_of(leased.invocation, {"Status": "PENDING"}))
+    second = (await leased.session.next()).invocation
+    assert len(second.operations) == 1000
+    request = checkpoint(second)
+    request.marker = second.next_marker
+    rest = await stream.ask(request)
+    assert rest.next_marker == ""
+    ids = [each.id for each in (*second.operations, *rest.operations)]
+    assert ids[1:] == [*(each.id for each in steps), "nap"]
+    await leased.session.send(result_of(second, SUCCEEDED))
+    await leased.runner.result(leased.arn)
 
 
 async def test_a_token_opens_its_own_execution_only(wire: Wire, leased: Leased) -> None:
