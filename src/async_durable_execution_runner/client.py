@@ -15,7 +15,8 @@ import grpc
 
 from .core import model
 from .functions import DEFAULT_MEMORY_MB, FunctionSettings, Isolation
-from .results import ExecutionRecord, InvocationRecord
+from .operations import timestamp
+from .results import CrashPoint, ExecutionRecord, FaultFired, InvocationRecord
 from .rpc import codec
 from .rpc.v1 import control_pb2 as pb
 from .rpc.v1 import model_pb2, worker_pb2
@@ -51,6 +52,10 @@ class Start:
     name: str = ""
     skip_time: bool = True
     tenant_id: str | None = None
+    #: The fault plan, as text.
+    faults: tuple[str, ...] = ()
+    record_points: bool = False
+    retry_at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +240,9 @@ class ControlClient:
             execution_name=start.name,
             skip_time=start.skip_time,
             tenant_id=start.tenant_id,
+            faults=start.faults,
+            record_points=start.record_points,
+            retry_at_once=start.retry_at_once,
         )
 
     def _run_request(self, start: Start, timeout: float) -> pb.RunExecutionRequest:
@@ -303,6 +311,22 @@ def _record(answers: list[Any]) -> ExecutionRecord:
         events=_Decoded([page.events for page in pages], codec.event_from_proto),
         invocations=[_invocation(each) for page in pages for each in page.invocations],
         children=_children(pages),
+        faults=[_fault(each) for page in pages for each in page.faults],
+        unfired_faults=tuple(head.unfired_faults),
+        points=[
+            CrashPoint(each.moment, each.label, each.key) for page in pages for each in page.points
+        ],
+    )
+
+
+def _fault(message: pb.FaultRecord) -> FaultFired:
+    return FaultFired(
+        fault=message.fault,
+        moment=message.moment,
+        label=message.label,
+        invocation=message.invocation,
+        timestamp=timestamp(message.time_ms),
+        note=message.note,
     )
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from async_durable_execution import ErrorObject
 
 from .core import model
-from .errors import NotStarted, OperationNotFound
+from .core.faults import AtRandom, Fault
+from .errors import FaultNeverFired, NotStarted, OperationNotFound
 from .functions import (
     FunctionSettings,
     Isolation,
@@ -47,12 +48,16 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 T = TypeVar("T")
+Faults = str | Fault | Iterable[str | Fault]
+"""A fault plan: one fault, or several, as objects or as text."""
 
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
 #: How many executions `run_many` has asked for at once, at the least.
 _MIN_IN_FLIGHT = 256
+#: Kill, and so replay, after each checkpoint.
+_EVERY = ("kill@after-commit:*;times=*",)
 #: Seconds for an inline handler to return when its runner is closed.
 _INLINE_STOP_TIMEOUT = 1.0
 
@@ -79,6 +84,7 @@ class Engine:
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
         start_time: datetime | None = None,
+        faults: Faults = (),
         **of_functions: Any,
     ) -> None:
         self._workers = (os.cpu_count() or 1) if workers is None else workers
@@ -92,6 +98,9 @@ class Engine:
         if start_time is not None and start_time.tzinfo is None:
             raise ValueError("start_time must be an aware datetime, one with a tzinfo.")
         self._skip_time = skip_time
+        self._faults = fault_texts(faults)
+        #: Those of the runner that no execution has met yet.
+        self._unmet = set(self._faults)
         self._invocation_retries = invocation_retries
         self._retry_backoff = seconds(retry_backoff)
         self._listen = listen
@@ -271,6 +280,8 @@ class Engine:
         function_name: str | None = None,
         skip_time: bool | None = None,
         tenant_id: str | None = None,
+        faults: Faults = (),
+        replay_every_checkpoint: bool = False,
     ) -> Start:
         from .client import Start
 
@@ -282,6 +293,8 @@ class Engine:
             execution_name or "",
             self._skip_time if skip_time is None else skip_time,
             tenant_id,
+            (*self._faults, *fault_texts(faults), *(_EVERY if replay_every_checkpoint else ())),
+            retry_at_once=replay_every_checkpoint,
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
@@ -390,7 +403,36 @@ class Engine:
             raise TimeoutError(
                 f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
             )
+        self._check_faults(record, result)
         return result
+
+    def _check_faults(self, record: ExecutionRecord, result: DurableFunctionTestResult) -> None:
+        """A plan that tests nothing must not pass silently."""
+        self._unmet -= {fired.fault for fired in record.faults}
+        if record.status is model.ExecutionStatus.RUNNING:
+            return
+        unfired = [
+            text
+            for text in record.unfired_faults
+            if text not in self._faults and not isinstance(Fault.parse(text).where, AtRandom)
+        ]
+        if unfired:
+            raise FaultNeverFired(
+                f"Planned, but never fired: {', '.join(unfired)}. "
+                f"Nothing of the kind happened in this execution.\n\n{result}"
+            )
+
+    def check_runner_faults(self) -> None:
+        """On closing: each fault of the runner's own plan has struck some execution."""
+        unmet = [
+            text
+            for text in self._faults
+            if text in self._unmet and not isinstance(Fault.parse(text).where, AtRandom)
+        ]
+        if unmet:
+            raise FaultNeverFired(
+                f"Planned for all executions of this runner, but never fired: {', '.join(unmet)}."
+            )
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
         function = self._functions.get(record.function_name)
@@ -399,6 +441,12 @@ class Engine:
             self._relay.hand_on(record)
         for arn in record.children:
             await self._hand_on_output(await self._control.wait(arn, "now", DEFAULT_TIMEOUT))
+
+
+def fault_texts(faults: Faults) -> tuple[str, ...]:
+    """The texts of a plan, each checked. `InvalidParameterValue`."""
+    several = [faults] if isinstance(faults, str | Fault) else faults
+    return tuple(str(each if isinstance(each, Fault) else Fault.parse(each)) for each in several)
 
 
 def _error(error: object) -> model.ErrorObject | None:

@@ -12,6 +12,7 @@ RunnerError
 ├── HandlerNotLoadable                a handler cannot travel to a worker, or is no durable function
 ├── OperationNotFound                 a result has none, or several, of that name; a LookupError
 ├── NotStarted                        the runner is used outside its `with`
+├── FaultNeverFired                   a fault plan tested nothing; an AssertionError
 ├── CoordinatorUnavailable            the coordinator died, or does not answer
 ├── WorkersUnavailable                no worker process can be started
 ├── VersionMismatch                   two parts of the runner speak different protocol versions
@@ -112,6 +113,10 @@ class NotStarted(RunnerError):
     """The runner is used outside its `with` block, or before an execution was started."""
 
     grpc_status = "FAILED_PRECONDITION"
+
+
+class FaultNeverFired(RunnerError, AssertionError):
+    """A planned fault found no moment to fire at: the test shows nothing. Change its place."""
 
 
 class CoordinatorUnavailable(RunnerError):

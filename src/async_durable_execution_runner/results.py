@@ -54,6 +54,30 @@ class InvocationRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultFired:
+    """A planned fault that fired: `fault` is its text, `moment` where it was ("after-commit:3"),
+    `label` what happened there, `invocation` which one it struck (from 1 on), `timestamp` on the
+    execution's clock, `note` what became of it where that took a while."""
+
+    fault: str
+    moment: str
+    label: str
+    invocation: int
+    timestamp: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPoint:
+    """A moment at which a crash can strike. `key` is equal where the durable state and the
+    effects that are not yet durable are."""
+
+    moment: str
+    label: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionRecord:
     """Everything known of one execution at one moment."""
 
@@ -72,6 +96,9 @@ class ExecutionRecord:
     invocations: Sequence[InvocationRecord] = ()
     #: ARNs of the executions that it invoked in a chain.
     children: Sequence[str] = ()
+    faults: Sequence[FaultFired] = ()
+    unfired_faults: Sequence[str] = ()
+    points: Sequence[CrashPoint] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +197,11 @@ class DurableFunctionTestResult(OperationLookup):
         self.end_timestamp: datetime | None = optional_timestamp(record.end_ms)
         #: In words, what an execution that has not ended waits for.
         self.waiting_for: str = record.waiting_for
+        #: The planned faults that fired, in order, and the texts of those that never did.
+        self.faults: list[FaultFired] = list(record.faults)
+        self.unfired_faults: list[str] = list(record.unfired_faults)
+        #: Where a crash could have struck; recorded for crash exploration only.
+        self.crash_points: list[CrashPoint] = list(record.points)
 
     @cached_property
     def _tree(self) -> tuple[ExecutionOperation | None, list[Operation]]:
@@ -353,6 +385,7 @@ __all__ = [
     "Event",
     "ExecutionOperation",
     "ExecutionRecord",
+    "FaultFired",
     "Invocation",
     "InvocationRecord",
     "InvocationStatus",

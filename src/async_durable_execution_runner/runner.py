@@ -21,6 +21,7 @@ from .engine import (
     DEFAULT_RETRY_BACKOFF,
     DEFAULT_TIMEOUT,
     Engine,
+    Faults,
 )
 from .errors import OperationNotFound
 from .functions import Isolation, MockFunction, Seconds
@@ -62,6 +63,7 @@ class BaseRunner:
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
         start_time: datetime | None = None,
+        faults: Faults = (),
     ) -> None:
         """A runner for `handler`, a function decorated with `@durable_execution`.
 
@@ -77,6 +79,8 @@ class BaseRunner:
           execution survives, and the pause before the first retry.
         - `listen`: "127.0.0.1:0" for a coordinator of its own on a TCP port, to which worker
           hosts may be connected by hand (`address` and `token`); then `workers=0` starts none.
+        - `faults`: a fault plan for each of its executions, such as "kill@after-commit:3";
+          `docs/fault-testing.md` has the language.
         - `start_time`: what the clock shows when an execution starts; now where there is none.
 
         `HandlerNotLoadable` where the handler cannot travel to a worker, or is not durable.
@@ -95,6 +99,7 @@ class BaseRunner:
             retry_backoff=retry_backoff,
             listen=listen,
             start_time=start_time,
+            faults=faults,
         )
 
     @property
@@ -194,6 +199,8 @@ class DurableFunctionTestRunner(BaseRunner):
         traceback: TracebackType | None,
     ) -> None:
         self._engine.close()
+        if error is None:
+            self._engine.check_runner_faults()
 
     def run(
         self,
@@ -204,15 +211,30 @@ class DurableFunctionTestRunner(BaseRunner):
         payload: str | None = None,
         function_name: str | None = None,
         tenant_id: str | None = None,
+        faults: Faults = (),
+        replay_every_checkpoint: bool = False,
     ) -> DurableFunctionTestResult:
         """Start an execution, wait for its end, return its result.
 
         `input` is any JSON value; text that is a JSON document is that document. `payload`
         is sent as it stands. An execution that times out is a result, TIMED_OUT;
         `TimeoutError`, with the reason, is for `timeout` real seconds without an end.
+
+        `faults` is a plan of what goes wrong and where, beside the runner's; each of it must
+        fire (`FaultNeverFired`). `replay_every_checkpoint` kills the worker after each
+        checkpoint, so that a handler that leans on its process, on chance or on the clock
+        is found out.
         """
         engine = self._engine
-        start = engine.start_of(input, execution_name, payload, function_name, tenant_id=tenant_id)
+        start = engine.start_of(
+            input,
+            execution_name,
+            payload,
+            function_name,
+            tenant_id=tenant_id,
+            faults=faults,
+            replay_every_checkpoint=replay_every_checkpoint,
+        )
         return engine.drive(engine.run(start, timeout))
 
     def run_many(
@@ -239,10 +261,13 @@ class DurableFunctionTestRunner(BaseRunner):
         function_name: str | None = None,
         tenant_id: str | None = None,
         skip_time: bool | None = None,
+        faults: Faults = (),
     ) -> ExecutionHandle:
         """Start an execution and do not wait for it."""
         engine = self._engine
-        start = engine.start_of(input, execution_name, payload, function_name, skip_time, tenant_id)
+        start = engine.start_of(
+            input, execution_name, payload, function_name, skip_time, tenant_id, faults
+        )
         return ExecutionHandle(engine, engine.drive(engine.start(start)))
 
     def run_until_suspended(

@@ -11,12 +11,14 @@ from typing import Any
 import grpc
 
 from ..core import events as ev
+from ..core.faults import Fault, Plan
 from ..core.model import Operation
 from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
+from .injector import CrashPoint, FaultRecord
 from .runs import InvocationRecord, Run
 from .waiting import waiting_for
 from .worker_service import Context
@@ -111,6 +113,9 @@ class ControlService(ControlServiceServicer):
             request.execution_name or self._new_id(),
             skip_time=request.skip_time,
             hold_time=request.hold_time,
+            plan=Plan([Fault.parse(text) for text in request.faults]) if request.faults else None,
+            record_points=request.record_points,
+            retry_at_once=request.retry_at_once,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 
@@ -271,6 +276,7 @@ class ControlService(ControlServiceServicer):
             error=codec.error_to_proto(root.error) if root.error else None,
             timed_out=not in_time,
             waiting_for="" if execution.ended else waiting_for(self._executor, run),
+            unfired_faults=run.injector.unfired if run.injector else (),
         )
         operations = list(execution.operations.values())
         events = list(execution.history)
@@ -279,6 +285,8 @@ class ControlService(ControlServiceServicer):
             operations=map(codec.operation_to_proto, operations[:_PAGE_ITEMS]),
             events=map(codec.event_to_proto, events[:_PAGE_ITEMS]),
             invocations=[_record(record) for record in run.invocations],
+            faults=map(_fault, run.injector.records) if run.injector else (),
+            points=map(_point, run.injector.points) if run.injector else (),
         )
         for start in range(_PAGE_ITEMS, max(len(operations), len(events)), _PAGE_ITEMS):
             page = slice(start, start + _PAGE_ITEMS)
@@ -286,6 +294,21 @@ class ControlService(ControlServiceServicer):
                 operations=map(codec.operation_to_proto, operations[page]),
                 events=map(codec.event_to_proto, events[page]),
             )
+
+
+def _fault(record: FaultRecord) -> pb.FaultRecord:
+    return pb.FaultRecord(
+        fault=record.fault,
+        moment=record.moment,
+        label=record.label,
+        invocation=record.invocation,
+        time_ms=record.time_ms,
+        note=record.note,
+    )
+
+
+def _point(point: CrashPoint) -> pb.CrashPoint:
+    return pb.CrashPoint(moment=point.moment, label=point.label, key=point.key)
 
 
 def _record(record: InvocationRecord) -> pb.InvocationRecord:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from ..core import events as ev
-from ..core import tokens
+from ..core import faults, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
@@ -33,11 +33,12 @@ from ..errors import (
 from . import causes
 from .causes import WorkerExit
 from .clock import Clock
+from .injector import FaultRecord, Injector, check_feasible
 from .outcome import read_output
-from .pool import Job, Worker, WorkerPool
-from .runs import Call, InvocationRecord, Lease, Run
+from .pool import Job, Worker, WorkerPool, WorkerState
+from .runs import Call, Copy, InvocationRecord, Lease, Run
 from .timekeeper import Family, Timekeeper
-from .workspace import Function, Workspace
+from .workspace import Function, Isolation, Workspace
 
 _ENDED_AS = {
     ExecutionStatus.SUCCEEDED: OperationStatus.SUCCEEDED,
@@ -45,6 +46,10 @@ _ENDED_AS = {
     ExecutionStatus.TIMED_OUT: OperationStatus.TIMED_OUT,
     ExecutionStatus.STOPPED: OperationStatus.STOPPED,
 }
+
+
+#: Retries of failed invocations, where they are not to run out.
+_ENDLESS = 1 << 30
 
 
 class Executor:
@@ -58,7 +63,7 @@ class Executor:
         self.timekeeper = Timekeeper(self.feed)
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
-        self._subjects: dict[str, Run | Call] = {}
+        self._subjects: dict[str, Run | Call | Copy] = {}
 
     # -- workspaces ------------------------------------------------------------------------
 
@@ -86,6 +91,8 @@ class Executor:
             del self.runs[run.arn]
             self.timekeeper.forget(run.family)
             self.pool.release(run.arn)
+            if run.injector is not None:
+                run.injector.close()
             run.notify(unconditionally=True)
 
     def workspace(self, workspace_id: str) -> Workspace:
@@ -112,6 +119,9 @@ class Executor:
         skip_time: bool,
         hold_time: bool = False,
         tenant_id: str | None = None,
+        plan: faults.Plan | None = None,
+        record_points: bool = False,
+        retry_at_once: bool = False,
     ) -> Run:
         function = workspace.find(function_name)
         if not function.durable:
@@ -127,8 +137,12 @@ class Executor:
             )
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
-        run = self._new_run(workspace, function, arn, name, family)
+        run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id = tenant_id
+        if plan is not None or record_points:
+            plan = plan or faults.Plan(())
+            check_feasible(plan, inline=function.isolation is Isolation.INLINE)
+            run.injector = Injector(self, run, plan, record_points)
         self.feed(run, ev.Started(run.now, payload))
         return run
 
@@ -136,15 +150,21 @@ class Executor:
         return f"{function.arn}:{function.version}/durable-execution/{name}/{self._new_id()}"
 
     def _new_run(
-        self, workspace: Workspace, function: Function, arn: str, name: str, family: Family
+        self,
+        workspace: Workspace,
+        function: Function,
+        arn: str,
+        name: str,
+        family: Family,
+        retry_at_once: bool = False,
     ) -> Run:
         config = ExecutionConfig(
             arn=arn,
             name=name,
             function_name=function.name,
             timeout_ms=function.execution_timeout_seconds * 1000,
-            invocation_retries=workspace.invocation_retries,
-            retry_backoff_ms=workspace.retry_backoff_ms,
+            invocation_retries=_ENDLESS if retry_at_once else workspace.invocation_retries,
+            retry_backoff_ms=0 if retry_at_once else workspace.retry_backoff_ms,
         )
         run = Run(Execution(config), workspace, function, family)
         family.runs.append(run)
@@ -194,13 +214,17 @@ class Executor:
                 assert_never(command)
         return None
 
-    def _submit(self, subject: Run | Call, ws: Workspace, function: Function, arn: str) -> None:
+    def _submit(
+        self, subject: Run | Call | Copy, ws: Workspace, function: Function, arn: str
+    ) -> None:
         job = Job(self._new_id(), ws, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.runs.remove(run)
+        if run.injector is not None:
+            run.injector.close()
         if run.lease is None:
             self.pool.release(run.arn)
         if run.parent is None:
@@ -304,14 +328,16 @@ class Executor:
         run = subject if isinstance(subject, Run) else subject.parent
         if run.execution.ended:
             del self._subjects[job.request_id]
-            if isinstance(subject, Call):
+            if not isinstance(subject, Run):
                 run.family.calls -= 1
                 self.timekeeper.settle(run.family)
             return False
         lease = Lease(job, worker, subject, self._loop.time())
-        seconds = job.function.timeout_seconds
-        lease.deadline = self._loop.call_later(seconds, self._deadline, lease)
+        lease.deadline = self.set_deadline(lease, job.function.timeout_seconds)
         subject.lease = lease
+        if isinstance(subject, Copy):
+            lease.deliver = subject.original.deliver
+            return True
         record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
         if isinstance(subject, Call):
             subject.record = record
@@ -335,7 +361,14 @@ class Executor:
         """A worker sent an invocation's result: JSON text, or what it failed with."""
         subject = self._subjects.get(request_id)
         lease = subject.lease if subject is not None else None
-        if subject is None or lease is None or lease.worker is not worker or lease.timed_out:
+        if (
+            subject is None
+            or lease is None
+            or lease.worker is not worker
+            or lease.timed_out
+            # It was killed first, and will be found lost.
+            or worker.state is WorkerState.ENDING
+        ):
             self.pool.finish(worker, request_id)
             return
         # First, so that what follows finds this worker free.
@@ -353,6 +386,9 @@ class Executor:
         subject = lease.subject
         self._drop_lease(subject)
         del self._subjects[lease.job.request_id]
+        if isinstance(subject, Copy):
+            self._copy_ended(subject, lease.worker)
+            return
         # A call has no record of its own: what it wrote stands with the one that called it.
         record = (subject.parent if isinstance(subject, Call) else subject).invocations[-1]
         record.output = [*record.output, *output]
@@ -360,6 +396,8 @@ class Executor:
         if isinstance(subject, Call):
             self._call_returned(subject, outcome)
             return
+        if subject.injector is not None:
+            subject.injector.lease_ended()
         self._run_returned(subject, record, outcome)
         if subject.execution.ended:
             self.pool.release(subject.arn)
@@ -398,26 +436,42 @@ class Executor:
             error = causes.died(job.request_id, exit)
         self._complete(lease, error, exit.output, exit.output_truncated)
 
-    def _deadline(self, lease: Lease) -> None:
+    def deliver_copy(self, original: Lease, record: FaultRecord) -> None:
+        """Deliver the invocation of a lease once more, to whichever worker is free."""
+        run = original.subject
+        if isinstance(run, Run) and run.arn in self.runs:
+            run.family.calls += 1
+            self._submit(Copy(run, original, record), run.workspace, run.function, run.arn)
+
+    def _copy_ended(self, copy: Copy, worker: Worker) -> None:
+        run = copy.parent
+        run.family.calls -= 1
+        if run.injector is not None:
+            run.injector.copy_ended(worker)
+        self.timekeeper.settle(run.family)
+
+    def set_deadline(self, lease: Lease, seconds: float) -> asyncio.TimerHandle:
+        return self._loop.call_later(seconds, self.deadline_passed, lease)
+
+    def deadline_passed(self, lease: Lease) -> None:
         lease.timed_out = True
         lease.deadline = None
-        if lease.worker.host is None:
+        if lease.worker.host is None or lease.worker.frozen is not None:
             error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
             self.pool.abandon(lease.worker)
             self._complete(lease, error, (), False)
         else:
             self.pool.abandon(lease.worker)
 
-    def _drop_lease(self, subject: Run | Call) -> None:
+    def _drop_lease(self, subject: Run | Call | Copy) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:
             subject.lease.deadline.cancel()
         subject.lease = None
 
-    def lease_of(self, request_id: str) -> Lease:
-        """The lease that the pool just gave; the session encodes it."""
-        lease = self._subjects[request_id].lease
-        assert lease is not None
-        return lease
+    def lease_of(self, request_id: str) -> Lease | None:
+        """The lease of an invocation in progress."""
+        subject = self._subjects.get(request_id)
+        return None if subject is None else subject.lease
 
     # -- outsiders -------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ class WorkerState(Enum):
     LEASED = "leased"
     #: Its session ended, or it was told to die; its host has not yet reported.
     ENDING = "ending"
-    #: Inline, in a handler whose lease has ended: it cannot be killed, only waited for.
+    #: In a handler whose lease has ended: inline, where it can only be waited for, or frozen.
     STUCK = "stuck"
 
 
@@ -60,6 +60,10 @@ class Host:
     start_worker: Callable[[str], None]
     kill_worker: Callable[[str], None]
     limit_memory: Callable[[str, int], None]
+    #: Stops the worker, or with False lets it go on.
+    stop_worker: Callable[[str, bool], None]
+    #: Kills the host itself.
+    die: Callable[[], None]
     workers: set[str] = field(default_factory=set)
 
 
@@ -82,6 +86,8 @@ class Worker:
     bound_to: str = ""
     memory_limit: int = 0
     last_request_id: str = ""
+    #: It was stopped on purpose; to be called when it is gone.
+    frozen: Callable[[Worker], None] | None = None
 
 
 class Leaseholder(Protocol):
@@ -130,7 +136,10 @@ class WorkerPool:
     def finish(self, worker: Worker, request_id: str) -> Job | None:
         """The worker sent a result: end its lease. None where the lease had ended before."""
         if worker.state is WorkerState.STUCK and request_id == worker.last_request_id:
-            self._idle(worker)
+            if worker.host is None:
+                self._idle(worker)
+            else:
+                self.kill(worker)
             return None
         job = worker.job
         if job is None or job.request_id != request_id or worker.state is WorkerState.ENDING:
@@ -148,8 +157,9 @@ class WorkerPool:
             worker.job = None
 
     def abandon(self, worker: Worker) -> None:
-        """The lease is over though the worker still runs it: kill it, or wait for it if inline."""
-        if worker.host is None:
+        """The lease is over though the worker still runs it: kill it, or wait for it if it is
+        inline or frozen."""
+        if worker.host is None or worker.frozen is not None:
             self.end_lease(worker)
             worker.state = WorkerState.STUCK
             self._dispatch()
@@ -164,6 +174,16 @@ class WorkerPool:
             worker.state = WorkerState.ENDING
             worker.host.kill_worker(worker.id)
             asyncio.get_running_loop().call_later(_EXIT_REPORT_SECONDS, self._unreported, worker)
+
+    def freeze(self, worker: Worker, gone: Callable[[Worker], None]) -> None:
+        """Stop the worker's process; `gone` is called when it is no more."""
+        assert worker.host is not None
+        worker.frozen = gone
+        worker.host.stop_worker(worker.id, True)
+
+    def thaw(self, worker: Worker) -> None:
+        if self.workers.get(worker.id) is worker and worker.host is not None:
+            worker.host.stop_worker(worker.id, False)
 
     def release(self, execution_arn: str) -> None:
         """The execution ended: its own process, if it had one, goes too."""
@@ -238,6 +258,8 @@ class WorkerPool:
         self.end_lease(worker)
         if job is not None:
             self._leaseholder.lost(job, worker, exit)
+        if worker.frozen is not None:
+            worker.frozen(worker)
         self._dispatch()
 
     def _idle(self, worker: Worker) -> None:

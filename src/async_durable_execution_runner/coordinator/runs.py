@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..core.commands import Deliver
 from ..core.execution import Execution
@@ -12,6 +13,9 @@ from ..core.model import ErrorObject, ExecutionStatus, Operation, OperationType,
 from .pool import Job, Worker
 from .timekeeper import Family
 from .workspace import Function, Workspace
+
+if TYPE_CHECKING:
+    from .injector import FaultRecord, Injector
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Run:
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Those who wait for something to become true of it.
     watchers: list[Watcher] = field(default_factory=list)
+    #: Where there is a fault plan, or somebody wants to know where one could strike.
+    injector: Injector | None = None
 
     @property
     def arn(self) -> str:
@@ -63,7 +69,9 @@ class Run:
         """It ended, and so did the invocation that ended it, by a checkpoint maybe. One that
         was cut off by a time-out or a stop runs on, and nobody waits for it."""
         cut_off = (ExecutionStatus.TIMED_OUT, ExecutionStatus.STOPPED)
-        return self.execution.ended and (self.lease is None or self.execution.status in cut_off)
+        if not self.execution.ended or (self.injector is not None and self.injector.busy):
+            return False
+        return self.lease is None or self.execution.status in cut_off
 
     def open_callbacks(self, name: str) -> list[Operation]:
         """Callbacks that wait for an answer, by their own name or by their context's."""
@@ -116,10 +124,20 @@ class Call:
 
 
 @dataclass(slots=True, eq=False)
+class Copy:
+    """A second delivery of an invocation that `original` is the first of."""
+
+    parent: Run
+    original: Lease
+    record: FaultRecord
+    lease: Lease | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Lease:
     job: Job
     worker: Worker
-    subject: Run | Call
+    subject: Run | Call | Copy
     started: float
     deadline: asyncio.TimerHandle | None = None
     #: Durable: what the invocation is given.

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, assert_never
 
 import grpc
 
+from ..core import faults as f
 from ..core.model import ErrorObject, OutputLine
 from ..errors import ServiceError
-from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec
+from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
 from .causes import ExitCause, WorkerExit
 from .executor import Executor
+from .injector import Answer, Injector, Refuse, Tell
 from .pool import Host, Job, Worker, WorkerState
-from .runs import Call
+from .runs import Call, Copy, Lease, Run
 from .workspace import Function
 
 _CAUSES = {
@@ -64,6 +67,14 @@ class WorkerService(WorkerServiceServicer):
             message = pb.LimitMemory(worker_id=worker_id, bytes=limit)
             outbox.put_nowait(pb.SuperviseResponse(limit_memory=message))
 
+        def stop_worker(worker_id: str, stop: bool) -> None:
+            signal = pb.WORKER_SIGNAL_STOP if stop else pb.WORKER_SIGNAL_CONTINUE
+            message = pb.SignalWorker(worker_id=worker_id, signal=signal)
+            outbox.put_nowait(pb.SuperviseResponse(signal=message))
+
+        def die() -> None:
+            outbox.put_nowait(pb.SuperviseResponse(die=pb.Die()))
+
         host = Host(
             hello.host_id,
             hello.pid,
@@ -72,6 +83,8 @@ class WorkerService(WorkerServiceServicer):
             start_worker,
             kill_worker,
             limit_memory,
+            stop_worker,
+            die,
         )
         welcome = pb.HostWelcome(coordinator_id=self._coordinator_id)
         await context.write(pb.SuperviseResponse(welcome=welcome))
@@ -96,8 +109,20 @@ class WorkerService(WorkerServiceServicer):
 
         def send(job: Job, needs_code: bool) -> None:
             nonlocal last
-            message = self._invocation(job, needs_code)
-            last = asyncio.create_task(_write_after(last, context, message))
+            lease = self._executor.lease_of(job.request_id)
+            assert lease is not None
+            message = self._invocation(lease, needs_code)
+            first: asyncio.Task[Any] | None = last
+            injector = _injector_of(lease)
+            if injector is not None and (instead := injector.started(lease)) is not None:
+                if isinstance(instead, asyncio.Event):
+                    first = asyncio.create_task(_both(last, instead))
+                elif isinstance(instead, Tell):
+                    message.invocation.misdeed.CopyFrom(_misdeed(instead))
+                else:
+                    # It is to die before it hears of the invocation.
+                    return
+            last = asyncio.create_task(_write_after(first, context, message))
             self._writes.add(last)
             last.add_done_callback(lambda write: self._written(write, worker))
 
@@ -111,6 +136,8 @@ class WorkerService(WorkerServiceServicer):
                         grpc.StatusCode.INVALID_ARGUMENT,
                         "Expected an invocation's result.",
                     )
+                if await self._struck(worker, message.result, context):
+                    continue
                 await self._returned(worker, message.result, context)
         finally:
             self._pool.session_ended(worker)
@@ -160,19 +187,34 @@ class WorkerService(WorkerServiceServicer):
         lines = _read_lines(result.lines)
         self._executor.returned(worker, result.request_id, outcome, lines, result.lines_truncated)
 
-    def _invocation(self, job: Job, needs_code: bool) -> pb.SessionResponse:
-        lease = self._executor.lease_of(job.request_id)
+    async def _struck(self, worker: Worker, result: pb.InvocationResult, context: Context) -> bool:
+        """Whether a planned fault took the place of this result."""
+        lease = self._executor.lease_of(result.request_id)
+        injector = _injector_of(lease)
+        if lease is None or lease.worker is not worker or not isinstance(lease.subject, Run):
+            return False
+        instead = None if injector is None else await injector.returned(worker)
+        if isinstance(instead, Tell):
+            await context.write(pb.SessionResponse(misdeed=_misdeed(instead)))
+        return instead is not None
+
+    def _invocation(self, lease: Lease, needs_code: bool) -> pb.SessionResponse:
+        job = lease.job
         invocation = pb.Invocation(
             request_id=job.request_id,
             function=_config_of(job.function),
             code=job.function.code if needs_code else None,
-            tenant_id=lease.subject.tenant_id,
+            tenant_id=_tenant_of(lease.subject),
         )
         if isinstance(lease.subject, Call):
             invocation.payload = lease.subject.payload
         elif lease.deliver is not None:
-            invocation.execution_arn = lease.subject.arn
+            invocation.execution_arn = job.execution_arn
             invocation.checkpoint_token = lease.deliver.token
+            if (injector := _injector_of(lease)) is not None and injector.reads_state:
+                # An empty first page, as the service may send it: the worker asks for all.
+                invocation.next_marker = "0"
+                return pb.SessionResponse(invocation=invocation)
             invocation.next_marker = lease.deliver.next_marker
             invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
         return pb.SessionResponse(invocation=invocation)
@@ -181,7 +223,44 @@ class WorkerService(WorkerServiceServicer):
 
     async def Checkpoint(self, _: Any, context: Context) -> None:
         while (request := await context.read()) is not grpc.aio.EOF:
-            await context.write(self._checkpoint(request))
+            run = self._executor.runs.get(request.execution_arn)
+            if run is None or run.injector is None:
+                await context.write(self._checkpoint(request))
+            else:
+                await self._checkpoint_with_faults(request, run.injector, context)
+
+    async def _checkpoint_with_faults(
+        self, request: pb.CheckpointRequest, injector: Injector, context: Context
+    ) -> None:
+        worker_id = str(dict(context.invocation_metadata()).get(WORKER_ID, ""))
+
+        def act() -> pb.CheckpointResponse:
+            return self._checkpoint(request)
+
+        if request.HasField("marker"):
+            answer = await injector.state_read(worker_id, act)
+        else:
+            try:
+                updates = tuple(map(codec.update_from_proto, request.updates))
+            except ServiceError:
+                updates = ()
+            token = request.checkpoint_token
+            answer = await injector.checkpoint(worker_id, token, updates, act, _refusal)
+        match answer:
+            case Answer.SILENCE:
+                # Until the worker is gone, and the stream with it.
+                await asyncio.get_running_loop().create_future()
+            case Answer.CUT:
+                await _refuse(context, grpc.StatusCode.UNAVAILABLE, "the connection was cut")
+            case Tell():
+                await context.write(pb.CheckpointResponse(misdeed=_misdeed(answer)))
+            case Refuse():
+                error = model_pb2.ServiceError(
+                    code=answer.code, message=answer.message, http_status=answer.http_status
+                )
+                await context.write(pb.CheckpointResponse(error=error))
+            case pb.CheckpointResponse():
+                await context.write(answer)
 
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
         try:
@@ -213,8 +292,14 @@ async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context
         await context.write(await outbox.get())
 
 
+async def _both(before: asyncio.Task[Any] | None, event: asyncio.Event) -> None:
+    if before is not None:
+        await asyncio.wait([before])
+    await event.wait()
+
+
 async def _write_after(
-    before: asyncio.Task[None] | None, context: Context, message: pb.SessionResponse
+    before: asyncio.Task[Any] | None, context: Context, message: pb.SessionResponse
 ) -> None:
     # A result can come before the write of its invocation is known to be done, and gRPC
     # refuses a second write on a stream meanwhile.
@@ -243,6 +328,46 @@ async def _check_version(context: Context, version: int, who: str) -> None:
 async def _refuse(context: Context, code: grpc.StatusCode, why: str) -> NoReturn:
     await context.abort(code, why)
     raise AssertionError("abort raises")
+
+
+def _injector_of(lease: Lease | None) -> Injector | None:
+    match lease:
+        case Lease(subject=Run(injector=injector)):
+            return injector
+        case Lease(subject=Copy(parent=run)):
+            return run.injector
+        case _:
+            return None
+
+
+def _tenant_of(subject: Run | Call | Copy) -> str | None:
+    return subject.parent.tenant_id if isinstance(subject, Copy) else subject.tenant_id
+
+
+def _refusal(response: pb.CheckpointResponse) -> str:
+    """The service's error in words, "" where there is none."""
+    error = response.error
+    return f"{error.code}: {error.message}" if response.HasField("error") else ""
+
+
+def _misdeed(tell: Tell) -> pb.Misdeed:
+    match tell.what:
+        case f.Exit(code):
+            return pb.Misdeed(kind=pb.MISDEED_KIND_EXIT, code=code)
+        case f.Segfault():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_SEGFAULT)
+        case f.OutOfMemory():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_OUT_OF_MEMORY)
+        case f.HangPython():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_HANG_PYTHON)
+        case f.HangC():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_HANG_C)
+        case f.Raise(message):
+            return pb.Misdeed(kind=pb.MISDEED_KIND_RAISE, message=message)
+        case f.DropReply():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_ASK_AGAIN)
+        case _:
+            assert_never(tell.what)
 
 
 def _read_lines(messages: Iterable[Any]) -> list[OutputLine]:

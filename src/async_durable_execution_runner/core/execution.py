@@ -107,6 +107,10 @@ class Execution:
         """The invocation that holds the lease."""
         return self._invocation.request_id if self._invocation else None
 
+    def holds(self, token: str) -> bool:
+        """Whether a checkpoint with this token would be taken now."""
+        return bool(not self.ended and self._invocation and token == self._invocation.token)
+
     @property
     def waiting(self) -> list[Operation]:
         """Operations that something other than the handler must end, oldest first."""

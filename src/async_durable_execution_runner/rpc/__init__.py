@@ -8,6 +8,9 @@ from __future__ import annotations
 import ipaddress
 import os
 
+#: Metadata of a `Checkpoint` stream: whose it is.
+WORKER_ID = "worker-id"
+
 PROTOCOL_VERSION = 1
 """Raised with every change that an older worker host could not follow."""
 

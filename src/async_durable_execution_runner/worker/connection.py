@@ -13,17 +13,19 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from ..rpc import OPTIONS
+from ..rpc import OPTIONS, WORKER_ID
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
     address: str
     token: str
+    #: A worker's, once it is known.
+    worker_id: str = ""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        return (("authorization", f"Bearer {self.token}"),)
+        return (("authorization", f"Bearer {self.token}"), (WORKER_ID, self.worker_id))
 
     def channel(self) -> grpc.aio.Channel:
         """A channel that belongs to the running loop."""

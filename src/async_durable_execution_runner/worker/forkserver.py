@@ -5,7 +5,7 @@ can be mistaken for another's. It is single-threaded and holds nothing but that.
 speaks with it over a socket, one JSON object per line (`start` comes with the descriptor of
 the worker's output file); when the socket ends, it kills every worker's group and exits.
 
-Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}.
+Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}, {"stop": id, "on": bool}.
 Reports: {"started": id, "pid": n}, {"failed": id, "why": text},
 {"exited": id, "status": wait status, "memory": bool, "peak": bytes}.
 """
@@ -120,6 +120,9 @@ class Forkserver:
             case {"limit": str(worker_id), "bytes": int(limit)}:
                 if (worker := self._workers.get(worker_id)) is not None:
                     worker.limit = limit
+            case {"stop": str(worker_id), "on": bool(on)}:
+                if (worker := self._workers.get(worker_id)) is not None:
+                    _signal(worker.pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     def _report(self, **report: Any) -> None:
         self._host.sendall(json.dumps(report).encode() + b"\n")
@@ -193,12 +196,16 @@ class Forkserver:
 
 
 def _kill(pid: int) -> None:
-    """Kill the group of a worker that is not reaped yet."""
+    _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Signal the group of a worker that is not reaped yet."""
     try:
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
         # Just forked: it does not lead its group yet.
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 def _resident(pid: int) -> int:

@@ -157,6 +157,11 @@ class Host:
             case "limit_memory":
                 limit = order.limit_memory
                 self._tell_forkserver({"limit": limit.worker_id, "bytes": limit.bytes})
+            case "signal":
+                stop = order.signal.signal == worker_pb2.WORKER_SIGNAL_STOP
+                self._tell_forkserver({"stop": order.signal.worker_id, "on": stop})
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
 
     def _start(self, worker_id: str) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ class InlineWorker:
     ) -> None:
         self.worker_id = f"inline-{uuid4().hex[:12]}"
         self.error: RunnerError | None = None
+        connection = replace(connection, worker_id=self.worker_id)
         self._functions = Functions(connection, handlers)
         self._capture = InlineCapture()
         self._session = Session(connection, self.worker_id, workspace_id)

@@ -22,6 +22,7 @@ from ..rpc.v1 import model_pb2, worker_pb2
 from . import environment, loading
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
+from .misdeeds import commit
 from .service_client import GrpcServiceClient
 
 _PACKAGE = str(Path(__file__).parent)
@@ -41,6 +42,8 @@ class Functions:
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         """Run the handler; `output` or `error` is set in what comes back."""
         received = time.monotonic()
+        if invocation.HasField("misdeed"):
+            commit(invocation.misdeed)
         function = invocation.function
         if invocation.HasField("code"):
             self._code[function.function_id] = invocation.code

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from typing import NoReturn
 
 from ..errors import RunnerError
@@ -53,6 +54,7 @@ def _take_over(output: int) -> None:
 def _serve(connection: Connection, worker_id: str, output: int) -> int:
     capture = FileCapture(output)
     capture.install()
+    connection = replace(connection, worker_id=worker_id)
     functions = Functions(connection)
 
     def serve(invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:

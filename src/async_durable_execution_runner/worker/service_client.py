@@ -27,6 +27,7 @@ from async_durable_execution import (
 from ..rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from . import sdk_models
 from .connection import Connection, end_stream
+from .misdeeds import commit
 
 _TYPES: list[OperationType | None] = [
     None,
@@ -324,6 +325,12 @@ class GrpcServiceClient:
                 raise
         if not isinstance(reply, worker_pb2.CheckpointResponse):
             raise _gone(failure, "it closed the stream")
+        if reply.HasField("misdeed"):
+            if reply.misdeed.kind == worker_pb2.MISDEED_KIND_ASK_AGAIN:
+                return await self._exchange(request, failure)
+            if reply.misdeed.kind == worker_pb2.MISDEED_KIND_RAISE:
+                raise failure(f"{failure.operation} failed: {reply.misdeed.message}")
+            commit(reply.misdeed)
         if reply.HasField("error"):
             refusal = reply.error
             raise failure(

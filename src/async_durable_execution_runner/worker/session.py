@@ -19,6 +19,7 @@ from .. import errors
 from ..rpc import PROTOCOL_VERSION
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
 from .connection import Connection, end_stream
+from .misdeeds import commit
 
 Serve = Callable[[worker_pb2.Invocation], worker_pb2.InvocationResult]
 
@@ -94,6 +95,9 @@ class Session:
             return None
         if response is grpc.aio.EOF:
             return None
+        if response.HasField("misdeed"):
+            commit(response.misdeed)
+            return await self._read()
         return response.invocation  # type: ignore[no-any-return]
 
     async def _close(self) -> None:

@@ -73,7 +73,7 @@ class RegisterFunctionResponse(_message.Message):
     def __init__(self, function_id: _Optional[str] = ...) -> None: ...
 
 class StartExecutionRequest(_message.Message):
-    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time")
+    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "faults", "record_points", "retry_at_once")
     WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,9 @@ class StartExecutionRequest(_message.Message):
     SKIP_TIME_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     HOLD_TIME_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    RECORD_POINTS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     function_name: str
     payload: str
@@ -88,7 +91,10 @@ class StartExecutionRequest(_message.Message):
     skip_time: bool
     tenant_id: str
     hold_time: bool
-    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ...) -> None: ...
+    faults: _containers.RepeatedScalarFieldContainer[str]
+    record_points: bool
+    retry_at_once: bool
+    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ...) -> None: ...
 
 class StartExecutionResponse(_message.Message):
     __slots__ = ("execution_arn",)
@@ -127,19 +133,49 @@ class AwaitExecutionResponse(_message.Message):
     def __init__(self, page: _Optional[_Union[ExecutionPage, _Mapping]] = ...) -> None: ...
 
 class ExecutionPage(_message.Message):
-    __slots__ = ("head", "operations", "events", "invocations")
+    __slots__ = ("head", "operations", "events", "invocations", "faults", "points")
     HEAD_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
     head: ExecutionHead
     operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
     events: _containers.RepeatedCompositeFieldContainer[_model_pb2.HistoryEvent]
     invocations: _containers.RepeatedCompositeFieldContainer[InvocationRecord]
-    def __init__(self, head: _Optional[_Union[ExecutionHead, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_model_pb2.HistoryEvent, _Mapping]]] = ..., invocations: _Optional[_Iterable[_Union[InvocationRecord, _Mapping]]] = ...) -> None: ...
+    faults: _containers.RepeatedCompositeFieldContainer[FaultRecord]
+    points: _containers.RepeatedCompositeFieldContainer[CrashPoint]
+    def __init__(self, head: _Optional[_Union[ExecutionHead, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_model_pb2.HistoryEvent, _Mapping]]] = ..., invocations: _Optional[_Iterable[_Union[InvocationRecord, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[FaultRecord, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[CrashPoint, _Mapping]]] = ...) -> None: ...
+
+class FaultRecord(_message.Message):
+    __slots__ = ("fault", "moment", "label", "invocation", "time_ms", "note")
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    MOMENT_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    fault: str
+    moment: str
+    label: str
+    invocation: int
+    time_ms: int
+    note: str
+    def __init__(self, fault: _Optional[str] = ..., moment: _Optional[str] = ..., label: _Optional[str] = ..., invocation: _Optional[int] = ..., time_ms: _Optional[int] = ..., note: _Optional[str] = ...) -> None: ...
+
+class CrashPoint(_message.Message):
+    __slots__ = ("moment", "label", "key")
+    MOMENT_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    moment: str
+    label: str
+    key: str
+    def __init__(self, moment: _Optional[str] = ..., label: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
 
 class ExecutionHead(_message.Message):
-    __slots__ = ("execution_arn", "execution_name", "function_name", "status", "start_ms", "end_ms", "result", "error", "timed_out", "waiting_for")
+    __slots__ = ("execution_arn", "execution_name", "function_name", "status", "start_ms", "end_ms", "result", "error", "timed_out", "waiting_for", "unfired_faults")
     EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_NAME_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +186,7 @@ class ExecutionHead(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
     WAITING_FOR_FIELD_NUMBER: _ClassVar[int]
+    UNFIRED_FAULTS_FIELD_NUMBER: _ClassVar[int]
     execution_arn: str
     execution_name: str
     function_name: str
@@ -160,7 +197,8 @@ class ExecutionHead(_message.Message):
     error: _model_pb2.ErrorObject
     timed_out: bool
     waiting_for: str
-    def __init__(self, execution_arn: _Optional[str] = ..., execution_name: _Optional[str] = ..., function_name: _Optional[str] = ..., status: _Optional[_Union[_model_pb2.ExecutionStatus, str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., result: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., timed_out: bool = ..., waiting_for: _Optional[str] = ...) -> None: ...
+    unfired_faults: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, execution_arn: _Optional[str] = ..., execution_name: _Optional[str] = ..., function_name: _Optional[str] = ..., status: _Optional[_Union[_model_pb2.ExecutionStatus, str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., result: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., timed_out: bool = ..., waiting_for: _Optional[str] = ..., unfired_faults: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class InvocationRecord(_message.Message):
     __slots__ = ("request_id", "worker_id", "start_ms", "end_ms", "outcome", "error", "output", "output_truncated", "pid")

@@ -7,6 +7,12 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class WorkerSignal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WORKER_SIGNAL_UNSPECIFIED: _ClassVar[WorkerSignal]
+    WORKER_SIGNAL_STOP: _ClassVar[WorkerSignal]
+    WORKER_SIGNAL_CONTINUE: _ClassVar[WorkerSignal]
+
 class ExitCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXIT_CAUSE_UNSPECIFIED: _ClassVar[ExitCause]
@@ -15,12 +21,34 @@ class ExitCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXIT_CAUSE_MEMORY: _ClassVar[ExitCause]
     EXIT_CAUSE_NOT_STARTED: _ClassVar[ExitCause]
     EXIT_CAUSE_UNKNOWN: _ClassVar[ExitCause]
+
+class MisdeedKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MISDEED_KIND_UNSPECIFIED: _ClassVar[MisdeedKind]
+    MISDEED_KIND_EXIT: _ClassVar[MisdeedKind]
+    MISDEED_KIND_SEGFAULT: _ClassVar[MisdeedKind]
+    MISDEED_KIND_OUT_OF_MEMORY: _ClassVar[MisdeedKind]
+    MISDEED_KIND_HANG_PYTHON: _ClassVar[MisdeedKind]
+    MISDEED_KIND_HANG_C: _ClassVar[MisdeedKind]
+    MISDEED_KIND_RAISE: _ClassVar[MisdeedKind]
+    MISDEED_KIND_ASK_AGAIN: _ClassVar[MisdeedKind]
+WORKER_SIGNAL_UNSPECIFIED: WorkerSignal
+WORKER_SIGNAL_STOP: WorkerSignal
+WORKER_SIGNAL_CONTINUE: WorkerSignal
 EXIT_CAUSE_UNSPECIFIED: ExitCause
 EXIT_CAUSE_EXITED: ExitCause
 EXIT_CAUSE_SIGNALED: ExitCause
 EXIT_CAUSE_MEMORY: ExitCause
 EXIT_CAUSE_NOT_STARTED: ExitCause
 EXIT_CAUSE_UNKNOWN: ExitCause
+MISDEED_KIND_UNSPECIFIED: MisdeedKind
+MISDEED_KIND_EXIT: MisdeedKind
+MISDEED_KIND_SEGFAULT: MisdeedKind
+MISDEED_KIND_OUT_OF_MEMORY: MisdeedKind
+MISDEED_KIND_HANG_PYTHON: MisdeedKind
+MISDEED_KIND_HANG_C: MisdeedKind
+MISDEED_KIND_RAISE: MisdeedKind
+MISDEED_KIND_ASK_AGAIN: MisdeedKind
 
 class SuperviseRequest(_message.Message):
     __slots__ = ("hello", "exited")
@@ -56,16 +84,20 @@ class HostHello(_message.Message):
     def __init__(self, host_id: _Optional[str] = ..., protocol_version: _Optional[int] = ..., runner_version: _Optional[str] = ..., python_version: _Optional[str] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ...) -> None: ...
 
 class SuperviseResponse(_message.Message):
-    __slots__ = ("welcome", "start", "kill", "limit_memory")
+    __slots__ = ("welcome", "start", "kill", "limit_memory", "signal", "die")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     KILL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_MEMORY_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    DIE_FIELD_NUMBER: _ClassVar[int]
     welcome: HostWelcome
     start: StartWorker
     kill: KillWorker
     limit_memory: LimitMemory
-    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ...) -> None: ...
+    signal: SignalWorker
+    die: Die
+    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ...) -> None: ...
 
 class HostWelcome(_message.Message):
     __slots__ = ("coordinator_id",)
@@ -92,6 +124,18 @@ class LimitMemory(_message.Message):
     worker_id: str
     bytes: int
     def __init__(self, worker_id: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class SignalWorker(_message.Message):
+    __slots__ = ("worker_id", "signal")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    signal: WorkerSignal
+    def __init__(self, worker_id: _Optional[str] = ..., signal: _Optional[_Union[WorkerSignal, str]] = ...) -> None: ...
+
+class Die(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class WorkerExited(_message.Message):
     __slots__ = ("worker_id", "cause", "exit_code", "signal", "detail", "output", "output_truncated", "peak_memory_bytes")
@@ -134,16 +178,28 @@ class WorkerHello(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., protocol_version: _Optional[int] = ..., pid: _Optional[int] = ..., inline_workspace_id: _Optional[str] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "invocation")
+    __slots__ = ("welcome", "invocation", "misdeed")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    MISDEED_FIELD_NUMBER: _ClassVar[int]
     welcome: WorkerWelcome
     invocation: Invocation
-    def __init__(self, welcome: _Optional[_Union[WorkerWelcome, _Mapping]] = ..., invocation: _Optional[_Union[Invocation, _Mapping]] = ...) -> None: ...
+    misdeed: Misdeed
+    def __init__(self, welcome: _Optional[_Union[WorkerWelcome, _Mapping]] = ..., invocation: _Optional[_Union[Invocation, _Mapping]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class WorkerWelcome(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Misdeed(_message.Message):
+    __slots__ = ("kind", "code", "message")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    kind: MisdeedKind
+    code: int
+    message: str
+    def __init__(self, kind: _Optional[_Union[MisdeedKind, str]] = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class FunctionCode(_message.Message):
     __slots__ = ("reference", "pickled", "inline_key")
@@ -197,7 +253,7 @@ class FunctionConfig(_message.Message):
     def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Invocation(_message.Message):
-    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id")
+    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "misdeed")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -207,6 +263,7 @@ class Invocation(_message.Message):
     NEXT_MARKER_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    MISDEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     function: FunctionConfig
     code: FunctionCode
@@ -216,7 +273,8 @@ class Invocation(_message.Message):
     next_marker: str
     payload: str
     tenant_id: str
-    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ...) -> None: ...
+    misdeed: Misdeed
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class InvocationResult(_message.Message):
     __slots__ = ("request_id", "output", "error", "lines", "lines_truncated")
@@ -249,13 +307,15 @@ class CheckpointRequest(_message.Message):
     def __init__(self, execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[_model_pb2.OperationUpdate, _Mapping]]] = ..., client_token: _Optional[str] = ..., marker: _Optional[str] = ..., max_items: _Optional[int] = ...) -> None: ...
 
 class CheckpointResponse(_message.Message):
-    __slots__ = ("checkpoint_token", "operations", "next_marker", "error")
+    __slots__ = ("checkpoint_token", "operations", "next_marker", "error", "misdeed")
     CHECKPOINT_TOKEN_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     NEXT_MARKER_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    MISDEED_FIELD_NUMBER: _ClassVar[int]
     checkpoint_token: str
     operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
     next_marker: str
     error: _model_pb2.ServiceError
-    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ...) -> None: ...
+    misdeed: Misdeed
+    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,439 @@
+"""`Injector`: watches one execution, and carries out its fault plan at the exact moments.
+
+The services report what is about to happen and do what the answer says; everything else
+goes the ordinary way: a killed worker is lost, a passed deadline is a passed deadline.
+Executions without a plan have no injector and pay nothing for it.
+
+The moments that it sees are also what crash exploration goes by: each is recorded with a
+key that is equal where the durable state and the effects that are not yet durable are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, assert_never
+
+from ..core import faults as f
+from ..core.faults import Change, Moment, Plan, Point
+from ..core.model import OperationAction, OperationType, OperationUpdate
+from ..errors import InvalidParameterValue
+from .pool import Worker, WorkerState
+from .runs import Copy, Lease, Run
+
+if TYPE_CHECKING:
+    from .executor import Executor
+
+T = TypeVar("T")
+
+#: Real seconds for a worker to do what it is told before its deadline is made to pass.
+_OBEY_SECONDS = 0.1
+#: Real seconds that a zombie has to show itself before the execution goes on without it.
+_ZOMBIE_SECONDS = 2.0
+#: MiB that a worker without a limit of its own is killed beyond.
+_MEMORY_MB = 512
+_OUTCOMES = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETRY)
+
+
+class Answer(Enum):
+    #: Nothing: whoever asked is dead, or as good as.
+    SILENCE = "silence"
+    #: The stream breaks.
+    CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """The worker has to do it to itself."""
+
+    what: f.Exit | f.Segfault | f.OutOfMemory | f.HangPython | f.HangC | f.Raise | f.DropReply
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    code: str
+    http_status: int
+    message: str
+
+
+Instead: TypeAlias = Answer | Tell | Refuse
+"""What whoever asked gets instead of the answer."""
+
+
+@dataclass(slots=True)
+class FaultRecord:
+    """A fault that fired; `note` says what became of it where that took a while."""
+
+    fault: str
+    moment: str
+    label: str
+    invocation: int
+    time_ms: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPoint:
+    moment: str
+    label: str
+    key: str
+
+
+@dataclass(slots=True, eq=False)
+class _Frozen:
+    """A worker that is stopped, its lease ended; what it sent before waits."""
+
+    worker: Worker
+    record: FaultRecord
+    thawed: asyncio.Event = field(default_factory=asyncio.Event)
+    #: It was refused, or ended.
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Injector:
+    def __init__(self, executor: Executor, run: Run, plan: Plan, record_points: bool) -> None:
+        self._executor = executor
+        self._run = run
+        self._plan = plan
+        self._loop = asyncio.get_running_loop()
+        self._recorded: dict[str, CrashPoint] | None = {} if record_points else None
+        self.records: list[FaultRecord] = []
+        self._ordinal = 0
+        self._counts: Counter[Point] = Counter()
+        #: Effects that are not durable yet: bodies of steps and entries of the ledger.
+        self._pending: Counter[tuple[str, str]] = Counter()
+        #: Replies that were dropped, by the checkpoint token of their request.
+        self._dropped: dict[str, object] = {}
+        self._frozen: dict[str, _Frozen] = {}
+        #: Workers that were given a copy of an invocation, and whether they may go on.
+        self._copies: dict[str, tuple[FaultRecord, asyncio.Event]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def reads_state(self) -> bool:
+        """The plan needs a read of the state, which a short one never asks for."""
+        return any(
+            getattr(each.where, "point", None) is Point.STATE_READ for each in self._plan.faults
+        )
+
+    @property
+    def unfired(self) -> list[str]:
+        return [str(fault) for fault in self._plan.unfired]
+
+    @property
+    def points(self) -> list[CrashPoint]:
+        return list((self._recorded or {}).values())
+
+    # -- what the services report ----------------------------------------------------------
+
+    async def checkpoint(
+        self,
+        worker_id: str,
+        token: str,
+        updates: Sequence[OperationUpdate],
+        act: Callable[[], T],
+        refused: Callable[[T], str],
+    ) -> T | Instead:
+        """One checkpoint, which `act` does; `refused` reads the service's refusal, or ""."""
+        if copy := self._copies.get(worker_id):
+            await copy[1].wait()
+        execution = self._run.execution
+        if (dropped := self._dropped.pop(token, None)) is not None:
+            return dropped  # type: ignore[return-value]
+        if not execution.holds(token):
+            return self._late(worker_id, act(), refused)
+        if self._is_doomed(worker_id):
+            return Answer.SILENCE
+        changes = self._changes(updates)
+        bodies = [c.operation_id for c in changes if _is_outcome(c)]
+        self._pending.update((body, "") for body in bodies)
+        instead = await self._at(Point.BEFORE_COMMIT, worker_id, changes)
+        if instead is not None:
+            return instead
+        if not execution.holds(token):
+            return self._late(worker_id, act(), refused)
+        reply = act()
+        if refused(reply):
+            return reply
+        for pending in [each for each in self._pending if each[0] in bodies]:
+            del self._pending[pending]
+        self._counts[Point.BEFORE_COMMIT] += 1
+        self._let_copies_go()
+        await self._thaw()
+        instead = await self._at(Point.AFTER_COMMIT, worker_id, changes)
+        if isinstance(instead, Tell) and isinstance(instead.what, f.DropReply):
+            self._dropped[token] = reply
+        return reply if instead is None else instead
+
+    async def state_read(self, worker_id: str, act: Callable[[], T]) -> T | Instead:
+        instead = await self._at(Point.STATE_READ, worker_id)
+        return act() if instead is None else instead
+
+    async def effect(self, worker_id: str, name: str, operation_id: str) -> Instead | None:
+        """The ledger has an effect of this name, of an operation or of none ("")."""
+        self._pending[operation_id, name] += 1
+        return await self._at(Point.EFFECT, worker_id, name=name)
+
+    def started(self, lease: Lease) -> Instead | asyncio.Event | None:
+        """The lease is about to be sent to its worker, or once the event is set."""
+        if isinstance(lease.subject, Copy):
+            record = lease.subject.record
+            self._copies[lease.worker.id] = (record, asyncio.Event())
+            if self._run.lease is not lease.subject.original:
+                self._let_copies_go()
+            return None
+        self._counts[Point.INVOCATION_RESULT] = len(self._run.invocations) - 1
+        self._watch_the_clock()
+        struck = self._strike(Point.INVOCATION_START)
+        return None if struck is None else self._carry_out(*struck, lease)
+
+    async def returned(self, worker: Worker) -> Instead | None:
+        """A result has come from the invocation that holds the lease."""
+        await self._thaw()
+        self._let_copies_go()
+        return await self._at(Point.INVOCATION_RESULT, worker.id)
+
+    @property
+    def busy(self) -> bool:
+        """There are zombies or copies whose end is still to come."""
+        return bool(self._frozen or self._copies)
+
+    def lease_ended(self) -> None:
+        self._let_copies_go()
+
+    def copy_ended(self, worker: Worker) -> None:
+        self._copies.pop(worker.id, None)
+        self._run.notify()
+
+    def _gone(self, worker: Worker) -> None:
+        if frozen := self._frozen.pop(worker.id, None):
+            frozen.done.set()
+            self._run.notify()
+
+    def close(self) -> None:
+        """The execution ended: nobody is to wait any longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._let_copies_go()
+        for frozen in list(self._frozen.values()):
+            self._let_go(frozen)
+            self._loop.call_later(_ZOMBIE_SECONDS, self._bury, frozen)
+
+    # -- moments ---------------------------------------------------------------------------
+
+    async def _at(
+        self, point: Point, worker_id: str, changes: Sequence[Change] = (), name: str = ""
+    ) -> Instead | None:
+        struck = self._strike(point, changes, name)
+        if struck is None:
+            return None
+        lease = self._run.lease
+        if lease is None or lease.worker.id != worker_id:
+            return None
+        instead = self._carry_out(*struck, lease)
+        if isinstance(instead, asyncio.Event):
+            # Frozen: what it asked for is dealt with when it lives again.
+            await instead.wait()
+            return None
+        return instead
+
+    def _strike(
+        self, point: Point, changes: Sequence[Change] = (), name: str = ""
+    ) -> tuple[f.What, FaultRecord, Point] | None:
+        """What goes wrong now, with its record."""
+        if point is not Point.BEFORE_COMMIT:
+            self._counts[point] += 1
+        number = self._counts[point] + (point is Point.BEFORE_COMMIT)
+        if point is not Point.TIME:
+            self._ordinal += 1
+        now = self._run.now
+        elapsed = now - self._run.execution.root.start_ms
+        moment = Moment(point, number, self._ordinal, elapsed, changes, name)
+        if self._recorded is not None and str(moment) not in self._recorded:
+            point_record = CrashPoint(str(moment), moment.label, self._key())
+            self._recorded[point_record.moment] = point_record
+        fault = self._plan.strikes(moment)
+        if fault is None:
+            return None
+        record = FaultRecord(str(fault), str(moment), moment.label, len(self._run.invocations), now)
+        self.records.append(record)
+        return fault.what, record, point
+
+    def _is_doomed(self, worker_id: str) -> bool:
+        """It was killed, and what it sent before cannot count: the next run would not have it."""
+        worker = self._executor.pool.workers.get(worker_id)
+        return worker is None or worker.state is WorkerState.ENDING
+
+    def _changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
+        """Before they are committed."""
+        changes = []
+        for update in updates:
+            operation = self._run.execution.operations.get(update.id)
+            attempt = 1 if operation is None else operation.attempt + 1
+            changes.append(
+                Change(update.id, update.type, update.action, update.name, update.sub_type, attempt)
+            )
+        return changes
+
+    def _key(self) -> str:
+        """A digest of what a recovery from a crash at this moment starts with."""
+        digest = hashlib.blake2b(digest_size=8)
+        for each in self._run.execution.operations.values():
+            error = (each.error.type, each.error.message) if each.error else None
+            digest.update(repr((each.id, each.status, each.attempt, each.result, error)).encode())
+        digest.update(repr(sorted(self._pending.items())).encode())
+        return digest.hexdigest()
+
+    def _watch_the_clock(self) -> None:
+        """Strike at a fault's time also where nothing else happens then."""
+        if self._timer is not None:
+            self._timer.cancel()
+        run = self._run
+        delay = self._plan.due_in(run.now - run.execution.root.start_ms)
+        if delay is not None:
+            self._timer = self._loop.call_later(delay, self._its_time)
+
+    def _its_time(self) -> None:
+        lease = self._run.lease
+        if lease is not None and (struck := self._strike(Point.TIME)):
+            self._carry_out(*struck, lease)
+
+    # -- carrying out ----------------------------------------------------------------------
+
+    def _carry_out(
+        self, what: f.What, record: FaultRecord, point: Point, lease: Lease
+    ) -> Instead | asyncio.Event | None:
+        """Do it; say what whoever asked gets instead, or what it has to wait for."""
+        worker = lease.worker
+        match what:
+            case f.Kill():
+                self._executor.pool.kill(worker)
+                return Answer.SILENCE
+            case f.KillHost():
+                assert worker.host is not None
+                worker.host.die()
+                return Answer.SILENCE
+            case f.TimeOut():
+                self._loop.call_soon(self._pass_deadline, lease)
+                return Answer.SILENCE
+            case f.HangPython() | f.HangC():
+                self._loop.call_later(_OBEY_SECONDS, self._pass_deadline, lease)
+                return Tell(what)
+            case f.OutOfMemory():
+                self._limit_memory(worker)
+                return Tell(what)
+            case f.Exit() | f.Segfault() | f.Raise() | f.DropReply():
+                return Tell(what)
+            case f.Freeze():
+                return self._freeze(lease, record)
+            case f.DelayReply():
+                return self._delay(lease, what.seconds)
+            case f.Fail():
+                return Refuse(what.code, *f.SERVICE_ERRORS[what.code])
+            case f.CutConnection():
+                if point in f.REPLIES:
+                    return Answer.CUT
+                self._executor.pool.session_ended(worker)
+                return Answer.SILENCE
+            case f.Duplicate():
+                self._loop.call_soon(self._executor.deliver_copy, lease, record)
+                return None
+            case f.KillCoordinator():
+                raise AssertionError("refused when the execution was started")
+            case _:
+                assert_never(what)
+
+    def _pass_deadline(self, lease: Lease) -> None:
+        """Let the clock stand at the invocation's deadline."""
+        if lease.deadline is not None and self._run.lease is lease:
+            left = lease.deadline.when() - self._loop.time()
+            lease.deadline.cancel()
+            self._run.family.clock.jump(self._run.now + max(0, round(left * 1000)))
+            self._executor.deadline_passed(lease)
+
+    def _delay(self, lease: Lease, seconds: float) -> asyncio.Event | Answer | None:
+        assert lease.deadline is not None
+        left = lease.deadline.when() - self._loop.time()
+        if seconds >= left:
+            self._loop.call_soon(self._pass_deadline, lease)
+            return Answer.SILENCE
+        if not self._run.family.skip:
+            passed = asyncio.Event()
+            self._loop.call_later(seconds, passed.set)
+            return passed
+        lease.deadline.cancel()
+        lease.deadline = self._executor.set_deadline(lease, left - seconds)
+        self._run.family.clock.jump(self._run.now + round(seconds * 1000))
+        self._executor.timekeeper.settle(self._run.family)
+        return None
+
+    def _limit_memory(self, worker: Worker) -> None:
+        if worker.host is not None and not worker.memory_limit:
+            worker.memory_limit = _MEMORY_MB * 1024 * 1024
+            worker.host.limit_memory(worker.id, worker.memory_limit)
+
+    # -- zombies and copies ----------------------------------------------------------------
+
+    def _freeze(self, lease: Lease, record: FaultRecord) -> asyncio.Event:
+        frozen = self._frozen[lease.worker.id] = _Frozen(lease.worker, record)
+        self._executor.pool.freeze(lease.worker, self._gone)
+        self._loop.call_soon(self._pass_deadline, lease)
+        return frozen.thawed
+
+    def _let_go(self, frozen: _Frozen) -> None:
+        if not frozen.thawed.is_set():
+            self._executor.pool.thaw(frozen.worker)
+            frozen.thawed.set()
+
+    async def _thaw(self) -> None:
+        """The next invocation is at work: let the zombies speak before it goes on."""
+        for frozen in list(self._frozen.values()):
+            if self._run.lease is None or self._run.lease.worker is frozen.worker:
+                continue
+            self._let_go(frozen)
+            try:
+                async with asyncio.timeout(_ZOMBIE_SECONDS):
+                    await frozen.done.wait()
+            except TimeoutError:
+                frozen.record.note = f"it said nothing for {_ZOMBIE_SECONDS:g} s after it went on"
+                self._bury(frozen)
+
+    def _bury(self, frozen: _Frozen) -> None:
+        if self._frozen.get(frozen.worker.id) is frozen:
+            self._executor.pool.kill(frozen.worker)
+
+    def _late(self, worker_id: str, reply: T, refused: Callable[[T], str]) -> T:
+        """A checkpoint that comes too late, from a zombie or a copy, and its refusal."""
+        note = f"its checkpoint was refused: {refused(reply)}"
+        if frozen := self._frozen.get(worker_id):
+            frozen.record.note = note
+            frozen.done.set()
+        if copy := self._copies.get(worker_id):
+            copy[0].note = note
+        return reply
+
+    def _let_copies_go(self) -> None:
+        for _, may_go_on in self._copies.values():
+            may_go_on.set()
+
+
+def check_feasible(plan: Plan, inline: bool) -> None:
+    """Refuse what nobody here could carry out. `InvalidParameterValue`."""
+    for fault in plan.faults:
+        if isinstance(fault.what, f.KillCoordinator):
+            raise InvalidParameterValue(
+                f"Fault {str(fault)!r} needs a store that outlives the coordinator, "
+                "and this one keeps executions in memory."
+            )
+        if inline and isinstance(fault.what, f.NEEDS_A_PROCESS):
+            raise InvalidParameterValue(
+                f"Fault {str(fault)!r} needs worker processes; an inline worker is the test itself."
+            )
+
+
+def _is_outcome(change: Change) -> bool:
+    return change.type is OperationType.STEP and change.action in _OUTCOMES

@@ -1,0 +1,443 @@
+"""Fault plans as data: where something goes wrong, what does, and how often.
+
+A fault's text is its serialised form, `kill@after-commit:17` (`fault_text` reads it).
+Whoever watches an execution turns what happens into `Moment`s and asks `Plan.strikes`
+which fault fires there; this module must not know how one is carried out.
+
+A new *what*: a dataclass here, a row in `WHATS`, and the arm that mypy then asks for in
+`coordinator/injector.py`. A new *where*: a dataclass with `matches`, and how its text is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import ClassVar, TypeAlias
+
+from ..errors import InvalidParameterValue
+from .model import OperationAction, OperationType
+
+#: `Fault.times` for a fault that fires wherever it matches.
+ALWAYS = 0
+
+
+# -- moments -------------------------------------------------------------------------------
+
+
+class Point(Enum):
+    """The kinds of places at which a fault can strike."""
+
+    #: A checkpoint has arrived: the bodies of the steps in it have had their effects.
+    BEFORE_COMMIT = "before-commit"
+    #: It is durable, and the worker does not know yet.
+    AFTER_COMMIT = "after-commit"
+    STATE_READ = "state-read"
+    INVOCATION_START = "invocation-start"
+    #: The handler has returned, and nobody has taken its result.
+    INVOCATION_RESULT = "invocation-result"
+    #: `ledger.record` has recorded an effect, and has not returned.
+    EFFECT = "effect"
+    #: Nothing happens but that a fault's time has come.
+    TIME = "time"
+
+
+#: Points at which the service client waits for an answer.
+REPLIES = frozenset({Point.BEFORE_COMMIT, Point.AFTER_COMMIT, Point.STATE_READ})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One update of a checkpoint; `attempt` is 1 for a step's first."""
+
+    operation_id: str
+    type: OperationType
+    action: OperationAction
+    name: str | None = None
+    sub_type: str | None = None
+    attempt: int = 1
+
+    def __str__(self) -> str:
+        again = f" attempt {self.attempt}" if self.attempt > 1 else ""
+        label = self.name or self.operation_id[:8]
+        return f"{self.type.value} {label} {self.action.value}{again}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happens, about to go on. `number` counts from 1 per kind of point: commits,
+    state reads, invocations, effects. `ordinal` counts all moments of the execution."""
+
+    point: Point
+    number: int
+    ordinal: int
+    #: Milliseconds since the execution's start, on its own clock.
+    elapsed_ms: int
+    changes: Sequence[Change] = ()
+    #: The effect's.
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.point.value}:{self.number}"
+
+    @property
+    def label(self) -> str:
+        return self.name or ", ".join(map(str, self.changes))
+
+
+# -- where ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """At the `number`-th checkpoint, state read, invocation; None: at each."""
+
+    point: Point
+    number: int | None = None
+
+    def matches(self, moment: Moment) -> bool:
+        return moment.point is self.point and self.number in (None, moment.number)
+
+    def __str__(self) -> str:
+        return f"{self.point.value}:{'*' if self.number is None else self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtOperation:
+    """At a checkpoint with an update that fits; texts are patterns with `*`, `?` and `[...]`.
+    `n`: at the n-th such checkpoint and those that follow."""
+
+    point: Point
+    name: str | None = None
+    type: str | None = None
+    subtype: str | None = None
+    action: str | None = None
+    attempt: int | None = None
+    n: int = 1
+
+    def matches(self, moment: Moment) -> bool:
+        return moment.point is self.point and any(map(self._fits, moment.changes))
+
+    def _fits(self, change: Change) -> bool:
+        return (
+            _like(change.name or "", self.name)
+            and _like(change.type.value, self.type)
+            and _like(change.sub_type or "", self.subtype)
+            and _like(change.action.value, self.action)
+            and self.attempt in (None, change.attempt)
+        )
+
+    def __str__(self) -> str:
+        pairs = [
+            f"{each.name}={value}"
+            for each in fields(self)
+            if each.name != "point"
+            and (value := getattr(self, each.name)) not in (None, each.default)
+        ]
+        return f"{self.point.value}:{','.join(pairs)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtEffect:
+    """At the n-th effect in the ledger whose name fits, and those that follow."""
+
+    name: str
+    n: int = 1
+    point: ClassVar[Point] = Point.EFFECT
+
+    def matches(self, moment: Moment) -> bool:
+        return moment.point is Point.EFFECT and _like(moment.name, self.name)
+
+    def __str__(self) -> str:
+        return f"effect:{self.name}{f',n={self.n}' if self.n > 1 else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtTime:
+    """As soon as `seconds` have passed on the execution's own clock and an invocation runs."""
+
+    seconds: float
+
+    def matches(self, moment: Moment) -> bool:
+        return moment.elapsed_ms >= self.seconds * 1000
+
+    def __str__(self) -> str:
+        return f"time:{self.seconds:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtRandom:
+    """At any moment, with a probability; the same seed chooses the same moments."""
+
+    probability: float
+    seed: int = 0
+
+    def matches(self, moment: Moment) -> bool:
+        text = f"{self.seed}:{moment.ordinal}".encode()
+        drawn = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) / 2**64
+        return drawn < self.probability
+
+    def __str__(self) -> str:
+        return f"random:{self.probability:g},seed={self.seed}"
+
+
+Where: TypeAlias = Numbered | AtOperation | AtEffect | AtTime | AtRandom
+
+
+def _like(value: str, pattern: str | None) -> bool:
+    return pattern is None or fnmatchcase(value, pattern)
+
+
+# -- what ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL, as when Lambda loses the environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """`os._exit(code)`."""
+
+    code: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Segfault:
+    """A real one, in the worker's own code."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The worker takes memory until its host kills it for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """The service client raises, as when the network is down."""
+
+    message: str = "Connection refused"
+
+
+@dataclass(frozen=True, slots=True)
+class HangPython:
+    """The worker blocks in Python until its deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangC:
+    """The worker blocks in C, with the interpreter's lock, until its deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """SIGSTOP until the deadline has passed and the next invocation is at work; then it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOut:
+    """The invocation's deadline passes now."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropReply:
+    """The answer is lost; the client asks once more, as AWS's clients do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DelayReply:
+    """The answer takes this long on the execution's own clock."""
+
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The service refuses with an error of this code."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The invocation is delivered to a second worker too."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutConnection:
+    """The worker's connection to the service breaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillHost:
+    """SIGKILL to the worker host, and so to all its workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillCoordinator:
+    """SIGKILL to the coordinator; needs a store that outlives it."""
+
+
+What: TypeAlias = (
+    Kill
+    | Exit
+    | Segfault
+    | OutOfMemory
+    | Raise
+    | HangPython
+    | HangC
+    | Freeze
+    | TimeOut
+    | DropReply
+    | DelayReply
+    | Fail
+    | Duplicate
+    | CutConnection
+    | KillHost
+    | KillCoordinator
+)
+
+WHATS: dict[str, type[What]] = {
+    "kill": Kill,
+    "exit": Exit,
+    "segfault": Segfault,
+    "oom": OutOfMemory,
+    "raise": Raise,
+    "hang": HangPython,
+    "hang-c": HangC,
+    "freeze": Freeze,
+    "timeout": TimeOut,
+    "drop": DropReply,
+    "delay": DelayReply,
+    "fail": Fail,
+    "duplicate": Duplicate,
+    "cut": CutConnection,
+    "kill-host": KillHost,
+    "kill-coordinator": KillCoordinator,
+}
+_NAMES = {kind: name for name, kind in WHATS.items()}
+
+#: Code: HTTP status and text, as Lambda gives them.
+SERVICE_ERRORS: dict[str, tuple[int, str]] = {
+    "TooManyRequestsException": (429, "Rate Exceeded."),
+    "ServiceException": (500, "An internal error occurred."),
+    "InvalidParameterValueException": (400, "Invalid Checkpoint Token: it has been used."),
+    "ResourceNotFoundException": (404, "The execution does not exist."),
+    "KMSAccessDeniedException": (502, "Lambda was denied access to the KMS key."),
+    "KMSDisabledException": (502, "The KMS key is disabled."),
+    "KMSInvalidStateException": (502, "The KMS key is in an invalid state."),
+    "KMSNotFoundException": (502, "The KMS key was not found."),
+}
+
+_ON_A_REPLY = (DropReply, DelayReply, Fail, Raise)
+#: What the worker has to do to itself, when it next hears from the coordinator.
+_BY_ITSELF = (Exit, Segfault, OutOfMemory, HangPython, HangC)
+#: What ends, stops or blocks a process, and so cannot befall the test's own.
+NEEDS_A_PROCESS = (Kill, *_BY_ITSELF, Freeze, KillHost)
+
+
+def possible(what: What, point: Point) -> bool:
+    """Whether there is anything at such a point that could go wrong in this way."""
+    if isinstance(what, _ON_A_REPLY):
+        return point in REPLIES
+    if isinstance(what, Duplicate):
+        return point is Point.INVOCATION_START
+    return point is not Point.TIME or not isinstance(what, _BY_ITSELF)
+
+
+# -- faults --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`what` goes wrong at the first `times` moments that `where` matches, or at all (`ALWAYS`)."""
+
+    what: What
+    where: Where
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        point = getattr(self.where, "point", None)
+        if point is not None and not possible(self.what, point):
+            raise InvalidParameterValue(
+                f"{_what_text(self.what)!r} cannot happen at {point.value}: "
+                + (
+                    "only an invocation's start can be delivered twice."
+                    if isinstance(self.what, Duplicate)
+                    else "it needs an answer of the service's, so a commit or a state read."
+                )
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """The fault of a text such as "kill@after-commit:17". `InvalidParameterValue`."""
+        from .fault_text import parse
+
+        return parse(text)
+
+    def __str__(self) -> str:
+        default = ALWAYS if isinstance(self.where, AtRandom) else 1
+        how_often = "*" if self.times == ALWAYS else self.times
+        suffix = "" if self.times == default else f";times={how_often}"
+        return f"{_what_text(self.what)}@{self.where}{suffix}"
+
+
+def _what_text(what: What) -> str:
+    name = _NAMES[type(what)]
+    values = [getattr(what, each.name) for each in fields(what)]
+    return (
+        f"{name}={values[0]:g}"
+        if values and isinstance(values[0], float)
+        else (f"{name}={values[0]}" if values else name)
+    )
+
+
+# -- a plan under way ----------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Progress:
+    matched: int = 0
+    fired: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """The faults of one execution, and which of them have fired."""
+
+    faults: Sequence[Fault]
+    _progress: dict[int, _Progress] = field(default_factory=dict)
+
+    def strikes(self, moment: Moment) -> Fault | None:
+        """The fault that fires now, which thereby has; of several the first."""
+        struck: Fault | None = None
+        for place, fault in enumerate(self.faults):
+            progress = self._progress.setdefault(place, _Progress())
+            spent = fault.times and progress.fired >= fault.times
+            if spent or not possible(fault.what, moment.point) or not fault.where.matches(moment):
+                continue
+            progress.matched += 1
+            if struck is None and progress.matched >= getattr(fault.where, "n", 1):
+                progress.fired += 1
+                struck = fault
+        return struck
+
+    @property
+    def unfired(self) -> list[Fault]:
+        return [
+            fault
+            for place, fault in enumerate(self.faults)
+            if place not in self._progress or not self._progress[place].fired
+        ]
+
+    def due_in(self, elapsed_ms: int) -> float | None:
+        """Seconds until the next fault at a time that has not fired; None: there is none."""
+        left = [
+            fault.where.seconds - elapsed_ms / 1000
+            for fault in self.unfired
+            if isinstance(fault.where, AtTime) and possible(fault.what, Point.TIME)
+        ]
+        return max(0.0, min(left)) if left else None
