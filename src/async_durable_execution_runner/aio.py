@@ -8,20 +8,21 @@ Only the shape of the APIs is here; what they do is `engine.Engine`'s.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from .engine import DEFAULT_TIMEOUT, Engine
+from .engine import DEFAULT_TIMEOUT, Engine, Faults
 from .functions import MockFunction, Seconds
 from .results import DurableFunctionTestResult, Event
-from .runner import BaseRunner
+from .runner import BaseRunner, ExecutionHandle, in_a_thread
 
 if TYPE_CHECKING:
     from .client import RunnerStatus
+    from .explore import CrashReport
     from .transport import LoopTransport
 
 # pytest shows the line of the test, not ours.
@@ -46,6 +47,8 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
     ) -> None:
         await asyncio.to_thread(self._engine.close)
         await self._transport.close()
+        if error is None:
+            self._engine.check_runner_faults()
 
     async def run(
         self,
@@ -56,11 +59,39 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
         payload: str | None = None,
         function_name: str | None = None,
         tenant_id: str | None = None,
+        faults: Faults = (),
+        replay_every_checkpoint: bool = False,
     ) -> DurableFunctionTestResult:
         start = self._engine.start_of(
-            input, execution_name, payload, function_name, tenant_id=tenant_id
+            input,
+            execution_name,
+            payload,
+            function_name,
+            tenant_id=tenant_id,
+            faults=faults,
+            replay_every_checkpoint=replay_every_checkpoint,
         )
         return await self._engine.run(start, timeout)
+
+    async def explore_crashes(
+        self,
+        input: Any = None,
+        *,
+        check: Callable[[DurableFunctionTestResult], object] | None = None,
+        callbacks: Mapping[str, Any] | None = None,
+        outside: Callable[[ExecutionHandle], object] | None = None,
+        depth: int = 1,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> CrashReport:
+        """`outside` runs in a thread, and so gets a handle that blocks."""
+        engine = self._engine
+        start = engine.start_of(input, None, payload, function_name, record_points=True)
+        play = in_a_thread(engine, outside)
+        return await asyncio.to_thread(
+            engine.explore, start, timeout, depth, check, callbacks, play
+        )
 
     async def run_many(
         self,
@@ -81,9 +112,10 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
         function_name: str | None = None,
         tenant_id: str | None = None,
         skip_time: bool | None = None,
+        faults: Faults = (),
     ) -> AsyncExecutionHandle:
         start = self._engine.start_of(
-            input, execution_name, payload, function_name, skip_time, tenant_id
+            input, execution_name, payload, function_name, skip_time, tenant_id, faults
         )
         return AsyncExecutionHandle(self._engine, await self._engine.start(start))
 

@@ -9,11 +9,12 @@ is imported on opening, when the processes are already on their way.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +42,7 @@ from .results import DurableFunctionTestResult, ExecutionRecord
 
 if TYPE_CHECKING:
     from .client import ControlClient, RunnerStatus, Start, Until
+    from .explore import Check, CrashReport
     from .transport import LoopTransport, Transport, Workspace
     from .worker.inline import InlineWorker
 
@@ -227,6 +229,12 @@ class Engine:
 
         return drive(coroutine)
 
+    def blocking(self) -> Engine:
+        """This engine for other threads to `drive`, whatever its runner's calls go over."""
+        view = copy.copy(self)
+        view._client = self._registrar
+        return view
+
     def _client_over(self, transport: Transport) -> ControlClient:
         from .client import ControlClient
 
@@ -262,7 +270,7 @@ class Engine:
         return unavailable(self._cluster, what, detail)
 
     @property
-    def _control(self) -> ControlClient:
+    def control(self) -> ControlClient:
         client = self._client or self._registrar
         if client is None or self._workspace is None:
             raise NotStarted(
@@ -282,6 +290,7 @@ class Engine:
         tenant_id: str | None = None,
         faults: Faults = (),
         replay_every_checkpoint: bool = False,
+        record_points: bool = False,
     ) -> Start:
         from .client import Start
 
@@ -294,22 +303,51 @@ class Engine:
             self._skip_time if skip_time is None else skip_time,
             tenant_id,
             (*self._faults, *fault_texts(faults), *(_EVERY if replay_every_checkpoint else ())),
+            record_points,
             retry_at_once=replay_every_checkpoint,
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
-        self._last_arn = await self._control.start(start, hold_time=hold_time)
+        self._last_arn = await self.control.start(start, hold_time=hold_time)
         return self._last_arn
 
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
-        record = await self._control.run(start, seconds(timeout))
+        record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
         return await self._result(record, f"did not end within {seconds(timeout):g} s")
+
+    def explore(
+        self,
+        start: Start,
+        timeout: Seconds,
+        depth: int,
+        check: Check | None,
+        callbacks: Mapping[str, Any] | None,
+        outside: Callable[[str], object] | None,
+    ) -> CrashReport:
+        """Blocks, and uses threads of its own."""
+        from .explore import Explorer
+
+        if callbacks and outside:
+            raise ValueError("Give callbacks= or outside=, not both.")
+        if depth < 1:
+            raise ValueError(f"depth={depth}: at least one crash is needed.")
+        limit = seconds(timeout)
+        view = self.blocking()
+
+        def answer(arn: str) -> None:
+            for name, result in (callbacks or {}).items():
+                callback_id = view.drive(view.wait_for_callback(arn, name, limit))
+                view.drive(view.callback_success(callback_id, result))
+
+        if callbacks:
+            outside = answer
+        return Explorer(view, start, limit, check, outside, 4 * self._workers).explore(depth)
 
     async def run_many(
         self, starts: Sequence[Start], timeout: Seconds
     ) -> list[DurableFunctionTestResult]:
-        control, progress = self._control, Progress(len(starts))
+        control, progress = self.control, Progress(len(starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
             at_once = max(_MIN_IN_FLIGHT, 4 * self._workers)
@@ -334,22 +372,22 @@ class Engine:
         self, execution: object, until: Until, timeout: Seconds
     ) -> DurableFunctionTestResult:
         """The result at the end, at suspension, or as it is "now"."""
-        record = await self._control.wait(self.arn_of(execution), until, seconds(timeout))
+        record = await self.control.wait(self.arn_of(execution), until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
         return await self._result(record, f"did not {verb} within {seconds(timeout):g} s")
 
     async def stop(self, execution: object, error: object) -> None:
-        await self._control.stop(self.arn_of(execution), _error(error))
+        await self.control.stop(self.arn_of(execution), _error(error))
 
     async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None:
         length = seconds(duration)
         if length < 0:
             raise ValueError(f"Time cannot be advanced by {duration!r}: it only goes forward.")
         arn = None if execution is None else self.arn_of(execution)
-        await self._control.advance(arn, length, seconds(timeout))
+        await self.control.advance(arn, length, seconds(timeout))
 
     async def status(self) -> RunnerStatus:
-        return await self._control.status()
+        return await self.control.status()
 
     def arn_of(self, execution: object) -> str:
         """Of an ARN, a handle or a result; of None, the execution that was started last."""
@@ -371,7 +409,7 @@ class Engine:
         if isinstance(execution, str) and name is None and not execution.startswith("arn:"):
             execution, name = None, execution
         arn, limit = self.arn_of(execution), seconds(timeout)
-        callback_id, why, status = await self._control.wait_for_callback(arn, name, limit)
+        callback_id, why, status = await self.control.wait_for_callback(arn, name, limit)
         if callback_id:
             return callback_id
         state = (await self.wait(arn, "now", limit)).describe()
@@ -385,14 +423,14 @@ class Engine:
         )
 
     async def callback_success(self, callback_id: str, result: object) -> None:
-        await self._control.callback_success(callback_id, _callback_result(result))
+        await self.control.callback_success(callback_id, _callback_result(result))
 
     async def callback_failure(self, callback_id: str, error: object) -> None:
         failure = _error(error) or model.ErrorObject()
-        await self._control.callback_failure(callback_id, failure)
+        await self.control.callback_failure(callback_id, failure)
 
     async def callback_heartbeat(self, callback_id: str) -> None:
-        await self._control.callback_heartbeat(callback_id)
+        await self.control.callback_heartbeat(callback_id)
 
     # -- results ---------------------------------------------------------------------------
 
@@ -440,7 +478,7 @@ class Engine:
         if function is None or function.settings.isolation is not Isolation.INLINE:
             self._relay.hand_on(record)
         for arn in record.children:
-            await self._hand_on_output(await self._control.wait(arn, "now", DEFAULT_TIMEOUT))
+            await self._hand_on_output(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
 
 
 def fault_texts(faults: Faults) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from .results import ExecutionRecord
 
 
 class Progress:
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+    def __init__(self, total: int, stream: TextIO | None = None, noun: str = "executions") -> None:
+        self._noun = noun
         self._stream = stream or sys.stderr
         self._shown = self._stream.isatty()
         self._total = total
@@ -18,13 +19,16 @@ class Progress:
         self._failed = 0
 
     def done(self, outcome: ExecutionRecord | Exception) -> None:
-        self._done += 1
-        self._failed += (
-            isinstance(outcome, Exception) or outcome.status is not ExecutionStatus.SUCCEEDED
+        self.count(
+            failed=isinstance(outcome, Exception) or outcome.status is not ExecutionStatus.SUCCEEDED
         )
+
+    def count(self, *, failed: bool) -> None:
+        self._done += 1
+        self._failed += failed
         if self._shown:
-            failed = f", {self._failed} not succeeded" if self._failed else ""
-            self._stream.write(f"\r{self._done}/{self._total} executions{failed}\x1b[K")
+            bad = f", {self._failed} not succeeded" if self._failed else ""
+            self._stream.write(f"\r{self._done}/{self._total} {self._noun}{bad}\x1b[K")
             self._stream.flush()
 
     def close(self) -> None:

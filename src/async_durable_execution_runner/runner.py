@@ -39,6 +39,7 @@ from .statuses import InvocationStatus
 
 if TYPE_CHECKING:
     from .client import RunnerStatus
+    from .explore import CrashReport
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -252,6 +253,34 @@ class DurableFunctionTestRunner(BaseRunner):
         starts = [engine.start_of(input, None, None, function_name) for input in inputs]
         return engine.drive(engine.run_many(starts, timeout))
 
+    def explore_crashes(
+        self,
+        input: Any = None,
+        *,
+        check: Callable[[DurableFunctionTestResult], object] | None = None,
+        callbacks: Mapping[str, Any] | None = None,
+        outside: Callable[[ExecutionHandle], object] | None = None,
+        depth: int = 1,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> CrashReport:
+        """Run once cleanly, then once for each moment at which the worker could die, killing it
+        there; `report.assert_ok()` fails with what came out otherwise than cleanly.
+
+        - `check(result)`: your invariant, for the clean run too; raises, or returns False.
+        - `callbacks`: what to answer callbacks with, by name, in this order.
+        - `outside(handle)`: plays the outside world of each execution, in a thread.
+        - `depth=2`: pairs of crashes too, but for those that lead to nothing new.
+        - `timeout`: seconds for each run.
+
+        `AssertionError` if the clean run is wrong already.
+        """
+        engine = self._engine
+        start = engine.start_of(input, None, payload, function_name, record_points=True)
+        play = in_a_thread(engine, outside)
+        return engine.explore(start, timeout, depth, check, callbacks, play)
+
     def start(
         self,
         input: Any = None,
@@ -395,6 +424,16 @@ class ExecutionHandle:
 
     def __repr__(self) -> str:
         return f"<ExecutionHandle {self.arn}>"
+
+
+def in_a_thread(
+    engine: Engine, outside: Callable[[ExecutionHandle], object] | None
+) -> Callable[[str], object] | None:
+    """`outside` for an ARN instead of a handle, to be called in any thread."""
+    if outside is None:
+        return None
+    view, play = engine.blocking(), outside
+    return lambda arn: play(ExecutionHandle(view, arn))
 
 
 __all__ = [

@@ -211,10 +211,21 @@ class FakeHost:
 
     def __init__(self, world: World, name: str, slots: int) -> None:
         self.world = world
-        self.host = Host(name, 1, slots, {}, self._start, self._kill, self._limit)
+        self.host = Host(
+            name,
+            1,
+            slots,
+            {},
+            self._start,
+            self._kill,
+            self._limit,
+            lambda worker_id, stop: self.stopped.append((worker_id, stop)),
+            self.leave,
+        )
         self.started: list[str] = []
         self.killed: list[str] = []
         self.limits: list[tuple[str, int]] = []
+        self.stopped: list[tuple[str, bool]] = []
         self.workers: dict[str, FakeWorker] = {}
         #: How a worker ends instead of greeting.
         self.stillborn: WorkerExit | None = None

@@ -100,7 +100,7 @@ class Injector:
         self._run = run
         self._plan = plan
         self._loop = asyncio.get_running_loop()
-        self._recorded: dict[str, CrashPoint] | None = {} if record_points else None
+        self._recorded: list[CrashPoint] | None = [] if record_points else None
         self.records: list[FaultRecord] = []
         self._ordinal = 0
         self._counts: Counter[Point] = Counter()
@@ -126,7 +126,8 @@ class Injector:
 
     @property
     def points(self) -> list[CrashPoint]:
-        return list((self._recorded or {}).values())
+        """In order; a moment that came again after a crash is there again."""
+        return self._recorded or []
 
     # -- what the services report ----------------------------------------------------------
 
@@ -211,6 +212,7 @@ class Injector:
 
     def _gone(self, worker: Worker) -> None:
         if frozen := self._frozen.pop(worker.id, None):
+            frozen.record.note = frozen.record.note or "it went on, and its result was ignored"
             frozen.done.set()
             self._run.notify()
 
@@ -253,9 +255,8 @@ class Injector:
         now = self._run.now
         elapsed = now - self._run.execution.root.start_ms
         moment = Moment(point, number, self._ordinal, elapsed, changes, name)
-        if self._recorded is not None and str(moment) not in self._recorded:
-            point_record = CrashPoint(str(moment), moment.label, self._key())
-            self._recorded[point_record.moment] = point_record
+        if self._recorded is not None:
+            self._recorded.append(CrashPoint(str(moment), moment.label, self._key()))
         fault = self._plan.strikes(moment)
         if fault is None:
             return None

@@ -75,7 +75,7 @@ def _parse_where(text: str) -> Where:
             if not 0 < (chance := _seconds(probability)) <= 1:
                 raise InvalidParameterValue(f"{text!r}: a probability is between 0 and 1.")
             return AtRandom(chance, _number(seed or "0", "a seed", least=0))
-        case "effect":
+        case "effect" if not (selector or "").isdigit():
             effect, n = _take(text, pairs, "n")
             return AtEffect(effect, _number(n or "1", "n"))
     try:

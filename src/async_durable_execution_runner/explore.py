@@ -1,0 +1,282 @@
+"""Crash exploration: run once cleanly, then once for each moment with the worker killed there.
+
+Every run is judged against the clean one; a failure comes with the one line that reproduces
+it. Built on runs with a fault plan alone: there is no second way through the coordinator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from .core.model import ExecutionStatus, HistoryEvent
+from .core.wellformed import problems as history_problems
+from .errors import OperationNotFound, RunnerError
+from .progress import Progress
+from .results import CrashPoint, DurableFunctionTestResult, ExecutionRecord
+from .statuses import InvocationStatus
+
+if TYPE_CHECKING:
+    from .client import ControlClient, Start
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+T = TypeVar("T")
+Check = Callable[[DurableFunctionTestResult], object]
+"""Judges a result: raises, or returns False, where it is wrong."""
+
+_SHOWN_FAILURES = 20
+_SHOWN_PROBLEMS = 3
+
+
+class Driver(Protocol):
+    """What is needed of the engine, in any thread."""
+
+    @property
+    def control(self) -> ControlClient: ...
+
+    def drive(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CrashRun:
+    """One run with the worker killed at one moment, or at two; no `problems` if all is well."""
+
+    faults: tuple[str, ...]
+    #: What was under way there.
+    label: str
+    problems: tuple[str, ...]
+    #: None where it did not end at all.
+    result: DurableFunctionTestResult | None
+
+    @property
+    def reproduction(self) -> str:
+        """The argument of `run` that does it again."""
+        return f"faults={self.faults[0] if len(self.faults) == 1 else list(self.faults)!r}".replace(
+            f"faults={self.faults[0]}", f'faults="{self.faults[0]}"'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CrashReport:
+    """What an exploration found. `print(report)` shows it as a table."""
+
+    function_name: str
+    clean: DurableFunctionTestResult
+    runs: Sequence[CrashRun]
+    #: Pairs of crashes that were not tried: what follows them follows one that was.
+    pruned: int
+    seconds: float
+
+    @property
+    def explored(self) -> int:
+        return len(self.runs)
+
+    @property
+    def failures(self) -> list[CrashRun]:
+        return [run for run in self.runs if run.problems]
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures)
+
+    @property
+    def passed(self) -> int:
+        return self.explored - self.failed
+
+    def assert_ok(self) -> None:
+        """`AssertionError`, with the report, unless every run came out like the clean one."""
+        if self.failures:
+            raise AssertionError(str(self))
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        pruned = f", {self.pruned} pruned" if self.pruned else ""
+        yield (
+            f"{self.function_name} · {self.explored} crash points explored: {self.passed} passed, "
+            f"{self.failed} failed{pruned} · {self.seconds:.1f} s"
+        )
+        if not self.failures:
+            return
+        shown = self.failures[:_SHOWN_FAILURES]
+        for run in shown:
+            yield ""
+            yield f"{run.reproduction}"
+            if run.label:
+                yield f"    killed at   {run.label}"
+            for number, problem in enumerate(run.problems[:_SHOWN_PROBLEMS]):
+                first, *rest = problem.splitlines()
+                yield f"    {'wrong' if number == 0 else '':<11} {first}"
+                yield from (f"    {'':<11} {line}" for line in rest)
+            if len(run.problems) > _SHOWN_PROBLEMS:
+                yield f"    {'':<11} … and {len(run.problems) - _SHOWN_PROBLEMS} more"
+        if len(self.failures) > len(shown):
+            yield f"\n… and {len(self.failures) - len(shown)} more failures"
+        yield "\nTo see one again: runner.run(<the same input>, " + shown[0].reproduction + ")"
+
+
+class Explorer:
+    """`start` is what each run is started with; `outside` plays the outside world in a thread."""
+
+    def __init__(
+        self,
+        engine: Driver,
+        start: Start,
+        timeout: float,
+        check: Check | None,
+        outside: Callable[[str], object] | None,
+        at_once: int,
+    ) -> None:
+        self._engine = engine
+        self._start = start
+        self._timeout = timeout
+        self._check = check
+        self._outside = outside
+        self._at_once = at_once
+
+    def explore(self, depth: int) -> CrashReport:
+        began = time.monotonic()
+        clean = self._clean()
+        runs = self._all([((_kill(point),), point.label) for point in clean.crash_points], clean)
+        pruned = 0
+        frontier, seen = runs, {point.key for point in clean.crash_points}
+        for _ in range(depth - 1):
+            plans, left_out = _next_crashes(frontier, seen)
+            pruned += left_out
+            frontier = self._all(plans, clean)
+            runs = [*runs, *frontier]
+        name = self._start.function
+        return CrashReport(name, clean, runs, pruned, time.monotonic() - began)
+
+    def _clean(self) -> DurableFunctionTestResult:
+        record = self._run(self._start)
+        result = DurableFunctionTestResult(record)
+        wrong = list(_wrong_in_itself(record, result, self._check))
+        if record.timed_out:
+            wrong = [self._late(record)]
+        if wrong:
+            raise AssertionError(
+                "Nothing was explored: the run without a crash is wrong already.\n"
+                + "\n".join(wrong)
+                + f"\n\n{result}"
+            )
+        return result
+
+    def _all(
+        self, plans: Sequence[tuple[tuple[str, ...], str]], clean: DurableFunctionTestResult
+    ) -> list[CrashRun]:
+        progress = Progress(len(plans), noun="crash points")
+
+        def one(plan: tuple[tuple[str, ...], str]) -> CrashRun:
+            run = self._one(*plan, clean)
+            progress.count(failed=bool(run.problems))
+            return run
+
+        try:
+            with ThreadPoolExecutor(self._at_once, "explore") as threads:
+                return list(threads.map(one, plans))
+        finally:
+            progress.close()
+
+    def _one(
+        self, faults: tuple[str, ...], label: str, clean: DurableFunctionTestResult
+    ) -> CrashRun:
+        try:
+            record = self._run(replace(self._start, faults=(*self._start.faults, *faults)))
+        except RunnerError as error:
+            return CrashRun(faults, label, (f"{type(error).__name__}: {error}",), None)
+        result = DurableFunctionTestResult(record)
+        if record.timed_out:
+            return CrashRun(faults, label, (self._late(record),), result)
+        problems = [*_compared(result, clean), *_wrong_in_itself(record, result, self._check)]
+        return CrashRun(faults, label, tuple(problems), result)
+
+    def _late(self, record: ExecutionRecord) -> str:
+        return f"it did not end within {self._timeout:g} s; it waits for {record.waiting_for}"
+
+    def _run(self, start: Start) -> ExecutionRecord:
+        engine, control = self._engine, self._engine.control
+        if self._outside is None:
+            return engine.drive(control.run(start, self._timeout))
+        arn = engine.drive(control.start(start))
+        # It may end before it asks; what that means is judged by its result.
+        with contextlib.suppress(OperationNotFound):
+            self._outside(arn)
+        return engine.drive(control.wait(arn, "ended", self._timeout))
+
+
+def _kill(point: CrashPoint) -> str:
+    return f"kill@{point.moment}"
+
+
+def _next_crashes(
+    runs: Sequence[CrashRun], seen: set[str]
+) -> tuple[list[tuple[tuple[str, ...], str]], int]:
+    """Second crashes that lead to something new, and how many do not. Grows `seen`."""
+    plans: list[tuple[tuple[str, ...], str]] = []
+    pruned = 0
+    for run in runs:
+        if run.result is None or run.problems:
+            continue
+        points = run.result.crash_points
+        moment = run.faults[-1].removeprefix("kill@")
+        first = next(i for i, point in enumerate(points) if point.moment == moment)
+        for point in points[first + 1 :]:
+            if point.key in seen:
+                pruned += 1
+                continue
+            seen.add(point.key)
+            twice = (f"kill@{moment};times=2",) if point.moment == moment else None
+            plans.append((twice or (*run.faults, _kill(point)), f"{run.label}, then {point.label}"))
+    return plans, pruned
+
+
+# -- the judge -----------------------------------------------------------------------------
+
+
+def _wrong_in_itself(
+    record: ExecutionRecord, result: DurableFunctionTestResult, check: Check | None
+) -> Iterator[str]:
+    events: Sequence[HistoryEvent] = list(record.events)
+    if record.status is not ExecutionStatus.RUNNING:
+        yield from (f"the history is broken: {each}" for each in history_problems(events))
+    for unfired in record.unfired_faults:
+        yield f"{unfired} never fired: this run went another way than the clean one"
+    if check is not None:
+        try:
+            if check(result) is False:
+                yield "the check returned False"
+        except Exception as error:
+            yield f"the check failed: {type(error).__name__}: {error}".rstrip()
+
+
+def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResult) -> Iterator[str]:
+    if result.status is not clean.status:
+        yield (
+            f"it ended {result.status.value}, the clean run {clean.status.value}"
+            + (f": {result.error.type}: {result.error.message}" if result.error else "")
+        )
+    elif result.result != clean.result:
+        yield f"its result is {result.result}, the clean run's {clean.result}"
+    mine = {each.operation_id: each for each in result.get_all_operations()}
+    for operation in clean.get_all_operations():
+        label = f"{operation.kind} {operation.name or operation.operation_id[:8]}"
+        here = mine.pop(operation.operation_id, None)
+        if here is None:
+            yield f"{label} is missing"
+        elif here.name != operation.name or here.operation_type is not operation.operation_type:
+            yield f"{here.kind} {here.name or 'without a name'} stands where {label} should"
+        elif here.status is not operation.status and result.status is InvocationStatus.SUCCEEDED:
+            yield f"{label} ended {here.status.value}, in the clean run {operation.status.value}"
+    for extra in mine.values():
+        yield f"{extra.kind} {extra.name or extra.operation_id[:8]} is not in the clean run"
+
+
+__all__ = ["CrashReport", "CrashRun"]
