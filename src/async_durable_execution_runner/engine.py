@@ -338,6 +338,8 @@ class Engine:
         def answer(arn: str) -> None:
             for name, result in (callbacks or {}).items():
                 callback_id = view.drive(view.wait_for_callback(arn, name, limit))
+                # Not while the handler runs: whoever comes first would differ from run to run.
+                view.drive(view.control.wait(arn, "suspended", limit))
                 view.drive(view.callback_success(callback_id, result))
 
         if callbacks:

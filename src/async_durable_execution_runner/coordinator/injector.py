@@ -284,6 +284,8 @@ class Injector:
         """A digest of what a recovery from a crash at this moment starts with."""
         digest = hashlib.blake2b(digest_size=8)
         for each in self._run.execution.operations.values():
+            if each.type is OperationType.EXECUTION:
+                continue
             error = (each.error.type, each.error.message) if each.error else None
             digest.update(repr((each.id, each.status, each.attempt, each.result, error)).encode())
         digest.update(repr(sorted(self._pending.items())).encode())
