@@ -17,10 +17,12 @@ if TYPE_CHECKING:
         create_local_runner,
     )
     from .client import RunnerStatus
+    from .core.faults import Fault
     from .errors import (
         CallbackTimeout,
         CoordinatorUnavailable,
         DurableExecutionAlreadyStarted,
+        FaultNeverFired,
         HandlerNotLoadable,
         InvalidCheckpointToken,
         InvalidParameterValue,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkersUnavailable,
     )
+    from .explore import CrashReport, CrashRun
     from .functions import Isolation, MockFunction
     from .operations import (
         CallbackOperation,
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
         StepOperation,
         WaitOperation,
     )
-    from .results import DurableFunctionTestResult, Event, Invocation
+    from .results import CrashPoint, DurableFunctionTestResult, Event, FaultFired, Invocation
     from .runner import DurableFunctionTestRunner, ExecutionHandle
     from .statuses import InvocationStatus
 
@@ -59,10 +62,12 @@ _MODULES = {
         "create_local_runner",
     ),
     "client": ("RunnerStatus",),
+    "core.faults": ("Fault",),
     "errors": (
         "CallbackTimeout",
         "CoordinatorUnavailable",
         "DurableExecutionAlreadyStarted",
+        "FaultNeverFired",
         "HandlerNotLoadable",
         "InvalidCheckpointToken",
         "InvalidParameterValue",
@@ -77,6 +82,7 @@ _MODULES = {
         "VersionMismatch",
         "WorkersUnavailable",
     ),
+    "explore": ("CrashReport", "CrashRun"),
     "functions": ("Isolation", "MockFunction"),
     "operations": (
         "CallbackOperation",
@@ -87,7 +93,7 @@ _MODULES = {
         "StepOperation",
         "WaitOperation",
     ),
-    "results": ("DurableFunctionTestResult", "Event", "Invocation"),
+    "results": ("CrashPoint", "DurableFunctionTestResult", "Event", "FaultFired", "Invocation"),
     "runner": ("DurableFunctionTestRunner", "ExecutionHandle"),
     "statuses": ("InvocationStatus",),
 }
@@ -100,6 +106,9 @@ __all__ = [
     "CallbackTimeout",
     "ContextOperation",
     "CoordinatorUnavailable",
+    "CrashPoint",
+    "CrashReport",
+    "CrashRun",
     "DurableExecutionAlreadyStarted",
     "DurableFunctionLocalTestRunner",
     "DurableFunctionTestResult",
@@ -107,6 +116,9 @@ __all__ = [
     "Event",
     "ExecutionHandle",
     "ExecutionOperation",
+    "Fault",
+    "FaultFired",
+    "FaultNeverFired",
     "HandlerNotLoadable",
     "InvalidCheckpointToken",
     "InvalidParameterValue",

@@ -1,6 +1,8 @@
 """`durable-runner`: the command line.
 
 durable-runner demo           an order workflow whose worker is killed once, as a timeline
+durable-runner run            one execution of a handler, with faults from the command line
+durable-runner explore        the same with the worker killed at every moment, one after another
 durable-runner worker-host    serve another runner's invocations with workers on this machine
 """
 
@@ -9,9 +11,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from .errors import RunnerError
+from .errors import HandlerNotLoadable, InvalidParameterValue, RunnerError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +28,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     demo = commands.add_parser("demo", help="watch an execution survive the death of its worker")
     demo.set_defaults(run=_demo)
+
+    run = commands.add_parser(
+        "run",
+        help="run a handler once",
+        description="Run a handler once and show how it went. Exit code 1 unless it succeeded.",
+    )
+    _add_handler(run)
+    run.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="WHAT@WHERE",
+        help='something that goes wrong, such as "kill@after-commit:3"; may be repeated',
+    )
+    run.add_argument(
+        "--faults", metavar="FILE", help="a fault plan: a fault on each line, # for comments"
+    )
+    run.add_argument(
+        "--replay-every-checkpoint",
+        action="store_true",
+        help="kill the worker after each checkpoint",
+    )
+    run.set_defaults(run=_run)
+
+    explore = commands.add_parser(
+        "explore",
+        help="kill a handler's worker at every moment and compare the outcomes",
+        description="Run a handler cleanly, then once for each moment at which its worker can die. "
+        "Exit code 1 if any run came out otherwise.",
+    )
+    _add_handler(explore)
+    explore.add_argument(
+        "--callback",
+        action="append",
+        default=[],
+        metavar="NAME=RESULT",
+        help="answer the callback of this name; may be repeated",
+    )
+    explore.add_argument(
+        "--depth", type=int, default=1, help="2: pairs of crashes too (default: %(default)s)"
+    )
+    explore.set_defaults(run=_explore)
 
     host = commands.add_parser(
         "worker-host",
@@ -46,11 +93,84 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))
-    except RunnerError as error:
+    except (RunnerError, TimeoutError) as error:
         sys.stderr.write(f"durable-runner: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _add_handler(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("handler", metavar="MODULE:HANDLER", help="found from here, or installed")
+    parser.add_argument("--input", default="null", metavar="JSON", help="(default: %(default)s)")
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, help="seconds for a run (default: %(default)s)"
+    )
+
+
+def _handler(name: str) -> Callable[..., Any]:
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        raise HandlerNotLoadable(f"{name!r} is not of the form MODULE:HANDLER.")
+    # As `python -m` has it.
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise HandlerNotLoadable(f"There is no {name}: {error}.") from None
+    handler: Callable[..., Any] = found
+    return handler
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from .runner import DurableFunctionTestRunner, InvocationStatus
+
+    faults = [*arguments.fault, *_read_plan(arguments.faults)]
+    handler = _handler(arguments.handler)
+    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
+        result = runner.run(
+            payload=arguments.input,
+            timeout=arguments.timeout,
+            faults=faults,
+            replay_every_checkpoint=arguments.replay_every_checkpoint,
+        )
+    sys.stdout.write(f"{result}\n")
+    return 0 if result.status is InvocationStatus.SUCCEEDED else 1
+
+
+def _read_plan(path: str | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError as error:
+        raise InvalidParameterValue(f"The fault plan cannot be read: {error}.") from None
+    texts = (line.split("#")[0].strip() for line in lines)
+    return [text for text in texts if text]
+
+
+def _explore(arguments: argparse.Namespace) -> int:
+    from .runner import DurableFunctionTestRunner
+
+    callbacks = dict(answer.partition("=")[::2] for answer in arguments.callback)
+    handler = _handler(arguments.handler)
+    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
+        try:
+            report = runner.explore_crashes(
+                payload=arguments.input,
+                callbacks=callbacks,
+                depth=arguments.depth,
+                timeout=arguments.timeout,
+            )
+        except AssertionError as error:
+            sys.stdout.write(f"{error}\n")
+            return 1
+    sys.stdout.write(f"{report}\n")
+    return 1 if report.failed else 0
 
 
 def _demo(_: argparse.Namespace) -> int:

@@ -55,6 +55,8 @@ def describe(result: DurableFunctionTestResult) -> str:
         lines += ["", *_table(header, rows)]
     if result.invocations:
         lines += ["", *_invocations(result.invocations)]
+    if result.faults or result.unfired_faults:
+        lines += ["", *_faults(result)]
     return "\n".join(lines)
 
 
@@ -154,6 +156,17 @@ def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
         f"{invocation.worker_id[:13]} (pid {invocation.pid})",
         brief(invocation.error) if invocation.error is not None else "",
     )
+
+
+def _faults(result: DurableFunctionTestResult) -> Iterator[str]:
+    header = ("faults", "invocation", "struck at", "")
+    rows = [
+        (each.fault, str(each.invocation), each.label or each.moment, each.note)
+        for each in _elide(result.faults)
+        if not isinstance(each, str)
+    ]
+    rows += [(text, "", "never fired", "") for text in result.unfired_faults]
+    yield from _table(header, rows)
 
 
 def _error(error: ErrorObject) -> str:
