@@ -274,17 +274,21 @@ class ControlService(ControlServiceServicer):
         )
         operations = list(execution.operations.values())
         events = list(execution.history)
+        effects = self._executor.effects.of(run)
         yield pb.ExecutionPage(
             head=head,
             operations=map(codec.operation_to_proto, operations[:_PAGE_ITEMS]),
             events=map(codec.event_to_proto, events[:_PAGE_ITEMS]),
             invocations=[_record(record) for record in run.invocations],
+            effects=map(codec.effect_to_proto, effects[:_PAGE_ITEMS]),
         )
-        for start in range(_PAGE_ITEMS, max(len(operations), len(events)), _PAGE_ITEMS):
+        items = max(len(operations), len(events), len(effects))
+        for start in range(_PAGE_ITEMS, items, _PAGE_ITEMS):
             page = slice(start, start + _PAGE_ITEMS)
             yield pb.ExecutionPage(
                 operations=map(codec.operation_to_proto, operations[page]),
                 events=map(codec.event_to_proto, events[page]),
+                effects=map(codec.effect_to_proto, effects[page]),
             )
 
 

@@ -207,6 +207,17 @@ class WorkerService(WorkerServiceServicer):
             next_marker=marker,
         )
 
+    # -- effects ---------------------------------------------------------------------------
+
+    async def RecordEffect(
+        self, request: pb.RecordEffectRequest, context: Context
+    ) -> pb.RecordEffectResponse:
+        try:
+            await self._executor.record_effect(codec.recorded_effect_from_proto(request))
+        except ServiceError as error:
+            await _refuse(context, grpc.StatusCode[error.grpc_status], error.message)
+        return pb.RecordEffectResponse()
+
 
 async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
     while True:

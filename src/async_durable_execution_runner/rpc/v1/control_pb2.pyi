@@ -127,16 +127,18 @@ class AwaitExecutionResponse(_message.Message):
     def __init__(self, page: _Optional[_Union[ExecutionPage, _Mapping]] = ...) -> None: ...
 
 class ExecutionPage(_message.Message):
-    __slots__ = ("head", "operations", "events", "invocations")
+    __slots__ = ("head", "operations", "events", "invocations", "effects")
     HEAD_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    EFFECTS_FIELD_NUMBER: _ClassVar[int]
     head: ExecutionHead
     operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
     events: _containers.RepeatedCompositeFieldContainer[_model_pb2.HistoryEvent]
     invocations: _containers.RepeatedCompositeFieldContainer[InvocationRecord]
-    def __init__(self, head: _Optional[_Union[ExecutionHead, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_model_pb2.HistoryEvent, _Mapping]]] = ..., invocations: _Optional[_Iterable[_Union[InvocationRecord, _Mapping]]] = ...) -> None: ...
+    effects: _containers.RepeatedCompositeFieldContainer[_model_pb2.Effect]
+    def __init__(self, head: _Optional[_Union[ExecutionHead, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_model_pb2.HistoryEvent, _Mapping]]] = ..., invocations: _Optional[_Iterable[_Union[InvocationRecord, _Mapping]]] = ..., effects: _Optional[_Iterable[_Union[_model_pb2.Effect, _Mapping]]] = ...) -> None: ...
 
 class ExecutionHead(_message.Message):
     __slots__ = ("execution_arn", "execution_name", "function_name", "status", "start_ms", "end_ms", "result", "error", "timed_out", "waiting_for")
