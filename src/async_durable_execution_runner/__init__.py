@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import ledger
     from .aio import (
         AsyncDurableFunctionTestRunner,
         AsyncExecutionHandle,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         create_local_runner,
     )
     from .client import RunnerStatus
+    from .effects import Effect, Ledger
     from .errors import (
         CallbackTimeout,
         CoordinatorUnavailable,
@@ -59,6 +61,7 @@ _MODULES = {
         "create_local_runner",
     ),
     "client": ("RunnerStatus",),
+    "effects": ("Effect", "Ledger"),
     "errors": (
         "CallbackTimeout",
         "CoordinatorUnavailable",
@@ -104,6 +107,7 @@ __all__ = [
     "DurableFunctionLocalTestRunner",
     "DurableFunctionTestResult",
     "DurableFunctionTestRunner",
+    "Effect",
     "Event",
     "ExecutionHandle",
     "ExecutionOperation",
@@ -114,6 +118,7 @@ __all__ = [
     "InvocationStatus",
     "InvokeOperation",
     "Isolation",
+    "Ledger",
     "MockFunction",
     "NotStarted",
     "Operation",
@@ -131,6 +136,7 @@ __all__ = [
     "WorkersUnavailable",
     "__version__",
     "create_local_runner",
+    "ledger",
 ]
 
 
@@ -139,6 +145,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("async-durable-execution-runner")
+    if name == "ledger":
+        return import_module(".ledger", __name__)
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

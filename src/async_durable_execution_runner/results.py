@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from async_durable_execution import ErrorObject, ExtendedTypeSerDes, OperationStatus
 
 from .core import model
+from .effects import Ledger, effect
 from .errors import OperationNotFound
 from .operations import (
     ContextOperation,
@@ -72,6 +73,8 @@ class ExecutionRecord:
     invocations: Sequence[InvocationRecord] = ()
     #: ARNs of the executions that it invoked in a chain.
     children: Sequence[str] = ()
+    #: Its own and those of all that it invoked in a chain, as they came.
+    effects: Sequence[model.Effect] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,11 @@ class DurableFunctionTestResult(OperationLookup):
     @cached_property
     def history(self) -> list[Event]:
         return [_event(each) for each in self._record.events]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The side effects that it recorded, and those of all that it invoked in a chain."""
+        return Ledger(map(effect, self._record.effects))
 
     @property
     def duration(self) -> timedelta | None:
