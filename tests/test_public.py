@@ -12,7 +12,7 @@ from async_durable_execution_runner import runner
 
 
 def test_every_public_name_is_there() -> None:
-    assert {*package._MODULE_OF, "__version__"} == set(package.__all__)
+    assert {*package._MODULE_OF, "__version__", "ledger"} == set(package.__all__)
     for name in package.__all__:
         assert getattr(package, name) is not None
     assert set(package.__all__) <= set(dir(package))
@@ -42,9 +42,12 @@ def test_the_earlier_package_s_names_are_in_its_module() -> None:
 
 
 def test_importing_the_package_imports_nothing_that_is_slow() -> None:
-    """The coordinator and every worker host pay for it too."""
+    """The coordinator and every worker host pay for it too, and code in production that
+    records effects."""
     program = (
         "import sys, async_durable_execution_runner;"
+        "from async_durable_execution_runner import ledger;"
+        "ledger.record('charge', key=object(), amount={1});"
         "print([m for m in ('grpc', 'boto3', 'botocore', 'async_durable_execution', 'asyncio',"
         "'google.protobuf') if m in sys.modules])"
     )

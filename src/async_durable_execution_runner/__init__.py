@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import ledger
     from .aio import (
         AsyncDurableFunctionTestRunner,
         AsyncExecutionHandle,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     )
     from .client import RunnerStatus
     from .core.faults import Fault
+    from .effects import Effect, Ledger
     from .errors import (
         CallbackTimeout,
         CoordinatorUnavailable,
@@ -63,6 +65,7 @@ _MODULES = {
     ),
     "client": ("RunnerStatus",),
     "core.faults": ("Fault",),
+    "effects": ("Effect", "Ledger"),
     "errors": (
         "CallbackTimeout",
         "CoordinatorUnavailable",
@@ -113,6 +116,7 @@ __all__ = [
     "DurableFunctionLocalTestRunner",
     "DurableFunctionTestResult",
     "DurableFunctionTestRunner",
+    "Effect",
     "Event",
     "ExecutionHandle",
     "ExecutionOperation",
@@ -126,6 +130,7 @@ __all__ = [
     "InvocationStatus",
     "InvokeOperation",
     "Isolation",
+    "Ledger",
     "MockFunction",
     "NotStarted",
     "Operation",
@@ -143,6 +148,7 @@ __all__ = [
     "WorkersUnavailable",
     "__version__",
     "create_local_runner",
+    "ledger",
 ]
 
 
@@ -151,6 +157,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("async-durable-execution-runner")
+    if name == "ledger":
+        return import_module(".ledger", __name__)
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -311,6 +311,7 @@ def _record(answers: list[Any]) -> ExecutionRecord:
         events=_Decoded([page.events for page in pages], codec.event_from_proto),
         invocations=[_invocation(each) for page in pages for each in page.invocations],
         children=_children(pages),
+        effects=_Decoded([page.effects for page in pages], codec.effect_from_proto),
         faults=[_fault(each) for page in pages for each in page.faults],
         unfired_faults=tuple(head.unfired_faults),
         points=[

@@ -5,6 +5,7 @@ Plain text without colour, aligned, as wide as its content needs; long payloads 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +23,7 @@ from .operations import (
 )
 
 if TYPE_CHECKING:
+    from .effects import Effect
     from .results import DurableFunctionTestResult, Invocation
 
 T = TypeVar("T")
@@ -57,6 +59,8 @@ def describe(result: DurableFunctionTestResult) -> str:
         lines += ["", *_invocations(result.invocations)]
     if result.faults or result.unfired_faults:
         lines += ["", *_faults(result)]
+    if result.ledger:
+        lines += ["", *effects_table(result.ledger)]
     return "\n".join(lines)
 
 
@@ -167,6 +171,43 @@ def _faults(result: DurableFunctionTestResult) -> Iterator[str]:
     ]
     rows += [(text, "", "never fired", "") for text in result.unfired_faults]
     yield from _table(header, rows)
+
+
+def effects_table(effects: Sequence[Effect]) -> Iterator[str]:
+    """A line per effect, and one where an invocation failed after its last."""
+    header = ("effects", "key", "data", "function", "operation", "attempt", "invocation", "")
+    several = len({(each.execution_arn, each.function_name) for each in effects}) > 1
+    ends = {each.request_id: each for each in effects if each.invocation_error is not None}
+    shown = _elide(effects)
+    rows = [
+        (each, *[""] * 7) if isinstance(each, str) else _effect_row(each, several) for each in shown
+    ]
+    heading, *lines = _table(header, rows)
+    yield heading
+    for line, each in zip(lines, shown, strict=True):
+        yield line
+        if not isinstance(each, str) and ends.get(each.request_id) is each:
+            assert each.invocation_error is not None
+            yield f"  ^ invocation {each.invocation} failed: {brief(each.invocation_error)}"
+
+
+def _effect_row(effect: Effect, several: bool) -> tuple[str, ...]:
+    remarks = []
+    if effect.outside_step:
+        remarks.append("outside a step: every replay repeats it")
+    if effect.stale:
+        remarks.append("after the end of its invocation")
+    operation = effect.operation_name or (effect.operation_id or "")[:8]
+    return (
+        effect.name,
+        "" if effect.key is None else shorten(json.dumps(effect.key, ensure_ascii=False), 40),
+        shorten(json.dumps(effect.data, ensure_ascii=False), 60) if effect.data else "",
+        effect.function_name if several else "",
+        operation,
+        "" if effect.attempt is None else str(effect.attempt),
+        str(effect.invocation),
+        "; ".join(remarks),
+    )
 
 
 def _error(error: ErrorObject) -> str:

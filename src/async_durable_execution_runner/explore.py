@@ -7,7 +7,9 @@ it. Built on runs with a fault plan alone: there is no second way through the co
 from __future__ import annotations
 
 import contextlib
+import json
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .core.model import ExecutionStatus, HistoryEvent
 from .core.wellformed import problems as history_problems
+from .describe import effects_table
+from .effects import Ledger
 from .errors import OperationNotFound, RunnerError
 from .progress import Progress
 from .results import CrashPoint, DurableFunctionTestResult, ExecutionRecord
@@ -57,9 +61,8 @@ class CrashRun:
     @property
     def reproduction(self) -> str:
         """The argument of `run` that does it again."""
-        return f"faults={self.faults[0] if len(self.faults) == 1 else list(self.faults)!r}".replace(
-            f"faults={self.faults[0]}", f'faults="{self.faults[0]}"'
-        )
+        plan = self.faults[0] if len(self.faults) == 1 else self.faults
+        return f"faults={json.dumps(plan)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +260,33 @@ def _wrong_in_itself(
             yield f"the check failed: {type(error).__name__}: {error}".rstrip()
 
 
+def _effects(ledger: Ledger) -> Counter[tuple[str, str]]:
+    """How often each effect happened outside; the receiver of a key takes it once."""
+    seen = Counter((each.name, json.dumps(each.key, sort_keys=True)) for each in ledger)
+    return Counter({pair: n if pair[1] == "null" else 1 for pair, n in seen.items()})
+
+
+def _compared_effects(mine: Ledger, clean: Ledger) -> Iterator[str]:
+    ours, theirs = _effects(mine), _effects(clean)
+    names = dict.fromkeys(name for name, _ in [*theirs, *ours])
+    for name in names:
+        count = sum(n for (each, _), n in ours.items() if each == name)
+        wanted = sum(n for (each, _), n in theirs.items() if each == name)
+        if count == wanted:
+            continue
+        table = "\n".join(effects_table(mine.named(name)))
+        yield (
+            f"{name} happened {_times(count)} (in the clean run {_times(wanted)}); an idempotency "
+            f"key that stays the same would make it once\n{table}"
+            if count > wanted
+            else f"{name} happened {_times(count)} (in the clean run {_times(wanted)})"
+        )
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResult) -> Iterator[str]:
     if result.status is not clean.status:
         yield (
@@ -275,6 +305,7 @@ def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResul
             yield f"{here.kind} {here.name or 'without a name'} stands where {label} should"
         elif here.status is not operation.status and result.status is InvocationStatus.SUCCEEDED:
             yield f"{label} ended {here.status.value}, in the clean run {operation.status.value}"
+    yield from _compared_effects(result.ledger, clean.ledger)
     for extra in mine.values():
         yield f"{extra.kind} {extra.name or extra.operation_id[:8]} is not in the clean run"
 

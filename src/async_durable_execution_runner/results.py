@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from async_durable_execution import ErrorObject, ExtendedTypeSerDes, OperationStatus
 
 from .core import model
+from .effects import Ledger, effect
 from .errors import OperationNotFound
 from .operations import (
     ContextOperation,
@@ -99,6 +100,8 @@ class ExecutionRecord:
     faults: Sequence[FaultFired] = ()
     unfired_faults: Sequence[str] = ()
     points: Sequence[CrashPoint] = ()
+    #: Its own and those of all that it invoked in a chain, as they came.
+    effects: Sequence[model.Effect] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +235,11 @@ class DurableFunctionTestResult(OperationLookup):
     @cached_property
     def history(self) -> list[Event]:
         return [_event(each) for each in self._record.events]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The side effects that it recorded, and those of all that it invoked in a chain."""
+        return Ledger(map(effect, self._record.effects))
 
     @property
     def duration(self) -> timedelta | None:

@@ -133,6 +133,77 @@ async def test_random_checkpoints_in_the_name_of_a_lease(wire: Wire, leased: Lea
     assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
 
 
+# -- effects -------------------------------------------------------------------------------
+
+
+async def record(wire: Wire, **said: Any) -> Any:
+    request = pb.RecordEffectRequest(**({"name": "charge", "data": "{}"} | said))
+    try:
+        return await wire.workers.RecordEffect(request, metadata=wire.metadata, timeout=LIMIT)
+    except grpc.aio.AioRpcError as error:
+        raise Refused(error.code(), error.details() or "") from None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"name": ""},
+        {"data": ""},
+        {"data": "[]"},
+        {"data": "{"},
+        {"data": "[" * 100_000},
+        {"key": "order-1"},
+        {"key": ""},
+        {"key": "[" * 100_000},
+    ],
+    ids=lambda said: str(said)[:20],
+)
+async def test_an_effect_that_a_test_could_not_read_is_refused(
+    wire: Wire, leased: Leased, said: dict[str, str]
+) -> None:
+    refusal = await refused(record(wire, request_id=leased.invocation.request_id, **said))
+    assert refusal.code is Code.INVALID_ARGUMENT
+    await leased.ends_well()
+
+
+@pytest.mark.parametrize("request_id", ["", "x", "é" * 1000])
+async def test_an_effect_of_nobody_is_refused(wire: Wire, request_id: str) -> None:
+    refusal = await refused(record(wire, request_id=request_id))
+    assert refusal.code is Code.NOT_FOUND
+    assert refusal.details == f"Invocation not found: {request_id}"
+
+
+async def test_an_effect_of_an_operation_that_nobody_knows(wire: Wire, leased: Leased) -> None:
+    """It may come before its step's start: only the worker can tell."""
+    said = {"operation_id": "x" * 10_000, "attempt": -7}
+    await record(wire, request_id=leased.invocation.request_id, **said)
+    await leased.session.send(result_of(leased.invocation, SUCCEEDED))
+    (effect,) = (await leased.runner.result(leased.arn)).effects
+    assert (effect.attempt, effect.invocation) == (-7, 1)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=lambda garbage: garbage[:4].hex() or "empty")
+async def test_bytes_that_are_no_effect(wire: Wire, leased: Leased, garbage: bytes) -> None:
+    path = "/async_durable_execution_runner.rpc.v1.WorkerService/RecordEffect"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await wire.channel.unary_unary(path)(garbage, metadata=wire.metadata, timeout=LIMIT)
+    await leased.ends_well()
+
+
+async def test_many_effects_are_in_pages_too(wire: Wire, leased: Leased) -> None:
+    for number in range(2500):
+        await record(wire, request_id=leased.invocation.request_id, key=str(number))
+    await leased.ends_well()
+    request = control.AwaitExecutionRequest(
+        execution_arn=leased.arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=1000
+    )
+    call = wire.control.AwaitExecution(request, metadata=wire.metadata)
+    pages = [answer.page async for answer in call]
+    assert len(pages) == 2
+    keys = [effect.key for page in pages for effect in page.effects]
+    assert keys == [str(number) for number in range(2500)]
+
+
 # -- runners -------------------------------------------------------------------------------
 
 

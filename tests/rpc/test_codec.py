@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from async_durable_execution_runner.core import model
 from async_durable_execution_runner.core.model import (
+    Effect,
     ErrorObject,
     EventType,
     ExecutionStatus,
@@ -48,6 +49,7 @@ CODECS = [
     Codec(Operation, pb.Operation, codec.operation_to_proto, codec.operation_from_proto),
     Codec(HistoryEvent, pb.HistoryEvent, codec.event_to_proto, codec.event_from_proto),
     Codec(OutputLine, pb.OutputLine, codec.line_to_proto, codec.line_from_proto),
+    Codec(Effect, pb.Effect, codec.effect_to_proto, codec.effect_from_proto),
 ]
 FIELDS = [(c, field.name) for c in CODECS for field in dataclasses.fields(c.dataclass)]
 #: Nobody's codec: they travel inside, by number.

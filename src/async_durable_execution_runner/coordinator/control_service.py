@@ -280,6 +280,7 @@ class ControlService(ControlServiceServicer):
         )
         operations = list(execution.operations.values())
         events = list(execution.history)
+        effects = self._executor.effects.of(run)
         yield pb.ExecutionPage(
             head=head,
             operations=map(codec.operation_to_proto, operations[:_PAGE_ITEMS]),
@@ -287,12 +288,15 @@ class ControlService(ControlServiceServicer):
             invocations=[_record(record) for record in run.invocations],
             faults=map(_fault, run.injector.records) if run.injector else (),
             points=map(_point, run.injector.points) if run.injector else (),
+            effects=map(codec.effect_to_proto, effects[:_PAGE_ITEMS]),
         )
-        for start in range(_PAGE_ITEMS, max(len(operations), len(events)), _PAGE_ITEMS):
+        items = max(len(operations), len(events), len(effects))
+        for start in range(_PAGE_ITEMS, items, _PAGE_ITEMS):
             page = slice(start, start + _PAGE_ITEMS)
             yield pb.ExecutionPage(
                 operations=map(codec.operation_to_proto, operations[page]),
                 events=map(codec.event_to_proto, events[page]),
+                effects=map(codec.effect_to_proto, effects[page]),
             )
 
 

@@ -15,6 +15,7 @@ from ..core import faults, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
+    Effect,
     ErrorObject,
     ExecutionStatus,
     OperationAction,
@@ -33,6 +34,7 @@ from ..errors import (
 from . import causes
 from .causes import WorkerExit
 from .clock import Clock
+from .effects import Sources
 from .injector import FaultRecord, Injector, check_feasible
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool, WorkerState
@@ -64,6 +66,7 @@ class Executor:
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
         self._subjects: dict[str, Run | Call | Copy] = {}
+        self.effects = Sources()
 
     # -- workspaces ------------------------------------------------------------------------
 
@@ -82,6 +85,7 @@ class Executor:
         del self.workspaces[workspace.id]
         del self.pool.workspaces[workspace.id]
         self.pool.withdraw(workspace)
+        self.effects.forget(workspace)
         for request_id, subject in list(self._subjects.items()):
             owner = subject if isinstance(subject, Run) else subject.parent
             if owner.workspace is workspace:
@@ -337,12 +341,17 @@ class Executor:
         subject.lease = lease
         if isinstance(subject, Copy):
             lease.deliver = subject.original.deliver
+            # Its effects are real, though nothing else of it counts.
+            copy = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
+            self.effects.add(run, copy)
             return True
         record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
         if isinstance(subject, Call):
             subject.record = record
+            self.effects.add(subject, record)
             return True
         subject.invocations.append(record)
+        self.effects.add(subject, record)
         delivered = self.feed(
             subject, ev.InvocationStarted(record.start_ms, job.request_id, self._new_seed())
         )
@@ -419,6 +428,8 @@ class Executor:
     def _call_returned(self, call: Call, outcome: str | ErrorObject) -> None:
         call.parent.family.calls -= 1
         if isinstance(outcome, ErrorObject):
+            if call.record is not None:
+                call.record.error = outcome
             self._end_call(call.parent, call.operation_id, error=outcome)
         else:
             self._end_call(call.parent, call.operation_id, result=outcome)
@@ -472,6 +483,10 @@ class Executor:
         """The lease of an invocation in progress."""
         subject = self._subjects.get(request_id)
         return None if subject is None else subject.lease
+
+    async def record_effect(self, said: Effect) -> Effect:
+        """A handler did something outside, and goes on when this returns."""
+        return self.effects.record(said)
 
     # -- outsiders -------------------------------------------------------------------------
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..core.commands import Deliver
 from ..core.execution import Execution
-from ..core.model import ErrorObject, ExecutionStatus, Operation, OperationType, OutputLine
+from ..core.model import (
+    Effect,
+    ErrorObject,
+    ExecutionStatus,
+    Operation,
+    OperationType,
+    OutputLine,
+)
 from .pool import Job, Worker
 from .timekeeper import Family
 from .workspace import Function, Workspace
@@ -53,6 +60,8 @@ class Run:
     parent: tuple[Run, str] | None = None
     invocations: list[InvocationRecord] = field(default_factory=list)
     lease: Lease | None = None
+    #: Its own and those of all that it invoked in a chain.
+    effects: list[Effect] = field(default_factory=list)
     #: Callbacks that a test was told of, by operation id, with the loop's time.
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Those who wait for something to become true of it.

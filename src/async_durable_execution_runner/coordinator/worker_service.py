@@ -232,7 +232,7 @@ class WorkerService(WorkerServiceServicer):
     async def _checkpoint_with_faults(
         self, request: pb.CheckpointRequest, injector: Injector, context: Context
     ) -> None:
-        worker_id = str(dict(context.invocation_metadata()).get(WORKER_ID, ""))
+        worker_id = _worker_id(context)
 
         def act() -> pb.CheckpointResponse:
             return self._checkpoint(request)
@@ -286,6 +286,26 @@ class WorkerService(WorkerServiceServicer):
             next_marker=marker,
         )
 
+    # -- effects ---------------------------------------------------------------------------
+
+    async def RecordEffect(
+        self, request: pb.RecordEffectRequest, context: Context
+    ) -> pb.RecordEffectResponse:
+        try:
+            effect = await self._executor.record_effect(codec.recorded_effect_from_proto(request))
+        except ServiceError as error:
+            await _refuse(context, grpc.StatusCode[error.grpc_status], error.message)
+        run = self._executor.runs.get(effect.execution_arn)
+        instead = None
+        if run is not None and run.injector is not None and not effect.stale:
+            instead = await run.injector.effect(
+                _worker_id(context), effect.name, effect.operation_id or ""
+            )
+        if instead is Answer.SILENCE:
+            await asyncio.get_running_loop().create_future()
+        misdeed = _misdeed(instead) if isinstance(instead, Tell) else None
+        return pb.RecordEffectResponse(misdeed=misdeed)
+
 
 async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
     while True:
@@ -338,6 +358,10 @@ def _injector_of(lease: Lease | None) -> Injector | None:
             return run.injector
         case _:
             return None
+
+
+def _worker_id(context: Context) -> str:
+    return str(dict(context.invocation_metadata()).get(WORKER_ID, ""))
 
 
 def _tenant_of(subject: Run | Call | Copy) -> str | None:

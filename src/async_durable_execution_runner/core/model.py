@@ -200,3 +200,27 @@ class OutputLine:
     logger: str = ""
     level: int = 0
     time_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A side effect that a handler recorded; `key` is a JSON value and `data` a JSON object.
+
+    The worker says the first part, the coordinator adds the rest. `invocation` counts those of
+    the execution from 1; `stale`: it came when its invocation had ended or been cut off.
+    """
+
+    request_id: str
+    name: str
+    data: str
+    key: str | None = None
+    operation_id: str | None = None
+    operation_name: str | None = None
+    attempt: int | None = None
+    outside_step: bool = False
+    execution_arn: str = ""
+    function_name: str = ""
+    invocation: int = 0
+    time_ms: int = 0
+    stale: bool = False
+    invocation_error: ErrorObject | None = None

@@ -7,9 +7,11 @@ have a value, so that absence survives the trip.
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
 from ..core.model import (
+    Effect,
     ErrorObject,
     EventType,
     ExecutionStatus,
@@ -24,6 +26,7 @@ from ..core.model import (
 )
 from ..errors import InvalidParameterValue, ServiceError
 from .v1 import model_pb2 as pb
+from .v1 import worker_pb2
 
 # By number, as protoc numbered them; index 0 is UNSPECIFIED. The generated stubs want their
 # own enum types where the messages take numbers, hence `Any`.
@@ -202,6 +205,52 @@ def line_from_proto(message: pb.OutputLine) -> OutputLine:
         level=message.level,
         time_ms=message.time_ms,
     )
+
+
+def recorded_effect_from_proto(message: worker_pb2.RecordEffectRequest) -> Effect:
+    """What a worker says of an effect; `InvalidParameterValue` where that is not JSON."""
+    values = {field.name: value for field, value in message.ListFields()}
+    values.setdefault("request_id", "")
+    if not message.name:
+        raise InvalidParameterValue("An effect needs a name.")
+    try:
+        data = json.loads(message.data)
+        if message.HasField("key"):
+            json.loads(message.key)
+    except (ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        raise InvalidParameterValue("An effect's data must be a JSON object, its key JSON.")
+    return Effect(**values)
+
+
+def effect_to_proto(effect: Effect) -> pb.Effect:
+    error = effect.invocation_error
+    return pb.Effect(
+        name=effect.name,
+        key=effect.key,
+        data=effect.data,
+        execution_arn=effect.execution_arn,
+        function_name=effect.function_name,
+        request_id=effect.request_id,
+        invocation=effect.invocation,
+        time_ms=effect.time_ms,
+        operation_id=effect.operation_id,
+        operation_name=effect.operation_name,
+        attempt=effect.attempt,
+        outside_step=effect.outside_step,
+        stale=effect.stale,
+        invocation_error=error_to_proto(error) if error is not None else None,
+    )
+
+
+def effect_from_proto(message: pb.Effect) -> Effect:
+    values = {field.name: value for field, value in message.ListFields()}
+    for required in ("request_id", "name", "data"):
+        values.setdefault(required, "")
+    if "invocation_error" in values:
+        values["invocation_error"] = error_from_proto(message.invocation_error)
+    return Effect(**values)
 
 
 def execution_status_to_proto(status: ExecutionStatus) -> Any:

@@ -32,6 +32,9 @@ class Connection:
         _quiet(asyncio.get_running_loop())
         return grpc.aio.insecure_channel(self.address, options=OPTIONS)
 
+    def blocking_channel(self) -> grpc.Channel:
+        return grpc.insecure_channel(self.address, options=OPTIONS)
+
 
 async def end_stream(call: Any) -> None:
     """End a stream so that nothing of it is under way any more.

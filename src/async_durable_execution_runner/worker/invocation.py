@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from .. import errors
+from .. import errors, ledger
 from ..rpc.v1 import model_pb2, worker_pb2
 from . import environment, loading
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
+from .recorder import EffectRecorder
 from .service_client import GrpcServiceClient
 
 _PACKAGE = str(Path(__file__).parent)
@@ -38,6 +39,7 @@ class Functions:
         self._handlers: dict[str, tuple[loading.Handler, GrpcServiceClient | None]] = {}
         self._environments: dict[str, dict[str, str]] = {}
         self._environment_id = uuid4().hex
+        self._recorder = EffectRecorder(connection)
 
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         """Run the handler; `output` or `error` is set in what comes back."""
@@ -49,7 +51,11 @@ class Functions:
             self._code[function.function_id] = invocation.code
         variables = self._variables(function)
         result = worker_pb2.InvocationResult(request_id=invocation.request_id)
-        with environment.applied(variables):
+        recorder = self._recorder.of(invocation)
+        with (
+            environment.applied(variables),
+            ledger.recording(recorder, inline=self._inline is not None),
+        ):
             try:
                 handler, client = self._handler(function)
             except Exception as error:
@@ -85,6 +91,7 @@ class Functions:
         for _, client in self._handlers.values():
             if client is not None:
                 client.close()
+        self._recorder.close()
 
     def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str]:
         """The function's environment, which stays as it is for the life of the worker."""

@@ -133,20 +133,22 @@ class AwaitExecutionResponse(_message.Message):
     def __init__(self, page: _Optional[_Union[ExecutionPage, _Mapping]] = ...) -> None: ...
 
 class ExecutionPage(_message.Message):
-    __slots__ = ("head", "operations", "events", "invocations", "faults", "points")
+    __slots__ = ("head", "operations", "events", "invocations", "effects", "faults", "points")
     HEAD_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    EFFECTS_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     head: ExecutionHead
     operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
     events: _containers.RepeatedCompositeFieldContainer[_model_pb2.HistoryEvent]
     invocations: _containers.RepeatedCompositeFieldContainer[InvocationRecord]
+    effects: _containers.RepeatedCompositeFieldContainer[_model_pb2.Effect]
     faults: _containers.RepeatedCompositeFieldContainer[FaultRecord]
     points: _containers.RepeatedCompositeFieldContainer[CrashPoint]
-    def __init__(self, head: _Optional[_Union[ExecutionHead, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_model_pb2.HistoryEvent, _Mapping]]] = ..., invocations: _Optional[_Iterable[_Union[InvocationRecord, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[FaultRecord, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[CrashPoint, _Mapping]]] = ...) -> None: ...
+    def __init__(self, head: _Optional[_Union[ExecutionHead, _Mapping]] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_model_pb2.HistoryEvent, _Mapping]]] = ..., invocations: _Optional[_Iterable[_Union[InvocationRecord, _Mapping]]] = ..., effects: _Optional[_Iterable[_Union[_model_pb2.Effect, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[FaultRecord, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[CrashPoint, _Mapping]]] = ...) -> None: ...
 
 class FaultRecord(_message.Message):
     __slots__ = ("fault", "moment", "label", "invocation", "time_ms", "note")

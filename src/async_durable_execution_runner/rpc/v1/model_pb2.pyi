@@ -242,3 +242,35 @@ class ServiceError(_message.Message):
     message: str
     http_status: int
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., http_status: _Optional[int] = ...) -> None: ...
+
+class Effect(_message.Message):
+    __slots__ = ("name", "key", "data", "execution_arn", "function_name", "request_id", "invocation", "time_ms", "operation_id", "operation_name", "attempt", "outside_step", "stale", "invocation_error")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_NAME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_STEP_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    key: str
+    data: str
+    execution_arn: str
+    function_name: str
+    request_id: str
+    invocation: int
+    time_ms: int
+    operation_id: str
+    operation_name: str
+    attempt: int
+    outside_step: bool
+    stale: bool
+    invocation_error: ErrorObject
+    def __init__(self, name: _Optional[str] = ..., key: _Optional[str] = ..., data: _Optional[str] = ..., execution_arn: _Optional[str] = ..., function_name: _Optional[str] = ..., request_id: _Optional[str] = ..., invocation: _Optional[int] = ..., time_ms: _Optional[int] = ..., operation_id: _Optional[str] = ..., operation_name: _Optional[str] = ..., attempt: _Optional[int] = ..., outside_step: bool = ..., stale: bool = ..., invocation_error: _Optional[_Union[ErrorObject, _Mapping]] = ...) -> None: ...

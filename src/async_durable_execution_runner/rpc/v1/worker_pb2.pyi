@@ -319,3 +319,29 @@ class CheckpointResponse(_message.Message):
     error: _model_pb2.ServiceError
     misdeed: Misdeed
     def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+
+class RecordEffectRequest(_message.Message):
+    __slots__ = ("request_id", "name", "key", "data", "operation_id", "operation_name", "attempt", "outside_step")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_NAME_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_STEP_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    name: str
+    key: str
+    data: str
+    operation_id: str
+    operation_name: str
+    attempt: int
+    outside_step: bool
+    def __init__(self, request_id: _Optional[str] = ..., name: _Optional[str] = ..., key: _Optional[str] = ..., data: _Optional[str] = ..., operation_id: _Optional[str] = ..., operation_name: _Optional[str] = ..., attempt: _Optional[int] = ..., outside_step: bool = ...) -> None: ...
+
+class RecordEffectResponse(_message.Message):
+    __slots__ = ("misdeed",)
+    MISDEED_FIELD_NUMBER: _ClassVar[int]
+    misdeed: Misdeed
+    def __init__(self, misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...

@@ -51,6 +51,11 @@ class WorkerServiceStub(object):
                 request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.CheckpointRequest.SerializeToString,
                 response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.CheckpointResponse.FromString,
                 _registered_method=True)
+        self.RecordEffect = channel.unary_unary(
+                '/async_durable_execution_runner.rpc.v1.WorkerService/RecordEffect',
+                request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.RecordEffectRequest.SerializeToString,
+                response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.RecordEffectResponse.FromString,
+                _registered_method=True)
 
 
 class WorkerServiceServicer(object):
@@ -80,6 +85,14 @@ class WorkerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordEffect(self, request, context):
+        """Called while a handler waits: the answer means that the effect is known here. Taken from an
+        invocation that has ended too, since its effect is real.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -97,6 +110,11 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.Checkpoint,
                     request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.CheckpointRequest.FromString,
                     response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.CheckpointResponse.SerializeToString,
+            ),
+            'RecordEffect': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordEffect,
+                    request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.RecordEffectRequest.FromString,
+                    response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.RecordEffectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +200,33 @@ class WorkerService(object):
             '/async_durable_execution_runner.rpc.v1.WorkerService/Checkpoint',
             async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.CheckpointRequest.SerializeToString,
             async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.CheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordEffect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/async_durable_execution_runner.rpc.v1.WorkerService/RecordEffect',
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.RecordEffectRequest.SerializeToString,
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_worker__pb2.RecordEffectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,136 @@
+"""How an effect reaches the coordinator: one blocking call, answered when it is known there.
+
+Which operation it belongs to is asked of the SDK's public contexts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import reprlib
+import threading
+from functools import partial
+from typing import Any
+
+import grpc
+from async_durable_execution import StepContext, WaitForCallbackContext, get_current_context
+
+from .. import errors
+from ..ledger import Recorder
+from ..rpc.v1 import worker_pb2, worker_pb2_grpc
+from .connection import Connection
+from .misdeeds import commit
+
+_REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidParameterValue,
+    grpc.StatusCode.NOT_FOUND: errors.ResourceNotFound,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.UNIMPLEMENTED: errors.VersionMismatch,
+}
+
+
+class EffectRecorder:
+    """A worker's way to record effects. Its channel is opened by the first of them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._call: Any = None
+
+    def of(self, invocation: worker_pb2.Invocation) -> Recorder:
+        """What records the effects of one invocation."""
+        return partial(self._record, invocation.request_id, invocation.function.durable)
+
+    def close(self) -> None:
+        with self._lock:
+            channel, self._channel, self._call = self._channel, None, None
+        if channel is not None:
+            channel.close()
+
+    def _record(
+        self, request_id: str, durable: bool, name: str, key: object, data: dict[str, object]
+    ) -> None:
+        request = _request(name, key, data)
+        request.request_id = request_id
+        if durable:
+            _locate(request)
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                f"The effect {name!r} was not recorded: this process was forked off a handler's, "
+                "and gRPC does not survive a fork. Record it in the handler's own process."
+            )
+        try:
+            response = self._unary()(request, metadata=self._connection.metadata)
+        except grpc.RpcError as error:
+            raise _refusal(name, error) from None
+        except ValueError:
+            # The channel was closed meanwhile: an inline worker's, whose runner was closed.
+            raise errors.CoordinatorUnavailable(
+                f"The effect {name!r} was not recorded: its runner is closed."
+            ) from None
+
+        if response.HasField("misdeed"):
+            commit(response.misdeed)
+
+    def _unary(self) -> Any:
+        with self._lock:
+            if self._call is None:
+                self._channel = self._connection.blocking_channel()
+                self._call = worker_pb2_grpc.WorkerServiceStub(self._channel).RecordEffect
+            return self._call
+
+
+def _request(name: object, key: object, data: dict[str, object]) -> worker_pb2.RecordEffectRequest:
+    if not isinstance(name, str):
+        raise TypeError(f"An effect's name is a text, not {name!r}.")
+    fields = (f"{json.dumps(field)}: {_json(name, field, value)}" for field, value in data.items())
+    return worker_pb2.RecordEffectRequest(
+        name=_utf8(name),
+        key=None if key is None else _json(name, "key", key),
+        data=f"{{{', '.join(fields)}}}",
+    )
+
+
+def _json(name: str, field: str, value: object) -> str:
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(
+            f"The effect {name!r} cannot be recorded: its {field!r}, {reprlib.repr(value)}, is no "
+            f"JSON value ({error})."
+        ) from None
+
+
+def _locate(request: worker_pb2.RecordEffectRequest) -> None:
+    try:
+        context: Any = get_current_context()
+    except Exception:
+        # None on this thread, or none that may be asked for.
+        request.outside_step = True
+        return
+    in_step = isinstance(context, StepContext | WaitForCallbackContext)
+    request.outside_step = not in_step
+    # What else is there has no public base. A child context is known by what its own
+    # operations have for a parent.
+    if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
+        request.operation_id = operation_id
+    if operation_name := getattr(context, "operation_name", None):
+        request.operation_name = _utf8(operation_name)
+    if isinstance(context, StepContext) and context.attempt is not None:
+        request.attempt = context.attempt
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _refusal(name: str, error: Any) -> errors.RunnerError:
+    what = f"The effect {name!r} was not recorded: "
+    kind = _REFUSALS.get(error.code())
+    if kind is None:
+        return errors.CoordinatorUnavailable(
+            f"{what}the runner's coordinator is gone ({error.details() or error.code().name})."
+        )
+    return kind(what + (error.details() or error.code().name))
