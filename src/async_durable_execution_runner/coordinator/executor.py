@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from ..core import events as ev
@@ -139,6 +140,9 @@ class Executor:
             raise DurableExecutionAlreadyStarted(
                 f"An execution named {name!r} of {function.name} was started with another input."
             )
+        if function.isolation is Isolation.WORKER and (record_points or retry_at_once):
+            # A death must lose what the process knew; a warm one may know it from others.
+            function = replace(function, isolation=Isolation.EXECUTION)
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
