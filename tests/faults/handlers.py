@@ -189,3 +189,40 @@ async def sleeps_once(event: dict) -> str:
         open(event["marker"], "w").close()
         signal.pause()
     return "awake"
+
+
+# -- for random plans ----------------------------------------------------------------------
+
+
+async def recorded(name: str) -> str:
+    ledger.record("body", step=name)
+    return name
+
+
+async def branch(number: int) -> str:
+    async def first() -> str:
+        return await recorded(f"first {number}")
+
+    async def second() -> str:
+        return await recorded(f"second {number}")
+
+    await step(first, name=f"first {number}")
+    await wait(timedelta(minutes=number), name=f"pause {number}")
+    return await step(second, name=f"second {number}")
+
+
+@durable_execution
+async def recorded_throughout(event: dict) -> list[str]:
+    """Steps in a row, with a retry, and in branches that wait; each records that it ran."""
+
+    async def flaky() -> str:
+        if get_step_context().attempt < 2:
+            raise RuntimeError("not yet")
+        return await recorded("flaky")
+
+    async def plain() -> str:
+        return await recorded("plain")
+
+    found = [await step(plain, name="plain"), await step(flaky, name="flaky", retry_strategy=AGAIN)]
+    batch = await map(branch, [1, 2, 3], name="branches")
+    return found + batch.get_results()
