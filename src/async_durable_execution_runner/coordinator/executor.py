@@ -36,6 +36,7 @@ from .clock import Clock
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool
 from .runs import Call, InvocationRecord, Lease, Run
+from .stacks import Inspections, Stacks
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Workspace
 
@@ -56,6 +57,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self.pool = WorkerPool(self, new_id)
         self.timekeeper = Timekeeper(self.feed)
+        self.inspections = Inspections()
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
         self._subjects: dict[str, Run | Call] = {}
@@ -236,6 +238,8 @@ class Executor:
                 and (target := self._target(run, update.function_name or ""))
             ):
                 targets[update.id] = target
+        if run.lease is not None:
+            run.lease.last_checkpoint = self._loop.time()
         reply = self.feed(run, ev.Checkpoint(run.now, token, updates, client_token, targets))
         assert isinstance(reply, Reply)
         return reply
@@ -337,6 +341,9 @@ class Executor:
         lease = subject.lease if subject is not None else None
         if subject is None or lease is None or lease.worker is not worker or lease.timed_out:
             self.pool.finish(worker, request_id)
+            if lease is not None and lease.worker is worker:
+                # The result is too late; what it wrote is not with its host any more.
+                lease.late_output = output
             return
         # First, so that what follows finds this worker free.
         self.pool.finish(worker, request_id)
@@ -360,6 +367,8 @@ class Executor:
         if isinstance(subject, Call):
             self._call_returned(subject, outcome)
             return
+        if not lease.timed_out:
+            record.stacks = None
         self._run_returned(subject, record, outcome)
         if subject.execution.ended:
             self.pool.release(subject.arn)
@@ -391,12 +400,14 @@ class Executor:
         if subject is None or subject.lease is None:
             return
         lease = subject.lease
+        output = (*lease.late_output, *exit.output)
         if lease.timed_out:
             seconds = job.function.timeout_seconds
-            error = causes.timed_out(job.request_id, seconds, exit.output)
+            stacks = subject.record.stacks if subject.record is not None else None
+            error = causes.timed_out(job.request_id, seconds, output, stacks)
         else:
             error = causes.died(job.request_id, exit)
-        self._complete(lease, error, exit.output, exit.output_truncated)
+        self._complete(lease, error, output, exit.output_truncated)
 
     def _deadline(self, lease: Lease) -> None:
         lease.timed_out = True
@@ -405,8 +416,16 @@ class Executor:
             error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
             self.pool.abandon(lease.worker)
             self._complete(lease, error, (), False)
+        elif (asked := self.inspections.ask(lease)) is not None:
+            self.pool.doom(lease.worker)
+            asked.add_done_callback(lambda asked: self._inspected(lease, asked.result()))
         else:
             self.pool.abandon(lease.worker)
+
+    def _inspected(self, lease: Lease, stacks: Stacks) -> None:
+        lease.note(stacks)
+        if self.pool.workers.get(lease.worker.id) is lease.worker:
+            self.pool.kill(lease.worker)
 
     def _drop_lease(self, subject: Run | Call) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:
@@ -418,6 +437,11 @@ class Executor:
         lease = self._subjects[request_id].lease
         assert lease is not None
         return lease
+
+    def leases(self, family: Family) -> list[Lease]:
+        """What handlers of the family are in now."""
+        subjects = [each for each in self._subjects.values() if each.family is family]
+        return [each.lease for each in subjects if each.lease is not None]
 
     # -- outsiders -------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from ..core.commands import Deliver
 from ..core.execution import Execution
 from ..core.model import ErrorObject, ExecutionStatus, Operation, OperationType, OutputLine
 from .pool import Job, Worker
+from .stacks import Stacks
 from .timekeeper import Family
 from .workspace import Function, Workspace
 
@@ -27,6 +28,8 @@ class InvocationRecord:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
+    #: Where it did not get on.
+    stacks: Stacks | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +60,11 @@ class Run:
     @property
     def arn(self) -> str:
         return self.execution.config.arn
+
+    @property
+    def record(self) -> InvocationRecord | None:
+        """Of its last invocation."""
+        return self.invocations[-1] if self.invocations else None
 
     @property
     def settled(self) -> bool:
@@ -114,6 +122,10 @@ class Call:
     record: InvocationRecord | None = None
     lease: Lease | None = None
 
+    @property
+    def family(self) -> Family:
+        return self.parent.family
+
 
 @dataclass(slots=True, eq=False)
 class Lease:
@@ -126,3 +138,11 @@ class Lease:
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
+    late_output: Sequence[OutputLine] = ()
+    #: The loop's time.
+    last_checkpoint: float | None = None
+
+    def note(self, stacks: Stacks) -> None:
+        """Keep what its worker was doing, unless it has ended meanwhile."""
+        if self.subject.lease is self and self.subject.record is not None:
+            self.subject.record.stacks = stacks

@@ -18,6 +18,7 @@ from .causes import ExitCause, WorkerExit
 from .executor import Executor
 from .pool import Host, Job, Worker, WorkerState
 from .runs import Call
+from .stacks import Stacks
 from .workspace import Function
 
 _CAUSES = {
@@ -64,6 +65,10 @@ class WorkerService(WorkerServiceServicer):
             message = pb.LimitMemory(worker_id=worker_id, bytes=limit)
             outbox.put_nowait(pb.SuperviseResponse(limit_memory=message))
 
+        def take_stacks(worker_id: str, request_id: str) -> None:
+            message = pb.TakeStacks(worker_id=worker_id, request_id=request_id)
+            outbox.put_nowait(pb.SuperviseResponse(take_stacks=message))
+
         host = Host(
             hello.host_id,
             hello.pid,
@@ -72,6 +77,7 @@ class WorkerService(WorkerServiceServicer):
             start_worker,
             kill_worker,
             limit_memory,
+            take_stacks,
         )
         welcome = pb.HostWelcome(coordinator_id=self._coordinator_id)
         await context.write(pb.SuperviseResponse(welcome=welcome))
@@ -82,6 +88,11 @@ class WorkerService(WorkerServiceServicer):
                 exited = message.exited
                 if message.WhichOneof("message") == "exited" and exited.worker_id in host.workers:
                     self._pool.worker_exited(exited.worker_id, _read_exit(exited))
+                taken = message.stacks
+                if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
+                    stacks = Stacks(tuple(taken.dumps), taken.verdict)
+                    inspections = self._executor.inspections
+                    inspections.answered(taken.worker_id, taken.request_id, stacks)
         finally:
             writer.cancel()
             self._pool.remove_host(host)
