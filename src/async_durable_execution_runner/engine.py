@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .client import ControlClient, RunnerStatus, Start, Until
     from .transport import LoopTransport, Transport, Workspace
     from .worker.inline import InlineWorker
+    from .worker.stacks import Report
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -367,6 +368,7 @@ class Engine:
             raise OperationNotFound(
                 f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
             )
+        why += "".join(f"; {each.verdict}" for each in (await self._inline_stacks(why)).values())
         raise TimeoutError(
             f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
         )
@@ -385,12 +387,33 @@ class Engine:
 
     async def _result(self, record: ExecutionRecord, problem: str) -> DurableFunctionTestResult:
         await self._hand_on_output(record)
+        if record.timed_out:
+            record = await self._with_inline_stacks(record)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
             raise TimeoutError(
                 f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
             )
         return result
+
+    async def _inline_stacks(self, waiting_for: str) -> dict[str, Report]:
+        """What those of our own workers are doing that are waited for, by their ids. The
+        coordinator asks the hosts of processes; only we can look at our threads."""
+        named = [each for each in self._inline_workers if each.worker_id in waiting_for]
+        blocking = self._control.transport.blocking
+        return {each.worker_id: await blocking(each.stacks) for each in named}
+
+    async def _with_inline_stacks(self, record: ExecutionRecord) -> ExecutionRecord:
+        reports = await self._inline_stacks(record.waiting_for)
+        verdicts = [f"; {each.verdict}" for each in reports.values()]
+        invocations = [
+            replace(each, stacks=reports[each.worker_id].dumps, verdict=reports[each.worker_id][1])
+            if not each.outcome and each.worker_id in reports
+            else each
+            for each in record.invocations
+        ]
+        waiting_for = "".join([record.waiting_for, *verdicts])
+        return replace(record, waiting_for=waiting_for, invocations=invocations)
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
         function = self._functions.get(record.function_name)
