@@ -355,6 +355,8 @@ def _invocation(message: pb.InvocationRecord) -> InvocationRecord:
         error=_error(message),
         output=tuple(codec.line_from_proto(line) for line in message.output),
         output_truncated=message.output_truncated,
+        stacks=tuple(message.stacks),
+        verdict=message.verdict,
     )
 
 

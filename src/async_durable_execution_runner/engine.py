@@ -16,7 +16,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .explore import Check, CrashReport
     from .transport import LoopTransport, Transport, Workspace
     from .worker.inline import InlineWorker
+    from .worker.stacks import Report
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -421,6 +422,7 @@ class Engine:
             raise OperationNotFound(
                 f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
             )
+        why += "".join(f"; {each.verdict}" for each in (await self._inline_stacks(why)).values())
         raise TimeoutError(
             f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
         )
@@ -441,6 +443,8 @@ class Engine:
         self, record: ExecutionRecord, problem: str, *, check_faults: bool = True
     ) -> DurableFunctionTestResult:
         await self._hand_on_output(record)
+        if record.timed_out:
+            record = await self._with_inline_stacks(record)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
             raise TimeoutError(
@@ -475,6 +479,25 @@ class Engine:
             raise FaultNeverFired(
                 f"Planned for all executions of this runner, but never fired: {', '.join(unmet)}."
             )
+
+    async def _inline_stacks(self, waiting_for: str) -> dict[str, Report]:
+        """What those of our own workers are doing that are waited for, by their ids. The
+        coordinator asks the hosts of processes; only we can look at our threads."""
+        named = [each for each in self._inline_workers if each.worker_id in waiting_for]
+        blocking = self.control.transport.blocking
+        return {each.worker_id: await blocking(each.stacks) for each in named}
+
+    async def _with_inline_stacks(self, record: ExecutionRecord) -> ExecutionRecord:
+        reports = await self._inline_stacks(record.waiting_for)
+        verdicts = [f"; {each.verdict}" for each in reports.values()]
+        invocations = [
+            replace(each, stacks=reports[each.worker_id].dumps, verdict=reports[each.worker_id][1])
+            if not each.outcome and each.worker_id in reports
+            else each
+            for each in record.invocations
+        ]
+        waiting_for = "".join([record.waiting_for, *verdicts])
+        return replace(record, waiting_for=waiting_for, invocations=invocations)
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
         function = self._functions.get(record.function_name)

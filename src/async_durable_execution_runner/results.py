@@ -52,6 +52,8 @@ class InvocationRecord:
     error: model.ErrorObject | None = None
     output: tuple[model.OutputLine, ...] = ()
     output_truncated: bool = False
+    stacks: tuple[str, ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,12 @@ class Invocation:
     error: ErrorObject | None
     lines: tuple[model.OutputLine, ...] = field(repr=False)
     output_truncated: bool = False
+    #: Where it passed its deadline, or the caller's patience: what its threads and tasks were
+    #: doing, twice, with the user's own frames first. Empty where its worker could not say.
+    stacks: tuple[str, ...] = field(default=(), repr=False)
+    #: One line on the two, that begins with "stuck" (in the same place both times), "slow" or
+    #: "unknown"; empty where nobody lost patience.
+    verdict: str = ""
 
     @property
     def duration(self) -> timedelta | None:
@@ -228,6 +236,8 @@ class DurableFunctionTestResult(OperationLookup):
                 error=sdk_error(each.error),
                 lines=each.output,
                 output_truncated=each.output_truncated,
+                stacks=each.stacks,
+                verdict=each.verdict,
             )
             for each in self._record.invocations
         ]

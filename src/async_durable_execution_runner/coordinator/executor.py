@@ -40,6 +40,7 @@ from .injector import FaultRecord, Injector, check_feasible
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool, WorkerState
 from .runs import Call, Copy, InvocationRecord, Lease, Run
+from .stacks import Inspections, Stacks
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
 
@@ -64,6 +65,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self.pool = WorkerPool(self, new_id)
         self.timekeeper = Timekeeper(self.feed)
+        self.inspections = Inspections()
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
         self._subjects: dict[str, Run | Call | Copy] = {}
@@ -268,6 +270,8 @@ class Executor:
                 and (target := self._target(run, update.function_name or ""))
             ):
                 targets[update.id] = target
+        if run.lease is not None:
+            run.lease.last_checkpoint = self._loop.time()
         reply = self.feed(run, ev.Checkpoint(run.now, token, updates, client_token, targets))
         assert isinstance(reply, Reply)
         return reply
@@ -346,8 +350,8 @@ class Executor:
         if isinstance(subject, Copy):
             lease.deliver = subject.original.deliver
             # Its effects are real, though nothing else of it counts.
-            copy = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
-            self.effects.add(run, copy)
+            subject.record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
+            self.effects.add(run, subject.record)
             return True
         record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
         if isinstance(subject, Call):
@@ -383,6 +387,9 @@ class Executor:
             or worker.state is WorkerState.ENDING
         ):
             self.pool.finish(worker, request_id)
+            if lease is not None and lease.worker is worker:
+                # The result is too late; what it wrote is not with its host any more.
+                lease.late_output = output
             return
         # First, so that what follows finds this worker free.
         self.pool.finish(worker, request_id)
@@ -411,6 +418,8 @@ class Executor:
             return
         if subject.injector is not None:
             subject.injector.lease_ended()
+        if not lease.timed_out:
+            record.stacks = None
         self._run_returned(subject, record, outcome)
         if subject.execution.ended:
             self.pool.release(subject.arn)
@@ -444,12 +453,14 @@ class Executor:
         if subject is None or subject.lease is None:
             return
         lease = subject.lease
+        output = (*lease.late_output, *exit.output)
         if lease.timed_out:
             seconds = job.function.timeout_seconds
-            error = causes.timed_out(job.request_id, seconds, exit.output)
+            stacks = subject.record.stacks if subject.record is not None else None
+            error = causes.timed_out(job.request_id, seconds, output, stacks)
         else:
             error = causes.died(job.request_id, exit)
-        self._complete(lease, error, exit.output, exit.output_truncated)
+        self._complete(lease, error, output, exit.output_truncated)
 
     def deliver_copy(self, original: Lease, record: FaultRecord) -> None:
         """Deliver the invocation of a lease once more, to whichever worker is free."""
@@ -468,15 +479,24 @@ class Executor:
     def set_deadline(self, lease: Lease, seconds: float) -> asyncio.TimerHandle:
         return self._loop.call_later(seconds, self.deadline_passed, lease)
 
-    def deadline_passed(self, lease: Lease) -> None:
+    def deadline_passed(self, lease: Lease, inspect: bool = True) -> None:
+        """Its worker has to go; with `inspect`, after a look at what it is doing."""
         lease.timed_out = True
         lease.deadline = None
         if lease.worker.host is None or lease.worker.frozen is not None:
             error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
             self.pool.abandon(lease.worker)
             self._complete(lease, error, (), False)
+        elif inspect and (asked := self.inspections.ask(lease)) is not None:
+            self.pool.doom(lease.worker)
+            asked.add_done_callback(lambda asked: self._inspected(lease, asked.result()))
         else:
             self.pool.abandon(lease.worker)
+
+    def _inspected(self, lease: Lease, stacks: Stacks) -> None:
+        lease.note(stacks)
+        if self.pool.workers.get(lease.worker.id) is lease.worker:
+            self.pool.kill(lease.worker)
 
     def _drop_lease(self, subject: Run | Call | Copy) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:
@@ -491,6 +511,11 @@ class Executor:
     async def record_effect(self, said: Effect) -> Effect:
         """A handler did something outside, and goes on when this returns."""
         return self.effects.record(said)
+
+    def leases(self, family: Family) -> list[Lease]:
+        """What handlers of the family are in now."""
+        subjects = [each for each in self._subjects.values() if each.family is family]
+        return [each.lease for each in subjects if each.lease is not None]
 
     # -- outsiders -------------------------------------------------------------------------
 

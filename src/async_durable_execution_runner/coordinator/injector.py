@@ -182,8 +182,7 @@ class Injector:
     def started(self, lease: Lease) -> Instead | asyncio.Event | None:
         """The lease is about to be sent to its worker, or once the event is set."""
         if isinstance(lease.subject, Copy):
-            record = lease.subject.record
-            self._copies[lease.worker.id] = (record, asyncio.Event())
+            self._copies[lease.worker.id] = (lease.subject.fault, asyncio.Event())
             if self._run.lease is not lease.subject.original:
                 self._let_copies_go()
             return None
@@ -267,7 +266,7 @@ class Injector:
     def _is_doomed(self, worker_id: str) -> bool:
         """It was killed, and what it sent before cannot count: the next run would not have it."""
         worker = self._executor.pool.workers.get(worker_id)
-        return worker is None or worker.state is WorkerState.ENDING
+        return worker is None or worker.state in (WorkerState.DOOMED, WorkerState.ENDING)
 
     def _changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
         """Before they are committed."""
@@ -324,7 +323,7 @@ class Injector:
                 self._loop.call_soon(self._pass_deadline, lease)
                 return Answer.SILENCE
             case f.HangPython() | f.HangC():
-                self._loop.call_later(_OBEY_SECONDS, self._pass_deadline, lease)
+                self._loop.call_later(_OBEY_SECONDS, self._pass_deadline, lease, True)
                 return Tell(what)
             case f.OutOfMemory():
                 self._limit_memory(worker)
@@ -350,13 +349,13 @@ class Injector:
             case _:
                 assert_never(what)
 
-    def _pass_deadline(self, lease: Lease) -> None:
+    def _pass_deadline(self, lease: Lease, inspect: bool = False) -> None:
         """Let the clock stand at the invocation's deadline."""
         if lease.deadline is not None and self._run.lease is lease:
             left = lease.deadline.when() - self._loop.time()
             lease.deadline.cancel()
             self._run.family.clock.jump(self._run.now + max(0, round(left * 1000)))
-            self._executor.deadline_passed(lease)
+            self._executor.deadline_passed(lease, inspect)
 
     def _delay(self, lease: Lease, seconds: float) -> asyncio.Event | Answer | None:
         assert lease.deadline is not None

@@ -18,6 +18,7 @@ from ..core.model import (
     OutputLine,
 )
 from .pool import Job, Worker
+from .stacks import Stacks
 from .timekeeper import Family
 from .workspace import Function, Workspace
 
@@ -38,6 +39,8 @@ class InvocationRecord:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
+    #: Where it did not get on.
+    stacks: Stacks | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +75,11 @@ class Run:
     @property
     def arn(self) -> str:
         return self.execution.config.arn
+
+    @property
+    def record(self) -> InvocationRecord | None:
+        """Of its last invocation."""
+        return self.invocations[-1] if self.invocations else None
 
     @property
     def settled(self) -> bool:
@@ -131,6 +139,10 @@ class Call:
     record: InvocationRecord | None = None
     lease: Lease | None = None
 
+    @property
+    def family(self) -> Family:
+        return self.parent.family
+
 
 @dataclass(slots=True, eq=False)
 class Copy:
@@ -138,8 +150,14 @@ class Copy:
 
     parent: Run
     original: Lease
-    record: FaultRecord
+    fault: FaultRecord
+    #: Of the copy itself; the execution's invocations do not count it.
+    record: InvocationRecord | None = None
     lease: Lease | None = None
+
+    @property
+    def family(self) -> Family:
+        return self.parent.family
 
 
 @dataclass(slots=True, eq=False)
@@ -153,3 +171,11 @@ class Lease:
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
+    late_output: Sequence[OutputLine] = ()
+    #: The loop's time.
+    last_checkpoint: float | None = None
+
+    def note(self, stacks: Stacks) -> None:
+        """Keep what its worker was doing, unless it has ended meanwhile."""
+        if self.subject.lease is self and self.subject.record is not None:
+            self.subject.record.stacks = stacks

@@ -21,6 +21,7 @@ from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .pool import Host, Job, Worker, WorkerState
 from .runs import Call, Copy, Lease, Run
+from .stacks import Stacks
 from .workspace import Function
 
 _CAUSES = {
@@ -75,6 +76,10 @@ class WorkerService(WorkerServiceServicer):
         def die() -> None:
             outbox.put_nowait(pb.SuperviseResponse(die=pb.Die()))
 
+        def take_stacks(worker_id: str, request_id: str) -> None:
+            message = pb.TakeStacks(worker_id=worker_id, request_id=request_id)
+            outbox.put_nowait(pb.SuperviseResponse(take_stacks=message))
+
         host = Host(
             hello.host_id,
             hello.pid,
@@ -85,6 +90,7 @@ class WorkerService(WorkerServiceServicer):
             limit_memory,
             stop_worker,
             die,
+            take_stacks,
         )
         welcome = pb.HostWelcome(coordinator_id=self._coordinator_id)
         await context.write(pb.SuperviseResponse(welcome=welcome))
@@ -95,6 +101,11 @@ class WorkerService(WorkerServiceServicer):
                 exited = message.exited
                 if message.WhichOneof("message") == "exited" and exited.worker_id in host.workers:
                     self._pool.worker_exited(exited.worker_id, _read_exit(exited))
+                taken = message.stacks
+                if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
+                    stacks = Stacks(tuple(taken.dumps), taken.verdict)
+                    inspections = self._executor.inspections
+                    inspections.answered(taken.worker_id, taken.request_id, stacks)
         finally:
             writer.cancel()
             self._pool.remove_host(host)

@@ -51,12 +51,14 @@ MISDEED_KIND_RAISE: MisdeedKind
 MISDEED_KIND_ASK_AGAIN: MisdeedKind
 
 class SuperviseRequest(_message.Message):
-    __slots__ = ("hello", "exited")
+    __slots__ = ("hello", "exited", "stacks")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EXITED_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
     hello: HostHello
     exited: WorkerExited
-    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ...) -> None: ...
+    stacks: WorkerStacks
+    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ..., stacks: _Optional[_Union[WorkerStacks, _Mapping]] = ...) -> None: ...
 
 class HostHello(_message.Message):
     __slots__ = ("host_id", "protocol_version", "runner_version", "python_version", "slots", "labels", "pid")
@@ -84,20 +86,22 @@ class HostHello(_message.Message):
     def __init__(self, host_id: _Optional[str] = ..., protocol_version: _Optional[int] = ..., runner_version: _Optional[str] = ..., python_version: _Optional[str] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ...) -> None: ...
 
 class SuperviseResponse(_message.Message):
-    __slots__ = ("welcome", "start", "kill", "limit_memory", "signal", "die")
+    __slots__ = ("welcome", "start", "kill", "limit_memory", "signal", "die", "take_stacks")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     KILL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_MEMORY_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     DIE_FIELD_NUMBER: _ClassVar[int]
+    TAKE_STACKS_FIELD_NUMBER: _ClassVar[int]
     welcome: HostWelcome
     start: StartWorker
     kill: KillWorker
     limit_memory: LimitMemory
     signal: SignalWorker
     die: Die
-    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ...) -> None: ...
+    take_stacks: TakeStacks
+    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ..., take_stacks: _Optional[_Union[TakeStacks, _Mapping]] = ...) -> None: ...
 
 class HostWelcome(_message.Message):
     __slots__ = ("coordinator_id",)
@@ -136,6 +140,26 @@ class SignalWorker(_message.Message):
 class Die(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class TakeStacks(_message.Message):
+    __slots__ = ("worker_id", "request_id")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    request_id: str
+    def __init__(self, worker_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class WorkerStacks(_message.Message):
+    __slots__ = ("worker_id", "request_id", "dumps", "verdict")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DUMPS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    request_id: str
+    dumps: _containers.RepeatedScalarFieldContainer[str]
+    verdict: str
+    def __init__(self, worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., dumps: _Optional[_Iterable[str]] = ..., verdict: _Optional[str] = ...) -> None: ...
 
 class WorkerExited(_message.Message):
     __slots__ = ("worker_id", "cause", "exit_code", "signal", "detail", "output", "output_truncated", "peak_memory_bytes")
