@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         create_local_runner,
     )
     from .client import RunnerStatus
+    from .core.divergence import Divergence, DivergenceKind
     from .errors import (
         CallbackTimeout,
         CoordinatorUnavailable,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
         HandlerNotLoadable,
         InvalidCheckpointToken,
         InvalidParameterValue,
+        NonDeterministicHandler,
+        NonDeterministicWarning,
         NotStarted,
         OperationNotFound,
         ResourceNotFound,
@@ -59,6 +62,7 @@ _MODULES = {
         "create_local_runner",
     ),
     "client": ("RunnerStatus",),
+    "core.divergence": ("Divergence", "DivergenceKind"),
     "errors": (
         "CallbackTimeout",
         "CoordinatorUnavailable",
@@ -66,6 +70,8 @@ _MODULES = {
         "HandlerNotLoadable",
         "InvalidCheckpointToken",
         "InvalidParameterValue",
+        "NonDeterministicHandler",
+        "NonDeterministicWarning",
         "NotStarted",
         "OperationNotFound",
         "ResourceNotFound",
@@ -100,6 +106,8 @@ __all__ = [
     "CallbackTimeout",
     "ContextOperation",
     "CoordinatorUnavailable",
+    "Divergence",
+    "DivergenceKind",
     "DurableExecutionAlreadyStarted",
     "DurableFunctionLocalTestRunner",
     "DurableFunctionTestResult",
@@ -115,6 +123,8 @@ __all__ = [
     "InvokeOperation",
     "Isolation",
     "MockFunction",
+    "NonDeterministicHandler",
+    "NonDeterministicWarning",
     "NotStarted",
     "Operation",
     "OperationNotFound",

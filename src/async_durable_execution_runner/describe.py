@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from async_durable_execution import ErrorObject, OperationType
 
+from .core.divergence import divergences_text
 from .operations import (
     CallbackOperation,
     Operation,
@@ -55,6 +56,8 @@ def describe(result: DurableFunctionTestResult) -> str:
         lines += ["", *_table(header, rows)]
     if result.invocations:
         lines += ["", *_invocations(result.invocations)]
+    if result.divergences:
+        lines += ["", "not deterministic", *divergences_text(result.divergences).splitlines()]
     return "\n".join(lines)
 
 

@@ -9,9 +9,11 @@ is imported on opening, when the processes are already on their way.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
@@ -22,7 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from async_durable_execution import ErrorObject
 
 from .core import model
-from .errors import NotStarted, OperationNotFound
+from .core.divergence import divergences_text
+from .errors import NonDeterministicWarning, NotStarted, OperationNotFound
 from .functions import (
     FunctionSettings,
     Isolation,
@@ -291,7 +294,9 @@ class Engine:
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         record = await self._control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
-        return await self._result(record, f"did not end within {seconds(timeout):g} s")
+        result = await self._result(record, f"did not end within {seconds(timeout):g} s")
+        _warn(result)
+        return result
 
     async def run_many(
         self, starts: Sequence[Start], timeout: Seconds
@@ -315,6 +320,7 @@ class Engine:
             if isinstance(outcome, Exception):
                 raise outcome
             results.append(await self._result(outcome, problem))
+            _warn(results[-1])
         return results
 
     async def wait(
@@ -323,7 +329,10 @@ class Engine:
         """The result at the end, at suspension, or as it is "now"."""
         record = await self._control.wait(self.arn_of(execution), until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
-        return await self._result(record, f"did not {verb} within {seconds(timeout):g} s")
+        result = await self._result(record, f"did not {verb} within {seconds(timeout):g} s")
+        if until == "ended":
+            _warn(result)
+        return result
 
     async def stop(self, execution: object, error: object) -> None:
         await self._control.stop(self.arn_of(execution), _error(error))
@@ -399,6 +408,20 @@ class Engine:
             self._relay.hand_on(record)
         for arn in record.children:
             await self._hand_on_output(await self._control.wait(arn, "now", DEFAULT_TIMEOUT))
+
+
+def _warn(result: DurableFunctionTestResult) -> None:
+    """At the line of whoever called the runner."""
+    if not result.divergences:
+        return
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{result.function_name} is not deterministic:\n{divergences_text(result.divergences)}",
+        NonDeterministicWarning,
+        stacklevel=level,
+    )
 
 
 def _error(error: object) -> model.ErrorObject | None:

@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from async_durable_execution import ErrorObject, ExtendedTypeSerDes, OperationStatus
 
 from .core import model
+from .core.divergence import Divergence
 from .errors import OperationNotFound
 from .operations import (
     ContextOperation,
@@ -51,6 +52,7 @@ class InvocationRecord:
     error: model.ErrorObject | None = None
     output: tuple[model.OutputLine, ...] = ()
     output_truncated: bool = False
+    divergences: tuple[Divergence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,15 @@ class DurableFunctionTestResult(OperationLookup):
     @cached_property
     def history(self) -> list[Event]:
         return [_event(each) for each in self._record.events]
+
+    @cached_property
+    def divergences(self) -> list[Divergence]:
+        """Where replays asked for other operations than are recorded; each is told once."""
+        found: dict[Divergence, Divergence] = {}
+        for invocation in self._record.invocations:
+            for each in invocation.divergences:
+                found.setdefault(replace(each, invocation=0), each)
+        return list(found.values())
 
     @property
     def duration(self) -> timedelta | None:

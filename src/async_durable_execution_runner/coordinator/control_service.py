@@ -299,4 +299,5 @@ def _record(record: InvocationRecord) -> pb.InvocationRecord:
         error=codec.error_to_proto(record.error) if record.error else None,
         output=map(codec.line_to_proto, record.output),
         output_truncated=record.output_truncated,
+        divergences=map(codec.divergence_to_proto, record.divergences),
     )

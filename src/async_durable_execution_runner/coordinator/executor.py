@@ -13,6 +13,7 @@ from typing import assert_never
 from ..core import events as ev
 from ..core import tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
+from ..core.divergence import Divergence
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
     ErrorObject,
@@ -331,6 +332,7 @@ class Executor:
         outcome: str | ErrorObject,
         output: Sequence[OutputLine],
         truncated: bool,
+        divergences: Sequence[Divergence] = (),
     ) -> None:
         """A worker sent an invocation's result: JSON text, or what it failed with."""
         subject = self._subjects.get(request_id)
@@ -338,6 +340,8 @@ class Executor:
         if subject is None or lease is None or lease.worker is not worker or lease.timed_out:
             self.pool.finish(worker, request_id)
             return
+        if isinstance(subject, Run):
+            subject.invocations[-1].divergences = divergences
         # First, so that what follows finds this worker free.
         self.pool.finish(worker, request_id)
         self._complete(lease, outcome, output, truncated)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..core.commands import Deliver
+from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
 from ..core.model import ErrorObject, ExecutionStatus, Operation, OperationType, OutputLine
 from .pool import Job, Worker
@@ -27,6 +28,7 @@ class InvocationRecord:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
+    divergences: Sequence[Divergence] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +51,8 @@ class Run:
     parent: tuple[Run, str] | None = None
     invocations: list[InvocationRecord] = field(default_factory=list)
     lease: Lease | None = None
+    #: Where the handler asked for its operations, by their ids, as far as it is known.
+    sources: dict[str, Source] = field(default_factory=dict)
     #: Callbacks that a test was told of, by operation id, with the loop's time.
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Those who wait for something to become true of it.

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import grpc
 
-from ..core.model import ErrorObject, OutputLine
+from ..core.divergence import Source
+from ..core.model import ErrorObject, Operation, OutputLine
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import worker_pb2 as pb
@@ -17,7 +18,7 @@ from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
 from .causes import ExitCause, WorkerExit
 from .executor import Executor
 from .pool import Host, Job, Worker, WorkerState
-from .runs import Call
+from .runs import Call, Run
 from .workspace import Function
 
 _CAUSES = {
@@ -26,6 +27,8 @@ _CAUSES = {
     pb.EXIT_CAUSE_MEMORY: ExitCause.MEMORY,
     pb.EXIT_CAUSE_NOT_STARTED: ExitCause.NOT_STARTED,
 }
+
+_UNKNOWN = Source()
 
 Context = Any
 """A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
@@ -158,7 +161,10 @@ class WorkerService(WorkerServiceServicer):
         else:
             outcome = result.output
         lines = _read_lines(result.lines)
-        self._executor.returned(worker, result.request_id, outcome, lines, result.lines_truncated)
+        divergences = [codec.divergence_from_proto(each) for each in result.divergences]
+        self._executor.returned(
+            worker, result.request_id, outcome, lines, result.lines_truncated, divergences
+        )
 
     def _invocation(self, job: Job, needs_code: bool) -> pb.SessionResponse:
         lease = self._executor.lease_of(job.request_id)
@@ -175,6 +181,7 @@ class WorkerService(WorkerServiceServicer):
             invocation.checkpoint_token = lease.deliver.token
             invocation.next_marker = lease.deliver.next_marker
             invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
+            invocation.sources.extend(_sources(lease.subject, lease.deliver.operations))
         return pb.SessionResponse(invocation=invocation)
 
     # -- checkpoints -----------------------------------------------------------------------
@@ -184,13 +191,14 @@ class WorkerService(WorkerServiceServicer):
             await context.write(self._checkpoint(request))
 
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
+        sources: Iterable[Any] = ()
         try:
             if request.HasField("marker"):
                 run = self._executor.run(request.execution_arn)
                 operations, marker = run.execution.read_state(
                     request.checkpoint_token, request.marker, request.max_items
                 )
-                token = None
+                sources, token = _sources(run, operations), None
             else:
                 reply = self._executor.checkpoint(
                     request.execution_arn,
@@ -199,12 +207,17 @@ class WorkerService(WorkerServiceServicer):
                     request.client_token if request.HasField("client_token") else None,
                 )
                 operations, marker, token = reply.operations, reply.next_marker, reply.token
+                known = self._executor.run(request.execution_arn).sources
+                for update, source in zip(request.updates, request.sources, strict=False):
+                    if source.line:
+                        known.setdefault(update.id, codec.source_from_proto(source))
         except ServiceError as error:
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
         return pb.CheckpointResponse(
             checkpoint_token=token,
             operations=map(codec.operation_to_proto, operations),
             next_marker=marker,
+            sources=sources,
         )
 
 
@@ -252,6 +265,10 @@ def _read_lines(messages: Iterable[Any]) -> list[OutputLine]:
         with suppress(ServiceError):
             lines.append(codec.line_from_proto(message))
     return lines
+
+
+def _sources(run: Run, operations: Iterable[Operation]) -> Iterable[Any]:
+    return [codec.source_to_proto(run.sources.get(each.id, _UNKNOWN)) for each in operations]
 
 
 def _read_exit(exited: pb.WorkerExited) -> WorkerExit:
