@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..core.commands import Deliver
@@ -38,6 +38,23 @@ class Watcher:
     done: asyncio.Future[bool]
 
 
+class Sources:
+    """Where the handler asked for its operations, as far as it is known."""
+
+    def __init__(self) -> None:
+        self.distinct: dict[Source, int] = {}
+        self._numbers: dict[str, int] = {}
+
+    def note(self, operation_id: str, source: Source) -> None:
+        number = self.distinct.setdefault(source, len(self.distinct) + 1)
+        self._numbers.setdefault(operation_id, number)
+
+    def numbers(self, operations: Iterable[Operation]) -> list[int]:
+        """Of each, the place of its source in `distinct`, counted from 1, or 0."""
+        get = self._numbers.get
+        return [get(operation.id, 0) for operation in operations]
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class Run:
     """An execution, and what the executor keeps beside its state."""
@@ -51,8 +68,7 @@ class Run:
     parent: tuple[Run, str] | None = None
     invocations: list[InvocationRecord] = field(default_factory=list)
     lease: Lease | None = None
-    #: Where the handler asked for its operations, by their ids, as far as it is known.
-    sources: dict[str, Source] = field(default_factory=dict)
+    sources: Sources = field(default_factory=Sources)
     #: Callbacks that a test was told of, by operation id, with the loop's time.
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Those who wait for something to become true of it.

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import grpc
 
-from ..core.divergence import Source
 from ..core.model import ErrorObject, Operation, OutputLine
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
 from .causes import ExitCause, WorkerExit
@@ -27,8 +27,6 @@ _CAUSES = {
     pb.EXIT_CAUSE_MEMORY: ExitCause.MEMORY,
     pb.EXIT_CAUSE_NOT_STARTED: ExitCause.NOT_STARTED,
 }
-
-_UNKNOWN = Source()
 
 Context = Any
 """A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
@@ -181,7 +179,7 @@ class WorkerService(WorkerServiceServicer):
             invocation.checkpoint_token = lease.deliver.token
             invocation.next_marker = lease.deliver.next_marker
             invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
-            invocation.sources.extend(_sources(lease.subject, lease.deliver.operations))
+            invocation.sources.CopyFrom(_sources(lease.subject, lease.deliver.operations))
         return pb.SessionResponse(invocation=invocation)
 
     # -- checkpoints -----------------------------------------------------------------------
@@ -191,7 +189,7 @@ class WorkerService(WorkerServiceServicer):
             await context.write(self._checkpoint(request))
 
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
-        sources: Iterable[Any] = ()
+        sources = None
         try:
             if request.HasField("marker"):
                 run = self._executor.run(request.execution_arn)
@@ -207,10 +205,7 @@ class WorkerService(WorkerServiceServicer):
                     request.client_token if request.HasField("client_token") else None,
                 )
                 operations, marker, token = reply.operations, reply.next_marker, reply.token
-                known = self._executor.run(request.execution_arn).sources
-                for update, source in zip(request.updates, request.sources, strict=False):
-                    if source.line:
-                        known.setdefault(update.id, codec.source_from_proto(source))
+                self._note_sources(request)
         except ServiceError as error:
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
         return pb.CheckpointResponse(
@@ -219,6 +214,12 @@ class WorkerService(WorkerServiceServicer):
             next_marker=marker,
             sources=sources,
         )
+
+    def _note_sources(self, request: pb.CheckpointRequest) -> None:
+        known = self._executor.run(request.execution_arn).sources
+        for update, source in zip(request.updates, request.sources, strict=False):
+            if source.line:
+                known.note(update.id, codec.source_from_proto(source))
 
 
 async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
@@ -267,8 +268,8 @@ def _read_lines(messages: Iterable[Any]) -> list[OutputLine]:
     return lines
 
 
-def _sources(run: Run, operations: Iterable[Operation]) -> Iterable[Any]:
-    return [codec.source_to_proto(run.sources.get(each.id, _UNKNOWN)) for each in operations]
+def _sources(run: Run, operations: Iterable[Operation]) -> model_pb2.Sources:
+    return codec.sources_to_proto(run.sources.distinct, run.sources.numbers(operations))
 
 
 def _read_exit(exited: pb.WorkerExited) -> WorkerExit:

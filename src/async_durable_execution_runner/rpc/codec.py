@@ -7,6 +7,7 @@ have a value, so that absence survives the trip.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from ..core.divergence import Divergence, DivergenceKind, Identity, Source
@@ -209,8 +210,14 @@ def line_from_proto(message: pb.OutputLine) -> OutputLine:
     )
 
 
-def source_to_proto(source: Source) -> pb.Source:
-    return pb.Source(line=source.line, in_task=source.in_task)
+def sources_to_proto(distinct: Iterable[Source], numbers: Iterable[int]) -> pb.Sources:
+    return pb.Sources(distinct=[pb.Source(**each._asdict()) for each in distinct], numbers=numbers)
+
+
+def sources_from_proto(message: pb.Sources, count: int) -> Iterator[Source]:
+    """Of `count` operations."""
+    distinct = [Source(), *map(source_from_proto, message.distinct)]
+    return (distinct[number] for number in message.numbers or [0] * count)
 
 
 def source_from_proto(message: pb.Source) -> Source:

@@ -244,6 +244,14 @@ class Source(_message.Message):
     in_task: bool
     def __init__(self, line: _Optional[str] = ..., in_task: bool = ...) -> None: ...
 
+class Sources(_message.Message):
+    __slots__ = ("distinct", "numbers")
+    DISTINCT_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    distinct: _containers.RepeatedCompositeFieldContainer[Source]
+    numbers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, distinct: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., numbers: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class Divergence(_message.Message):
     __slots__ = ("kind", "operation_id", "recorded", "replayed")
     KIND_FIELD_NUMBER: _ClassVar[int]

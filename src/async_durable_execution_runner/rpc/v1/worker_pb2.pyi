@@ -217,8 +217,8 @@ class Invocation(_message.Message):
     next_marker: str
     payload: str
     tenant_id: str
-    sources: _containers.RepeatedCompositeFieldContainer[_model_pb2.Source]
-    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[_model_pb2.Source, _Mapping]]] = ...) -> None: ...
+    sources: _model_pb2.Sources
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ...) -> None: ...
 
 class InvocationResult(_message.Message):
     __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences")
@@ -265,5 +265,5 @@ class CheckpointResponse(_message.Message):
     operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
     next_marker: str
     error: _model_pb2.ServiceError
-    sources: _containers.RepeatedCompositeFieldContainer[_model_pb2.Source]
-    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., sources: _Optional[_Iterable[_Union[_model_pb2.Source, _Mapping]]] = ...) -> None: ...
+    sources: _model_pb2.Sources
+    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ...) -> None: ...
