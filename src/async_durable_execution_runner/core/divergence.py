@@ -60,10 +60,9 @@ class Identity(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A recorded operation; `started`: it has not ended yet, so a context's body runs again."""
+    """A recorded operation; `in_task` as in its `Source`."""
 
     identity: Identity
-    started: bool = False
     in_task: bool = False
 
 
@@ -98,10 +97,9 @@ def compare(
 ) -> list[Divergence]:
     """The divergences of one invocation, by operation id on both sides.
 
-    `completed` are the contexts whose code came to its end without an error in this
-    invocation, None for the handler itself: what they left over is a divergence. What runs
-    in a task of its own may have been overtaken by the end, and what a batch did not come to
-    may not have been needed.
+    `completed` are the contexts whose code ran to its end without an error in this
+    invocation, None for the handler itself: what they left over is a divergence. Not so what
+    was asked for in a task, which the end may overtake, or by a batch, which may end early.
     """
     found = []
     for operation_id, replayed in asked.items():
@@ -149,16 +147,16 @@ def _left_over(
             and identity.source
             and not record.in_task
             and identity.parent_id in completed
-            and _runs_again(identity.parent_id, recorded)
+            and _is_body(identity.parent_id, recorded)
         ):
             yield Divergence(DivergenceKind.LEFT_OVER, operation_id, identity, None)
 
 
-def _runs_again(context_id: str | None, recorded: Mapping[str, Recorded]) -> bool:
+def _is_body(context_id: str | None, recorded: Mapping[str, Recorded]) -> bool:
     if context_id is None:
         return True
     context = recorded.get(context_id)
-    return context is not None and context.started and context.identity.sub_type in _BODIES
+    return context is not None and context.identity.sub_type in _BODIES
 
 
 def _explained(

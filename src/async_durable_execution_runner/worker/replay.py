@@ -27,7 +27,6 @@ from ..rpc.v1 import model_pb2
 _START = model_pb2.OPERATION_ACTION_START
 _SUCCEED = model_pb2.OPERATION_ACTION_SUCCEED
 _EXECUTION = model_pb2.OPERATION_TYPE_EXECUTION
-_STARTED = model_pb2.OPERATION_STATUS_STARTED
 _TYPE_NAMES = model_pb2.OperationType.keys()
 _TYPES = [name.removeprefix("OPERATION_TYPE_") for name in _TYPE_NAMES]
 _SUB_TYPES: dict[str, Any] = {member.value: member for member in sdk.OperationSubType}
@@ -124,7 +123,7 @@ class Replay:
                 operation.parent_id or None,
                 source.line,
             )
-            yield operation.id, Recorded(identity, operation.status == _STARTED, source.in_task)
+            yield operation.id, Recorded(identity, source.in_task)
 
 
 def _identity(identifier: Any, source: Source) -> Identity:
