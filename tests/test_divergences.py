@@ -141,6 +141,17 @@ async def other_line(event: dict) -> None:
 
 
 @durable_execution
+async def other_line_on_the_second_page(event: dict) -> None:
+    first = await is_first(event)
+    await asyncio.gather(*(step(one) for _ in range(1100)))
+    if first:
+        await step(one)
+    else:
+        await step(one)
+    await wait(HOUR)
+
+
+@durable_execution
 async def left_over(event: dict) -> None:
     pause = wait(HOUR)
     if await is_first(event):
@@ -196,6 +207,7 @@ WRONG = [
     (other_order, [ORDER, ORDER]),
     (swapped_without_names, [ORDER, ORDER]),
     (other_line, [SOURCE]),
+    (other_line_on_the_second_page, [SOURCE]),
     (left_over, [LEFT_OVER]),
     (left_over_in_a_context, [LEFT_OVER]),
     (moved_into_a_context, [PARENT]),
@@ -318,16 +330,24 @@ def test_the_error_is_an_assertion_of_the_runner() -> None:
 
 
 @durable_execution
-async def overtaken(event: dict) -> str:
+async def overtaken(event: dict) -> None:
     """The last replay is answered at once, and ends before the task has asked for all again."""
+    finished = asyncio.Event()
 
     async def many() -> None:
         for _ in range(10):
-            await wait(HOUR)
+            await step(one)
+        finished.set()
 
+    async def as_long_as_that() -> None:
+        await finished.wait()
+
+    pause = wait(HOUR)
+    work = step(as_long_as_that)
     task = asyncio.create_task(many())
-    await wait(8.5 * HOUR)
-    return "running" if not task.done() else "done"
+    await work
+    await pause
+    task.cancel()
 
 
 @durable_execution
@@ -395,7 +415,7 @@ def test_nothing_is_found_in(runner_for, handler) -> None:
     result = runner_for(handler).run(timeout=30)
 
     assert result.status is InvocationStatus.SUCCEEDED
-    assert len(result.invocations) > 2
+    assert len(result.invocations) > 1
     assert result.divergences == []
 
 
