@@ -45,7 +45,7 @@ _TYPES_OF = {
 
 
 class Replay:
-    """One invocation's."""
+    """Both sides of one invocation: what it was given, and what its handler asked for."""
 
     def __init__(self) -> None:
         #: Operations and sources as they were delivered, page by page.
@@ -61,7 +61,8 @@ class Replay:
         self.delivered.update(operation.id for operation in operations)
 
     def sources(self, updates: Iterable[Any]) -> Iterator[model_pb2.Source]:
-        """Of each of these updates, messages, that is the first of its operation."""
+        """Of each of these updates, messages, that starts a new operation; of others an empty
+        one. Notes which contexts come to their end."""
         for update in updates:
             known = self.asked.get(update.id) if update.action == _START else None
             if known is None or update.id in self.delivered:
