@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from async_durable_execution import ErrorObject, OperationType
 
+from .core.divergence import divergences_text
 from .operations import (
     CallbackOperation,
     Operation,
@@ -61,6 +62,8 @@ def describe(result: DurableFunctionTestResult) -> str:
         lines += ["", *_faults(result)]
     if result.ledger:
         lines += ["", *effects_table(result.ledger)]
+    if result.divergences:
+        lines += ["", "not deterministic", *divergences_text(result.divergences).splitlines()]
     return "\n".join(lines)
 
 

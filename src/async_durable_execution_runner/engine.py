@@ -10,9 +10,11 @@ is imported on opening, when the processes are already on their way.
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -23,8 +25,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from async_durable_execution import ErrorObject
 
 from .core import model
+from .core.divergence import divergences_text
 from .core.faults import AtRandom, Fault
-from .errors import FaultNeverFired, NotStarted, OperationNotFound
+from .errors import (
+    FaultNeverFired,
+    NonDeterministicHandler,
+    NonDeterministicWarning,
+    NotStarted,
+    OperationNotFound,
+)
 from .functions import (
     FunctionSettings,
     Isolation,
@@ -315,7 +324,11 @@ class Engine:
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
-        return await self._result(record, f"did not end within {seconds(timeout):g} s")
+        result = await self._result(record, f"did not end within {seconds(timeout):g} s")
+        if start.retry_at_once and result.divergences:
+            raise NonDeterministicHandler(f"{divergences_text(result.divergences)}\n\n{result}")
+        _warn(result)
+        return result
 
     def explore(
         self,
@@ -369,6 +382,7 @@ class Engine:
             if isinstance(outcome, Exception):
                 raise outcome
             results.append(await self._result(outcome, problem))
+            _warn(results[-1])
         return results
 
     async def wait(
@@ -378,7 +392,10 @@ class Engine:
         record = await self.control.wait(self.arn_of(execution), until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
         problem = f"did not {verb} within {seconds(timeout):g} s"
-        return await self._result(record, problem, check_faults=until == "ended")
+        result = await self._result(record, problem, check_faults=until == "ended")
+        if until == "ended":
+            _warn(result)
+        return result
 
     async def stop(self, execution: object, error: object) -> None:
         await self.control.stop(self.arn_of(execution), _error(error))
@@ -512,6 +529,20 @@ def fault_texts(faults: Faults) -> tuple[str, ...]:
     """The texts of a plan, each checked. `InvalidParameterValue`."""
     several = [faults] if isinstance(faults, str | Fault) else faults
     return tuple(str(each if isinstance(each, Fault) else Fault.parse(each)) for each in several)
+
+
+def _warn(result: DurableFunctionTestResult) -> None:
+    """At the line of whoever called the runner."""
+    if not result.divergences:
+        return
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{result.function_name} is not deterministic:\n{divergences_text(result.divergences)}",
+        NonDeterministicWarning,
+        stacklevel=level,
+    )
 
 
 def _error(error: object) -> model.ErrorObject | None:

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .core.divergence import divergences_text
 from .core.model import ExecutionStatus, HistoryEvent
 from .core.wellformed import problems as history_problems
 from .describe import effects_table
@@ -250,6 +251,8 @@ def _wrong_in_itself(
     events: Sequence[HistoryEvent] = list(record.events)
     if record.status is not ExecutionStatus.RUNNING:
         yield from (f"the history is broken: {each}" for each in history_problems(events))
+    if result.divergences:
+        yield f"not deterministic:\n{divergences_text(result.divergences)}"
     for unfired in record.unfired_faults:
         yield f"{unfired} never fired: this run went another way than the clean one"
     if check is not None:

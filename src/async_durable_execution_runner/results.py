@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from async_durable_execution import ErrorObject, ExtendedTypeSerDes, OperationStatus
 
 from .core import model
+from .core.divergence import Divergence
 from .effects import Ledger, effect
 from .errors import OperationNotFound
 from .operations import (
@@ -52,6 +53,7 @@ class InvocationRecord:
     error: model.ErrorObject | None = None
     output: tuple[model.OutputLine, ...] = ()
     output_truncated: bool = False
+    divergences: tuple[Divergence, ...] = ()
     stacks: tuple[str, ...] = ()
     verdict: str = ""
 
@@ -250,6 +252,15 @@ class DurableFunctionTestResult(OperationLookup):
     def ledger(self) -> Ledger:
         """The side effects that it recorded, and those of all that it invoked in a chain."""
         return Ledger(map(effect, self._record.effects))
+
+    @cached_property
+    def divergences(self) -> list[Divergence]:
+        """Where replays asked for other operations than are recorded; each is told once."""
+        found: dict[Divergence, Divergence] = {}
+        for invocation in self._record.invocations:
+            for each in invocation.divergences:
+                found.setdefault(replace(each, invocation=0), each)
+        return list(found.values())
 
     @property
     def duration(self) -> timedelta | None:

@@ -131,7 +131,6 @@ async def decides_by_chance(event: dict) -> str:
     """Which way it goes is decided anew in each replay."""
     gift = random.random()
     await step(one, name=f"gift {gift:.12f}")
-    await wait(timedelta(seconds=1), name="pause")
     return await step(pack, name="pack")
 
 
@@ -142,7 +141,6 @@ async def decides_once(event: dict) -> str:
 
     gift = await step(draw, name="draw")
     await step(one, name=f"gift {'yes' if gift < 2 else 'no'}")
-    await wait(timedelta(seconds=1), name="pause")
     return await step(pack, name="pack")
 
 

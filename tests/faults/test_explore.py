@@ -124,6 +124,7 @@ def test_a_charge_with_a_key_of_its_own_is_none():
 def test_a_decision_by_chance_is_found():
     report = explore(handlers.decides_by_chance, {})
     assert report.failed
+    assert "not deterministic" in str(report)
 
 
 def test_a_decision_in_a_step_is_none():

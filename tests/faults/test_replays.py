@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner import DurableFunctionTestRunner, NonDeterministicHandler
 
 from . import handlers
 
@@ -26,6 +26,17 @@ def test_it_finds_state_in_a_module():
         assert runner.run({"order": "b"}, replay_every_checkpoint=True).result == "0"
 
 
+def test_it_finds_a_decision_by_chance_with_both_sides():
+    with (
+        DurableFunctionTestRunner(handlers.decides_by_chance, workers=2) as runner,
+        pytest.raises(NonDeterministicHandler, match=r"gift 0\.\d+") as raised,
+    ):
+        runner.run({}, replay_every_checkpoint=True)
+    assert "handlers.py:" in str(raised.value)
+
+
 def test_it_passes_what_leans_on_nothing():
     with DurableFunctionTestRunner(handlers.remembers_in_results, workers=2) as runner:
         assert runner.run({"order": "b"}, replay_every_checkpoint=True).result == "3"
+    with DurableFunctionTestRunner(handlers.decides_once, workers=2) as runner:
+        assert runner.run({}, replay_every_checkpoint=True).result == '"packed"'

@@ -333,4 +333,5 @@ def _record(record: InvocationRecord) -> pb.InvocationRecord:
         output_truncated=record.output_truncated,
         stacks=record.stacks.dumps if record.stacks else (),
         verdict=record.stacks.verdict if record.stacks else "",
+        divergences=map(codec.divergence_to_proto, record.divergences),
     )

@@ -14,6 +14,7 @@ from typing import assert_never
 from ..core import events as ev
 from ..core import faults, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
+from ..core.divergence import Divergence
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
     Effect,
@@ -374,6 +375,7 @@ class Executor:
         outcome: str | ErrorObject,
         output: Sequence[OutputLine],
         truncated: bool,
+        divergences: Sequence[Divergence] = (),
     ) -> None:
         """A worker sent an invocation's result: JSON text, or what it failed with."""
         subject = self._subjects.get(request_id)
@@ -391,6 +393,8 @@ class Executor:
                 # The result is too late; what it wrote is not with its host any more.
                 lease.late_output = output
             return
+        if isinstance(subject, Run):
+            subject.invocations[-1].divergences = divergences
         # First, so that what follows finds this worker free.
         self.pool.finish(worker, request_id)
         self._complete(lease, outcome, output, truncated)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core.commands import Deliver
+from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
 from ..core.model import (
     Effect,
@@ -41,6 +42,7 @@ class InvocationRecord:
     output_truncated: bool = False
     #: Where it did not get on.
     stacks: Stacks | None = None
+    divergences: Sequence[Divergence] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +50,23 @@ class Watcher:
     condition: Callable[[], bool]
     #: True: the condition held, if only for a moment.
     done: asyncio.Future[bool]
+
+
+class Sources:
+    """Where the handler asked for its operations, as far as it is known."""
+
+    def __init__(self) -> None:
+        self.distinct: dict[Source, int] = {}
+        self._numbers: dict[str, int] = {}
+
+    def note(self, operation_id: str, source: Source) -> None:
+        number = self.distinct.setdefault(source, len(self.distinct) + 1)
+        self._numbers.setdefault(operation_id, number)
+
+    def numbers(self, operations: Iterable[Operation]) -> list[int]:
+        """Of each, the place of its source in `distinct`, counted from 1, or 0."""
+        get = self._numbers.get
+        return [get(operation.id, 0) for operation in operations]
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -65,6 +84,7 @@ class Run:
     lease: Lease | None = None
     #: Its own and those of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
+    sources: Sources = field(default_factory=Sources)
     #: Callbacks that a test was told of, by operation id, with the loop's time.
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Those who wait for something to become true of it.
