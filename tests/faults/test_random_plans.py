@@ -9,22 +9,10 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import pytest
-from examples import (
-    batches,
-    completion,
-    conditions,
-    contexts,
-    flows,
-    pipelines,
-    recursion,
-    replay_safe,
-    scopes,
-    steps,
-    waits,
-)
 
 from async_durable_execution_runner import (
     DurableFunctionTestResult,
@@ -41,24 +29,41 @@ pytestmark = pytest.mark.processes
 PLANS = int(os.environ.get("FAULT_PLANS", "200"))
 AT_ONCE = 25
 
-WORKFLOWS: dict[str, tuple[Any, Any]] = {
-    "order": (handlers.order, {}),
-    "careful": (handlers.careful, {}),
-    "recorded": (handlers.recorded_throughout, {}),
-    "batches": (batches.ship_all, {"parcels": ["a", "b", "c"]}),
-    "flat": (batches.ship_flat, {"parcels": ["a", "b"]}),
-    "completion": (completion.ask_board, {"board": ["ann", "bob", "cy", "di"]}),
-    "conditions": (conditions.follow_parcel, {"order_id": "o-1"}),
-    "contexts": (contexts.prepare_parcel, {"items": ["book", "lamp"]}),
-    "haggle": (contexts.haggle, {"limit": 40}),
-    "flows": (flows.make_offer, {"item": "lamp", "country": "here"}),
-    "pipelines": (pipelines.publish_catalogue, {"pages": 10}),
-    "recursion": (recursion.load_truck, {"parcels": [3, 1, 4]}),
-    "replay safe": (replay_safe.draw_winner, {"customers": ["ann", "bob"]}),
-    "scopes": (scopes.ship_or_undo, {"order_id": "o-1"}),
-    "steps": (steps.pay_patiently, {"failures": 2}),
-    "waits": (waits.wait_for_the_slower, {"order_id": "o-1"}),
+#: By "module:handler" of the examples, or by the name of one of `handlers`.
+INPUTS: dict[str, Any] = {
+    "order": {},
+    "careful": {},
+    "recorded_throughout": {},
+    "batches:ship_all": {"parcels": ["a", "b", "c"]},
+    "batches:ship_flat": {"parcels": ["a", "b"]},
+    "completion:ask_board": {"board": ["ann", "bob", "cy", "di"]},
+    "conditions:follow_parcel": {"order_id": "o-1"},
+    "contexts:prepare_parcel": {"items": ["book", "lamp"]},
+    "contexts:haggle": {"limit": 40},
+    "flows:make_offer": {"item": "lamp", "country": "here"},
+    "pipelines:publish_catalogue": {"pages": 10},
+    "recursion:load_truck": {"parcels": [3, 1, 4]},
+    "replay_safe:draw_winner": {"customers": ["ann", "bob"]},
+    "scopes:ship_or_undo": {"order_id": "o-1"},
+    "steps:pay_patiently": {"failures": 2},
+    "waits:wait_for_the_slower": {"order_id": "o-1"},
 }
+
+
+def _workflows() -> dict[str, tuple[Any, Any]]:
+    """Name, handler and input of those that the installed SDK can do."""
+    found = {}
+    for name, given in INPUTS.items():
+        module, _, attribute = name.rpartition(":")
+        try:
+            source = import_module(f"examples.{module}") if module else handlers
+        except ImportError:
+            continue
+        found[attribute] = (getattr(source, attribute), given)
+    return found
+
+
+WORKFLOWS = _workflows()
 
 WHATS = {
     "kill": 8,
@@ -118,11 +123,9 @@ def test_whatever_goes_wrong_an_execution_ends_as_it_should(first: int):
     handler = WORKFLOWS["order"][0]
     with DurableFunctionTestRunner(handler, function_name="order", workers=2) as runner:
         for name, (workflow, _) in WORKFLOWS.items():
-            runner.register_durable_function(name.replace(" ", "-"), workflow)
+            runner.register_durable_function(name, workflow)
         handles = {
-            seed: runner.start(
-                WORKFLOWS[name][1], function_name=name.replace(" ", "-"), faults=faults
-            )
+            seed: runner.start(WORKFLOWS[name][1], function_name=name, faults=faults)
             for seed, (name, faults) in plans.items()
         }
         for seed, handle in handles.items():
