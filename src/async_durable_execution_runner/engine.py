@@ -10,13 +10,11 @@ is imported on opening, when the processes are already on their way.
 from __future__ import annotations
 
 import copy
-import inspect
 import json
 import os
 import threading
-import warnings
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,15 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from async_durable_execution import ErrorObject
 
 from .core import model
-from .core.divergence import divergences_text
-from .core.faults import AtRandom, Fault
-from .errors import (
-    FaultNeverFired,
-    NonDeterministicHandler,
-    NonDeterministicWarning,
-    NotStarted,
-    OperationNotFound,
-)
+from .errors import NotStarted, OperationNotFound
 from .functions import (
     FunctionSettings,
     Isolation,
@@ -45,13 +35,13 @@ from .functions import (
     settings,
 )
 from .local import Cluster, shared_cluster, unavailable
+from .planning import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .progress import Progress
 from .relay import OutputRelay
 from .results import DurableFunctionTestResult, ExecutionRecord
 
 if TYPE_CHECKING:
     from .client import ControlClient, RunnerStatus, Start, Until
-    from .explore import Check, CrashReport
     from .transport import LoopTransport, Transport, Workspace
     from .worker.inline import InlineWorker
     from .worker.stacks import Report
@@ -60,16 +50,11 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 T = TypeVar("T")
-Faults = str | Fault | Iterable[str | Fault]
-"""A fault plan: one fault, or several, as objects or as text."""
-
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
 #: How many executions `run_many` has asked for at once, at the least.
 _MIN_IN_FLIGHT = 256
-#: Kill, and so replay, after each checkpoint.
-_EVERY = ("kill@after-commit:*;times=*",)
 #: Seconds for an inline handler to return when its runner is closed.
 _INLINE_STOP_TIMEOUT = 1.0
 
@@ -110,9 +95,7 @@ class Engine:
         if start_time is not None and start_time.tzinfo is None:
             raise ValueError("start_time must be an aware datetime, one with a tzinfo.")
         self._skip_time = skip_time
-        self._faults = fault_texts(faults)
-        #: Those of the runner that no execution has met yet.
-        self._unmet = set(self._faults)
+        self.plan = RunnerPlan(faults)
         self._invocation_retries = invocation_retries
         self._retry_backoff = seconds(retry_backoff)
         self._listen = listen
@@ -232,6 +215,10 @@ class Engine:
         self._client = self._client_over(transport)
         return transport
 
+    @property
+    def workers(self) -> int:
+        return self._workers
+
     @staticmethod
     def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         """The outcome of one of this engine's coroutines, where calls block."""
@@ -312,7 +299,7 @@ class Engine:
             execution_name or "",
             self._skip_time if skip_time is None else skip_time,
             tenant_id,
-            (*self._faults, *fault_texts(faults), *(_EVERY if replay_every_checkpoint else ())),
+            self.plan.of_run(faults, replay_every_checkpoint),
             record_points,
             retry_at_once=replay_every_checkpoint,
         )
@@ -325,40 +312,10 @@ class Engine:
         record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
         result = await self._result(record, f"did not end within {seconds(timeout):g} s")
-        if start.retry_at_once and result.divergences:
-            raise NonDeterministicHandler(f"{divergences_text(result.divergences)}\n\n{result}")
-        _warn(result)
+        if start.retry_at_once:
+            check_deterministic(result)
+        warn_of_divergences(result)
         return result
-
-    def explore(
-        self,
-        start: Start,
-        timeout: Seconds,
-        depth: int,
-        check: Check | None,
-        callbacks: Mapping[str, Any] | None,
-        outside: Callable[[str], object] | None,
-    ) -> CrashReport:
-        """Blocks, and uses threads of its own."""
-        from .explore import Explorer
-
-        if callbacks and outside:
-            raise ValueError("Give callbacks= or outside=, not both.")
-        if depth < 1:
-            raise ValueError(f"depth={depth}: at least one crash is needed.")
-        limit = seconds(timeout)
-        view = self.blocking()
-
-        def answer(arn: str) -> None:
-            for name, result in (callbacks or {}).items():
-                callback_id = view.drive(view.wait_for_callback(arn, name, limit))
-                # Not while the handler runs: whoever comes first would differ from run to run.
-                view.drive(view.control.wait(arn, "suspended", limit))
-                view.drive(view.callback_success(callback_id, result))
-
-        if callbacks:
-            outside = answer
-        return Explorer(view, start, limit, check, outside, 4 * self._workers).explore(depth)
 
     async def run_many(
         self, starts: Sequence[Start], timeout: Seconds
@@ -382,7 +339,7 @@ class Engine:
             if isinstance(outcome, Exception):
                 raise outcome
             results.append(await self._result(outcome, problem))
-            _warn(results[-1])
+            warn_of_divergences(results[-1])
         return results
 
     async def wait(
@@ -394,7 +351,7 @@ class Engine:
         problem = f"did not {verb} within {seconds(timeout):g} s"
         result = await self._result(record, problem, check_faults=until == "ended")
         if until == "ended":
-            _warn(result)
+            warn_of_divergences(result)
         return result
 
     async def stop(self, execution: object, error: object) -> None:
@@ -468,34 +425,8 @@ class Engine:
                 f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
             )
         if check_faults:
-            self._check_faults(record, result)
+            self.plan.check(result)
         return result
-
-    def _check_faults(self, record: ExecutionRecord, result: DurableFunctionTestResult) -> None:
-        """A plan that tests nothing must not pass silently."""
-        self._unmet -= {fired.fault for fired in record.faults}
-        unfired = [
-            text
-            for text in record.unfired_faults
-            if text not in self._faults and not isinstance(Fault.parse(text).where, AtRandom)
-        ]
-        if unfired:
-            raise FaultNeverFired(
-                f"Planned, but never fired: {', '.join(unfired)}. "
-                f"Nothing of the kind happened in this execution.\n\n{result}"
-            )
-
-    def check_runner_faults(self) -> None:
-        """On closing: each fault of the runner's own plan has struck some execution."""
-        unmet = [
-            text
-            for text in self._faults
-            if text in self._unmet and not isinstance(Fault.parse(text).where, AtRandom)
-        ]
-        if unmet:
-            raise FaultNeverFired(
-                f"Planned for all executions of this runner, but never fired: {', '.join(unmet)}."
-            )
 
     async def _inline_stacks(self, waiting_for: str) -> dict[str, Report]:
         """What those of our own workers are doing that are waited for, by their ids. The
@@ -523,26 +454,6 @@ class Engine:
             self._relay.hand_on(record)
         for arn in record.children:
             await self._hand_on_output(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
-
-
-def fault_texts(faults: Faults) -> tuple[str, ...]:
-    """The texts of a plan, each checked. `InvalidParameterValue`."""
-    several = [faults] if isinstance(faults, str | Fault) else faults
-    return tuple(str(each if isinstance(each, Fault) else Fault.parse(each)) for each in several)
-
-
-def _warn(result: DurableFunctionTestResult) -> None:
-    """At the line of whoever called the runner."""
-    if not result.divergences:
-        return
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__package__") == __package__:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(
-        f"{result.function_name} is not deterministic:\n{divergences_text(result.divergences)}",
-        NonDeterministicWarning,
-        stacklevel=level,
-    )
 
 
 def _error(error: object) -> model.ErrorObject | None:

@@ -20,7 +20,7 @@ from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
 from .injector import CrashPoint, FaultRecord
 from .runs import InvocationRecord, Run
-from .waiting import waiting_for
+from .waiting import until, waiting_for
 from .worker_service import Context
 from .workspace import Function, Isolation
 
@@ -165,7 +165,7 @@ class ControlService(ControlServiceServicer):
 
     async def _until(self, run: Run, condition: Callable[[], bool], timeout_ms: int) -> bool:
         """Whether it came true; where it did not, `waiting_for` can say what handlers are doing."""
-        if await self._executor.until(run, condition, timeout_ms / 1000):
+        if await until(self._executor, run, condition, timeout_ms / 1000):
             return True
         await self._executor.inspections.take(self._executor.leases(run.family))
         return condition()

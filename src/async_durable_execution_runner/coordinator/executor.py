@@ -31,13 +31,12 @@ from ..errors import (
     InvalidCheckpointToken,
     InvalidParameterValue,
     ResourceNotFound,
-    WorkersUnavailable,
 )
 from . import causes
 from .causes import WorkerExit
 from .clock import Clock
 from .effects import Sources
-from .injector import FaultRecord, Injector, check_feasible
+from .injector import Injector, check_feasible
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool, WorkerState
 from .runs import Call, Copy, InvocationRecord, Lease, Run
@@ -213,7 +212,7 @@ class Executor:
             case Deliver() | Reply():
                 return command
             case Invoke():
-                self._submit(run, run.workspace, run.function, run.arn)
+                self.submit(run, run.workspace, run.function, run.arn)
             case InvokeFunction():
                 # Found in the checkpoint's own turn: it might be registered anew before the next.
                 target = self._find(run, command.function_name)
@@ -225,7 +224,7 @@ class Executor:
                 assert_never(command)
         return None
 
-    def _submit(
+    def submit(
         self, subject: Run | Call | Copy, ws: Workspace, function: Function, arn: str
     ) -> None:
         job = Job(self._new_id(), ws, function, arn)
@@ -307,7 +306,7 @@ class Executor:
         if not function.durable:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
             run.family.calls += 1
-            self._submit(call, run.workspace, function, "")
+            self.submit(call, run.workspace, function, "")
             return
         started = next(
             event
@@ -411,7 +410,7 @@ class Executor:
         self._drop_lease(subject)
         del self._subjects[lease.job.request_id]
         if isinstance(subject, Copy):
-            self._copy_ended(subject, lease.worker)
+            subject.ended(lease.worker)
             return
         # A call has no record of its own: what it wrote stands with the one that called it.
         record = (subject.parent if isinstance(subject, Call) else subject).invocations[-1]
@@ -465,20 +464,6 @@ class Executor:
         else:
             error = causes.died(job.request_id, exit)
         self._complete(lease, error, output, exit.output_truncated)
-
-    def deliver_copy(self, original: Lease, record: FaultRecord) -> None:
-        """Deliver the invocation of a lease once more, to whichever worker is free."""
-        run = original.subject
-        if isinstance(run, Run) and run.arn in self.runs:
-            run.family.calls += 1
-            self._submit(Copy(run, original, record), run.workspace, run.function, run.arn)
-
-    def _copy_ended(self, copy: Copy, worker: Worker) -> None:
-        run = copy.parent
-        run.family.calls -= 1
-        if run.injector is not None:
-            run.injector.copy_ended(worker)
-        self.timekeeper.settle(run.family)
 
     def set_deadline(self, lease: Lease, seconds: float) -> asyncio.TimerHandle:
         return self._loop.call_later(seconds, self.deadline_passed, lease)
@@ -536,30 +521,6 @@ class Executor:
         self.feed(run, make(run.now))
 
     # -- those who wait --------------------------------------------------------------------
-
-    async def until(self, run: Run, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until `condition` holds of `run`; False when it did not in time.
-
-        Raises `WorkersUnavailable` where no worker can be started, and `ResourceNotFound`
-        where the runner was closed meanwhile.
-        """
-        if condition():
-            return True
-        try:
-            async with asyncio.timeout(seconds):
-                while not (await self._watch(run, condition) or condition()):
-                    pass
-        except TimeoutError:
-            return condition()
-        return True
-
-    async def _watch(self, run: Run, condition: Callable[[], bool]) -> bool:
-        """Whether it came true; False where hope has to be checked anew."""
-        if run.arn not in self.runs:
-            raise ResourceNotFound("The runner was closed before the execution ended.")
-        if self.pool.trouble and run.workspace.needs_processes:
-            raise WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
-        return await run.watch(condition)
 
     def workers_unavailable(self, why: str) -> None:
         """`Leaseholder`: nobody need wait any longer."""

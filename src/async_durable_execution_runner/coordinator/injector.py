@@ -205,8 +205,17 @@ class Injector:
     def lease_ended(self) -> None:
         self._let_copies_go()
 
+    def _deliver_copy(self, original: Lease, record: FaultRecord) -> None:
+        run = self._run
+        if run.arn in self._executor.runs:
+            run.family.calls += 1
+            copy = Copy(run, original, record)
+            self._executor.submit(copy, run.workspace, run.function, run.arn)
+
     def copy_ended(self, worker: Worker) -> None:
         self._copies.pop(worker.id, None)
+        self._run.family.calls -= 1
+        self._executor.timekeeper.settle(self._run.family)
         self._run.notify()
 
     def _gone(self, worker: Worker) -> None:
@@ -342,7 +351,7 @@ class Injector:
                 self._executor.pool.session_ended(worker)
                 return Answer.SILENCE
             case f.Duplicate():
-                self._loop.call_soon(self._executor.deliver_copy, lease, record)
+                self._loop.call_soon(self._deliver_copy, lease, record)
                 return None
             case f.KillCoordinator():
                 raise AssertionError("refused when the execution was started")

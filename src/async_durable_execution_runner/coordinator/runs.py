@@ -179,6 +179,10 @@ class Copy:
     def family(self) -> Family:
         return self.parent.family
 
+    def ended(self, worker: Worker) -> None:
+        if self.parent.injector is not None:
+            self.parent.injector.copy_ended(worker)
+
 
 @dataclass(slots=True, eq=False)
 class Lease:

@@ -1,12 +1,15 @@
-"""What an execution waits for, in words: the text of every time-out that a caller sees."""
+"""Waiting for something to become true of an execution, and what the execution itself waits for,
+in words: the text of every time-out that a caller sees."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..core.model import Operation, OperationType
+from ..errors import ResourceNotFound, WorkersUnavailable
 from .pool import WorkerState
 from .runs import Call
 from .workspace import Isolation
@@ -14,6 +17,34 @@ from .workspace import Isolation
 if TYPE_CHECKING:
     from .executor import Executor
     from .runs import InvocationRecord, Run
+
+
+async def until(
+    executor: Executor, run: Run, condition: Callable[[], bool], seconds: float
+) -> bool:
+    """Wait until `condition` holds of `run`; False when it did not in time.
+
+    Raises `WorkersUnavailable` where no worker can be started, and `ResourceNotFound`
+    where the runner was closed meanwhile.
+    """
+    if condition():
+        return True
+    try:
+        async with asyncio.timeout(seconds):
+            while not (await _watch(executor, run, condition) or condition()):
+                pass
+    except TimeoutError:
+        return condition()
+    return True
+
+
+async def _watch(executor: Executor, run: Run, condition: Callable[[], bool]) -> bool:
+    """Whether it came true; False where hope has to be checked anew."""
+    if run.arn not in executor.runs:
+        raise ResourceNotFound("The runner was closed before the execution ended.")
+    if executor.pool.trouble and run.workspace.needs_processes:
+        raise WorkersUnavailable(f"Workers cannot be started: {executor.pool.trouble}")
+    return await run.watch(condition)
 
 
 def waiting_for(executor: Executor, run: Run) -> str:
