@@ -73,6 +73,48 @@ def test_a_report_of_every_crash_point(pytester: pytest.Pytester):
     )
 
 
+def test_threads_that_an_inline_handler_leaves_do_not_hold_up_the_end(pytester: pytest.Pytester):
+    pytester.makepyfile(
+        """
+        import asyncio, threading
+        import pytest
+        from async_durable_execution import durable_execution
+        from async_durable_execution_runner import DurableFunctionTestRunner
+
+        def for_ever():
+            threading.Event().wait()
+
+        @durable_execution
+        async def leaves_a_thread(event):
+            threading.Thread(target=for_ever, name="left behind").start()
+
+        @durable_execution
+        async def never_returns(event):
+            await asyncio.to_thread(for_ever)
+
+        def test_leaves():
+            with DurableFunctionTestRunner(leaves_a_thread, isolation="inline") as runner:
+                runner.run()
+
+        def test_never_returns():
+            with (
+                DurableFunctionTestRunner(never_returns, isolation="inline") as runner,
+                pytest.raises(TimeoutError),
+            ):
+                runner.run(timeout=0.5)
+
+        def test_fails():
+            assert False
+        """
+    )
+    outcome = pytester.runpytest_subprocess(timeout=60)
+    outcome.assert_outcomes(passed=2, failed=1)
+    assert outcome.ret == 1
+    outcome.stderr.fnmatch_lines(
+        ["A handler that ran inline left the thread 'left behind' behind*"]
+    )
+
+
 def test_a_runner_without_a_handler_is_a_clear_error(pytester: pytest.Pytester):
     pytester.makepyfile("def test_pay(durable_runner): pass")
     outcome = pytester.runpytest_inprocess()
