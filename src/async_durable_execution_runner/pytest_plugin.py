@@ -67,7 +67,7 @@ def _end_anyway(status: int) -> None:
     frames = sys._current_frames()
     for thread in threading.enumerate():
         if thread not in (threading.main_thread(), threading.current_thread()):
-            stack = traceback.format_stack(frames[thread.ident or 0])[-2:]
+            stack = traceback.format_stack(frames[thread.ident or 0])[-4:]
             sys.stderr.write(f"{thread.name}\n{''.join(stack)}")
     sys.stderr.flush()
     os._exit(status)
