@@ -38,7 +38,7 @@ from .effects import Sources
 from .injector import FaultRecord, Injector, check_feasible
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool, WorkerState
-from .runs import Call, Copy, InvocationRecord, Lease, Run
+from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Subject
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
 
@@ -65,7 +65,7 @@ class Executor:
         self.timekeeper = Timekeeper(self.feed)
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
-        self._subjects: dict[str, Run | Call | Copy] = {}
+        self._subjects: dict[str, Subject] = {}
         self.effects = Sources()
 
     # -- workspaces ------------------------------------------------------------------------
@@ -87,10 +87,12 @@ class Executor:
         self.pool.withdraw(workspace)
         self.effects.forget(workspace)
         for request_id, subject in list(self._subjects.items()):
-            owner = subject if isinstance(subject, Run) else subject.parent
+            owner = subject.parent if isinstance(subject, Call | Copy) else subject
             if owner.workspace is workspace:
                 self._drop_lease(subject)
                 del self._subjects[request_id]
+                if isinstance(subject, PlainInvocation):
+                    subject.give_up(ResourceNotFound("The runner was closed."))
         for run in workspace.runs.values():
             del self.runs[run.arn]
             self.timekeeper.forget(run.family)
@@ -123,6 +125,7 @@ class Executor:
         skip_time: bool,
         hold_time: bool = False,
         tenant_id: str | None = None,
+        client_context: str | None = None,
         plan: faults.Plan | None = None,
         record_points: bool = False,
         retry_at_once: bool = False,
@@ -142,7 +145,7 @@ class Executor:
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
-        run.tenant_id = tenant_id
+        run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None or record_points:
             plan = plan or faults.Plan(())
             check_feasible(plan, inline=function.isolation is Isolation.INLINE)
@@ -151,7 +154,9 @@ class Executor:
         return run
 
     def _new_arn(self, function: Function, name: str) -> str:
-        return f"{function.arn}:{function.version}/durable-execution/{name}/{self._new_id()}"
+        # Only one qualifier can be in it, and the version is what was executed.
+        bare = function.arn.removesuffix(f":{function.qualifier}")
+        return f"{bare}:{function.version}/durable-execution/{name}/{self._new_id()}"
 
     def _new_run(
         self,
@@ -218,12 +223,39 @@ class Executor:
                 assert_never(command)
         return None
 
-    def _submit(
-        self, subject: Run | Call | Copy, ws: Workspace, function: Function, arn: str
-    ) -> None:
+    def _submit(self, subject: Subject, ws: Workspace, function: Function, arn: str) -> None:
         job = Job(self._new_id(), ws, function, arn)
+        if isinstance(subject, PlainInvocation):
+            subject.record.request_id = job.request_id
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
+
+    def invoke_plain(
+        self,
+        workspace: Workspace,
+        function: Function,
+        payload: str,
+        tenant_id: str | None,
+        client_context: str | None,
+    ) -> PlainInvocation:
+        """Invoke a plain function from outside; its `outcome` is to be awaited, or not."""
+        record = InvocationRecord("", "", 0, 0)
+        invocation = PlainInvocation(
+            workspace,
+            function,
+            payload,
+            tenant_id,
+            client_context,
+            self._loop.create_future(),
+            record,
+        )
+        self._submit(invocation, workspace, function, "")
+        if self.pool.trouble and function.isolation is not Isolation.INLINE:
+            invocation.give_up(self._unavailable())
+        return invocation
+
+    def _unavailable(self) -> WorkersUnavailable:
+        return WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.runs.remove(run)
@@ -329,6 +361,11 @@ class Executor:
         subject = self._subjects.get(job.request_id)
         if subject is None:
             return False
+        if isinstance(subject, PlainInvocation):
+            self._lease(subject, job, worker)
+            subject.lease_to(worker)
+            self.effects.add(subject, subject.record)
+            return True
         run = subject if isinstance(subject, Run) else subject.parent
         if run.execution.ended:
             del self._subjects[job.request_id]
@@ -336,9 +373,7 @@ class Executor:
                 run.family.calls -= 1
                 self.timekeeper.settle(run.family)
             return False
-        lease = Lease(job, worker, subject, self._loop.time())
-        lease.deadline = self.set_deadline(lease, job.function.timeout_seconds)
-        subject.lease = lease
+        lease = self._lease(subject, job, worker)
         if isinstance(subject, Copy):
             lease.deliver = subject.original.deliver
             # Its effects are real, though nothing else of it counts.
@@ -358,6 +393,12 @@ class Executor:
         assert isinstance(delivered, Deliver)
         lease.deliver = delivered
         return True
+
+    def _lease(self, subject: Subject, job: Job, worker: Worker) -> Lease:
+        lease = Lease(job, worker, subject, self._loop.time())
+        lease.deadline = self.set_deadline(lease, job.function.timeout_seconds)
+        subject.lease = lease
+        return lease
 
     def returned(
         self,
@@ -397,6 +438,9 @@ class Executor:
         del self._subjects[lease.job.request_id]
         if isinstance(subject, Copy):
             self._copy_ended(subject, lease.worker)
+            return
+        if isinstance(subject, PlainInvocation):
+            subject.complete(outcome, output, truncated)
             return
         # A call has no record of its own: what it wrote stands with the one that called it.
         record = (subject.parent if isinstance(subject, Call) else subject).invocations[-1]
@@ -474,7 +518,7 @@ class Executor:
         else:
             self.pool.abandon(lease.worker)
 
-    def _drop_lease(self, subject: Run | Call | Copy) -> None:
+    def _drop_lease(self, subject: Subject) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:
             subject.lease.deadline.cancel()
         subject.lease = None
@@ -494,10 +538,12 @@ class Executor:
         self,
         callback_id: str,
         make: Callable[[int], ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat],
+        workspace: Workspace | None = None,
     ) -> None:
-        """Answer a callback; `make` builds the event for the time that it is now."""
+        """Answer a callback, of one workspace or of any; `make` builds the event for the time
+        that it is now."""
         arn, _ = tokens.parse_callback_id(callback_id)
-        run = self.runs.get(arn)
+        run = (self if workspace is None else workspace).runs.get(arn)
         if run is None:
             raise InvalidParameterValue("Invalid callback id.")
         self.feed(run, make(run.now))
@@ -525,10 +571,16 @@ class Executor:
         if run.arn not in self.runs:
             raise ResourceNotFound("The runner was closed before the execution ended.")
         if self.pool.trouble and run.workspace.needs_processes:
-            raise WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
+            raise self._unavailable()
         return await run.watch(condition)
 
     def workers_unavailable(self, why: str) -> None:
         """`Leaseholder`: nobody need wait any longer."""
+        for subject in self._subjects.values():
+            if (
+                isinstance(subject, PlainInvocation)
+                and subject.function.isolation is not Isolation.INLINE
+            ):
+                subject.give_up(self._unavailable())
         for run in self.runs.values():
             run.notify(unconditionally=True)

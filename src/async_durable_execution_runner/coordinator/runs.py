@@ -17,6 +17,8 @@ from ..core.model import (
     OperationType,
     OutputLine,
 )
+from ..errors import RunnerError
+from .clock import real_ms
 from .pool import Job, Worker
 from .timekeeper import Family
 from .workspace import Function, Workspace
@@ -56,6 +58,8 @@ class Run:
     function: Function
     family: Family
     tenant_id: str | None = None
+    #: A JSON object, where a caller over the AWS API sent one.
+    client_context: str | None = None
     #: The run and the operation that invoked it in a chain.
     parent: tuple[Run, str] | None = None
     invocations: list[InvocationRecord] = field(default_factory=list)
@@ -133,6 +137,43 @@ class Call:
 
 
 @dataclass(slots=True, eq=False)
+class PlainInvocation:
+    """A plain function invoked from outside: no execution around it, and no state."""
+
+    workspace: Workspace
+    function: Function
+    payload: str
+    tenant_id: str | None
+    client_context: str | None
+    #: What came of it: JSON text, or what it failed with.
+    outcome: asyncio.Future[str | ErrorObject]
+    record: InvocationRecord
+    lease: Lease | None = None
+
+    def lease_to(self, worker: Worker) -> None:
+        self.record.worker_id, self.record.pid = worker.id, worker.pid
+        self.record.start_ms = real_ms()
+
+    def complete(
+        self, outcome: str | ErrorObject, output: Sequence[OutputLine], truncated: bool
+    ) -> None:
+        record = self.record
+        record.end_ms = real_ms()
+        record.output, record.output_truncated = output, truncated
+        if isinstance(outcome, ErrorObject):
+            record.outcome, record.error = "ERROR", outcome
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def give_up(self, error: RunnerError) -> None:
+        """Nobody need wait for it any longer."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+            # There may be nobody who asks.
+            self.outcome.exception()
+
+
+@dataclass(slots=True, eq=False)
 class Copy:
     """A second delivery of an invocation that `original` is the first of."""
 
@@ -146,10 +187,14 @@ class Copy:
 class Lease:
     job: Job
     worker: Worker
-    subject: Run | Call | Copy
+    subject: Subject
     started: float
     deadline: asyncio.TimerHandle | None = None
     #: Durable: what the invocation is given.
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
+
+
+Subject = Run | Call | PlainInvocation | Copy
+"""What an invocation can be for."""
