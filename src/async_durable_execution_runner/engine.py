@@ -388,6 +388,11 @@ class Engine:
         arn = None if execution is None else self.arn_of(execution)
         await self.control.advance(arn, length, seconds(timeout))
 
+    async def serve_aws_api(
+        self, host: str, port: int, access_keys: Mapping[str, str] | None
+    ) -> str:
+        return await self.control.serve_aws_api(host, port, access_keys or {}, self._skip_time)
+
     async def status(self) -> RunnerStatus:
         return await self.control.status()
 
