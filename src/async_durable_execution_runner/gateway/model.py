@@ -64,7 +64,11 @@ class Api:
             errors=frozenset(shape.error_code for shape in model.error_shapes),
         )
         self.operations[model.name] = operation
-        parts = list(_parts(model.http["requestUri"].partition("?")[0]))
+        path, _, query = model.http["requestUri"].partition("?")
+        if query:
+            # Told from another of its path by a fixed query: one of layers, none of functions.
+            return
+        parts = list(_parts(path))
         route = _Route(
             tuple(None if part.startswith("{") else part for part in parts),
             tuple(part.strip("{}+") for part in parts if part.startswith("{")),
