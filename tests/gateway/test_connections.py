@@ -83,13 +83,14 @@ async def test_an_answer_that_nobody_reads_is_dropped() -> None:
         await lost.wait()
 
 
-async def test_a_head_that_is_too_long_ends_the_connection() -> None:
+async def test_a_head_that_is_too_long_is_refused() -> None:
     async with (
         serving(header_bytes=1000) as gateway,
         connected(gateway.endpoint_url) as connection,
     ):
         connection.writer.write(GET[:-2] + b"X-Long: " + b"x" * 2000)
-        assert await connection.ended()
+        assert (await connection.reader.readline()).startswith(b"HTTP/1.1 400 ")
+        await connection.reader.read()
 
 
 async def test_a_body_that_is_too_large_is_read_and_refused() -> None:

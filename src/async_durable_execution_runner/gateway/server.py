@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from ..errors import InvalidParameterValue
@@ -19,12 +19,11 @@ from .signatures import Keyring
 _BACKLOG = 512
 
 
-class _Connection(HttpToolsProtocol):
+class _Connection(H11Protocol):
     """Aborts clients that take too long over a request's head, or do not read their answer."""
 
     limits: Limits
     _patience: asyncio.TimerHandle | None = None
-    _head_bytes = 0
     _unread = 0
 
     @property
@@ -38,12 +37,7 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self._between_requests:
-            self._head_bytes = 0
             self._stop_waiting()
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > self.limits.header_bytes:
-            self.transport.abort()
         elif self._patience is None:
             self._expect_head()
 
@@ -113,6 +107,7 @@ async def listen(
         log_config=None,
         access_log=False,
         timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]
+        h11_max_incomplete_event_size=limits.header_bytes,
     )
     config.load()
     state = ServerState()
