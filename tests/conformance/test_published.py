@@ -11,6 +11,9 @@ from .driver import Driver, Observation, RunnerDriver
 from .handlers import DEPLOYMENTS
 from .matching import Bindings, history_problems, log_problems, problems
 
+# Earlier ones name some contexts otherwise and stop batches later.
+pytest.importorskip("async_durable_execution", minversion="2.5.0")
+
 CASES = published()
 pytestmark = [
     pytest.mark.processes,

@@ -9,7 +9,7 @@ from async_durable_execution import (
     RetryStrategy,
     durable_callable,
     durable_execution,
-    get_durable_context,
+    get_current_context,
     run_in_child_context,
     step,
     wait,
@@ -72,7 +72,7 @@ async def step_and_wait(event: str) -> str:
 async def large(event: str) -> int:
     async def child() -> str:
         # Printed: what a logger says is held back while the child is replayed.
-        arn = get_durable_context().durable_execution_arn
+        arn = get_current_context().durable_execution_arn
         print(json.dumps({"message": f"child runs with {event}", "executionArn": arn}))
         small = await step(give("x"))
         return small * 300_000

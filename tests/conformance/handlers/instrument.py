@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from async_durable_execution import (
-    get_durable_context,
+    get_current_context,
     get_step_context,
     run_in_child_context,
     step,
@@ -47,7 +47,7 @@ class Instrumentation:
     def handler(self, func: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         @functools.wraps(func)
         async def run(event: Any) -> Any:
-            context = get_durable_context()
+            context = get_current_context()
             for plugin in self._plugins:
                 plugin.arn = context.durable_execution_arn
             operations = [_shown(each) for each in context.execution_state.operations.values()]
@@ -91,7 +91,7 @@ class Instrumentation:
         ran: list[str] = []
 
         async def body() -> Any:
-            ran.append(get_durable_context().step_id_prefix)
+            ran.append(get_current_context().step_id_prefix)
             return await func()
 
         try:
@@ -102,7 +102,7 @@ class Instrumentation:
 
     def _ended(self, operation_id: str) -> None:
         """The operation as the last checkpoint's answer shows it; nothing where it goes on."""
-        context = get_durable_context()
+        context = get_current_context()
         operations = context.execution_state.operations
         operation = _shown(operations[operation_id])
         if operation["status"] in ("SUCCEEDED", "FAILED"):

@@ -13,7 +13,7 @@ from async_durable_execution import (
     JsonSerDes,
     SerDes,
     durable_execution,
-    get_map_item_context,
+    get_current_context,
     map,
     step,
     wait,
@@ -36,7 +36,7 @@ async def greeting(item: str) -> str:
 
 
 async def with_index(item: int) -> int:
-    return item + get_map_item_context().index
+    return item + get_current_context().index
 
 
 async def large(item: str) -> str:
