@@ -118,19 +118,33 @@ def test_pending_with_nothing_pending_is_a_failed_invocation() -> None:
     assert machine.pass_time(1) == [Invoke()]
 
 
-@pytest.mark.parametrize("told", [False, True], ids=["not told", "told by a checkpoint"])
-def test_a_completion_during_the_invocation_that_suspends_is_followed_by_another(
-    told: bool,
-) -> None:
-    """What the handler made of it is unknown: it may have decided to suspend before."""
+def test_a_handler_that_leaves_with_stale_state_is_invoked_again() -> None:
     machine = invoked(start(WAIT, wait_seconds=1))
     assert machine.pass_time(1) == []
-    if told:
-        machine.checkpoint()
     assert machine.suspends() == [Invoke()]
     machine.invoke()
     machine.checkpoint(start(WAIT, "next"))
     assert machine.suspends() == []
+
+
+def test_a_handler_that_was_told_and_leaves_is_not_invoked_for_that_again() -> None:
+    """What it was told in a reply, it is expected to have acted upon."""
+    machine = invoked(start(WAIT, wait_seconds=1), start(WAIT, "longer", wait_seconds=60))
+    machine.pass_time(1)
+    reply = machine.checkpoint()
+    assert [(op.id, op.status) for op in reply.operations] == [("op", OperationStatus.SUCCEEDED)]
+    assert machine.suspends() == []
+    assert machine.pass_time(59) == [Invoke()]
+    assert machine.events[-3:] == ["WaitSucceeded", "InvocationCompleted", "WaitSucceeded"]
+
+
+def test_a_handler_that_was_told_all_and_waits_for_nothing_has_failed() -> None:
+    machine = invoked(start(CALLBACK))
+    machine.send(ev.CallbackSucceeded, callback_id=machine.op().callback_id)
+    machine.checkpoint()
+    assert machine.suspends() == []
+    assert machine.last_event.error is not None
+    assert machine.pass_time(1) == [Invoke()]
 
 
 def test_a_completion_while_an_invocation_is_asked_for_asks_for_no_other() -> None:

@@ -60,9 +60,6 @@ class _Invocation:
     #: The one token that is accepted now.
     token: str
     sequence: int = 0
-    #: The service completed something after the handler got its first state: what the
-    #: handler saw of it is unknown, so a suspension must be followed by a replay.
-    overtaken: bool = False
 
 
 class Execution:
@@ -202,13 +199,15 @@ class Execution:
         if invocation is None or invocation.request_id != event.request_id:
             return []
         if event.outcome is ev.Outcome.PENDING and not self.ended:
-            if not (self._waiting or invocation.overtaken or self._unseen):
+            # A handler that left without the newest state is invoked again to get it. What
+            # a reply told it is its own business: so the service does it.
+            if not (self._waiting or self._unseen):
                 return self._invocation_failed(
                     ev.InvocationFailed(event.now_ms, event.request_id, _NOTHING_PENDING)
                 )
             turn = self._complete_invocation(invocation, event.now_ms, None)
             self._failures = 0
-            if invocation.overtaken or self._unseen:
+            if self._unseen:
                 self._request_invocation(turn)
             return self._commit(turn)
         turn = self._complete_invocation(invocation, event.now_ms, None)
@@ -381,12 +380,11 @@ class Execution:
         return self._commit(turn)
 
     def _service_completed(self, turn: Turn) -> None:
-        """What the service itself changed must reach the handler, by a replay if need be."""
+        """What the service itself changed must reach the handler: of an invocation in progress
+        by its next reply, and where it leaves without one, by the next invocation."""
         if not turn.operations or self.id in turn.operations:
             return
-        if self._invocation is not None:
-            self._invocation.overtaken = True
-        elif Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._timers:
+        if Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._timers:
             self._request_invocation(turn)
 
     # -- committing ------------------------------------------------------------------------
