@@ -223,10 +223,9 @@ class Execution:
             # a reply told it is its own business: so the service does it.
             if not (self._waiting or self._unseen):
                 self._idle_suspensions += 1
-                final = self._idle_suspensions >= limits.IDLE_SUSPENSIONS
-                return self._invocation_failed(
-                    ev.InvocationFailed(event.now_ms, event.request_id, _NOTHING_PENDING, final)
-                )
+                turn = self._complete_invocation(invocation, event.now_ms, _NOTHING_PENDING)
+                last = self._idle_suspensions >= limits.IDLE_SUSPENSIONS
+                return self._retry(turn, _NOTHING_PENDING, last)
             turn = self._complete_invocation(invocation, event.now_ms, None)
             self._failures = self._idle_suspensions = 0
             if self._unseen:
@@ -261,15 +260,20 @@ class Execution:
         turn = self._complete_invocation(invocation, event.now_ms, event.error)
         if self.ended or invocation.ending:
             return self._commit(turn)
+        last = event.final or self._failures >= self.config.invocation_retries
+        return self._retry(turn, event.error, last)
+
+    def _retry(self, turn: Turn, error: ErrorObject, last: bool) -> list[Command]:
+        """Invoke again after a back-off, unless this attempt was the last."""
         self._failures += 1
-        if event.final or self._failures > self.config.invocation_retries:
-            end(turn, self.root, Ending(ExecutionStatus.FAILED, error=event.error))
+        if last:
+            end(turn, self.root, Ending(ExecutionStatus.FAILED, error=error))
         else:
             backoff = min(
                 self.config.retry_backoff_ms * 2 ** (self._failures - 1),
                 self.config.max_retry_backoff_ms,
             )
-            turn.set_timer(TimerKind.INVOCATION_RETRY, self.id, event.now_ms + backoff)
+            turn.set_timer(TimerKind.INVOCATION_RETRY, self.id, turn.now_ms + backoff)
         return self._commit(turn)
 
     def _complete_invocation(
