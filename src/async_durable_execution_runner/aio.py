@@ -183,6 +183,16 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
     ) -> None:
         await self._engine.advance(duration, execution, timeout)
 
+    async def serve_aws_api(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        access_keys: Mapping[str, str] | None = None,
+    ) -> str:
+        """The URL at which this runner's functions are offered over the AWS API."""
+        return await self._engine.serve_aws_api(host, port, access_keys)
+
     async def status(self) -> RunnerStatus:
         """The processes behind this runner, and all others of this process."""
         return await self._engine.status()

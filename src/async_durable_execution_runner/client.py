@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -214,6 +214,27 @@ class ControlClient:
                     f"Time was advanced, but what fell due was not done within {timeout:g} s."
                 ) from None
             raise await self._translated("AdvanceTime", error, timeout) from error
+
+    async def serve_aws_api(
+        self,
+        host: str,
+        port: int,
+        access_keys: Mapping[str, str],
+        skip_time: bool,
+        faults: Sequence[str],
+    ) -> str:
+        """The endpoint's URL; `InvalidParameterValue` where nothing can listen there."""
+        request = pb.ServeAwsApiRequest(
+            workspace_id=self.workspace_id,
+            host=host,
+            port=port,
+            access_keys=access_keys,
+            skip_time=skip_time,
+            faults=faults,
+        )
+        answer = await self._call("ServeAwsApi", request)
+        endpoint_url: str = answer[0].endpoint_url
+        return endpoint_url
 
     async def status(self) -> RunnerStatus:
         answer: pb.GetStatusResponse = (await self._call("GetStatus", pb.GetStatusRequest()))[0]

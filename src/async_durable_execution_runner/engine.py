@@ -14,7 +14,7 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -363,6 +363,15 @@ class Engine:
             raise ValueError(f"Time cannot be advanced by {duration!r}: it only goes forward.")
         arn = None if execution is None else self.arn_of(execution)
         await self.control.advance(arn, length, seconds(timeout))
+
+    async def serve_aws_api(
+        self, host: str, port: int, access_keys: Mapping[str, str] | None
+    ) -> str:
+        # Whether one struck an execution that is started there is not seen here.
+        faults = self.plan.of_all()
+        return await self.control.serve_aws_api(
+            host, port, access_keys or {}, self._skip_time, faults
+        )
 
     async def status(self) -> RunnerStatus:
         return await self.control.status()

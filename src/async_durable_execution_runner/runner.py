@@ -375,6 +375,21 @@ class DurableFunctionTestRunner(BaseRunner):
         """
         self._engine.drive(self._engine.advance(duration, execution, timeout))
 
+    def serve_aws_api(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        access_keys: Mapping[str, str] | None = None,
+    ) -> str:
+        """Offer this runner's functions over the AWS API for as long as it is open; the URL.
+
+        For boto3 (`endpoint_url=`), the AWS CLI and the SDKs (`AWS_ENDPOINT_URL_LAMBDA`). With
+        `access_keys`, secrets by key id, requests must be signed with one of them; beyond
+        loopback there must be one. `InvalidParameterValue` where nothing can listen there.
+        """
+        return self._engine.drive(self._engine.serve_aws_api(host, port, access_keys))
+
     def status(self) -> RunnerStatus:
         """The processes behind this runner, and all others of this process."""
         return self._engine.drive(self._engine.status())

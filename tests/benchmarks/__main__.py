@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import echo
 import handlers
+import http_rate
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 
@@ -127,6 +128,9 @@ def main() -> int:
         ]
     recovery = statistics.median(recoveries)
     table.row("worker killed to handler re-entered, in ms", f"{recovery:.0f} ms", recovery, 80)
+
+    rate, _ = http_rate.measure(8000)
+    table.row("GetDurableExecution over HTTP, per second", f"{rate:.0f}/s", rate, 1000, least=True)
 
     kept = _memory_kept()
     table.row("memory of a finished 10-step execution, in KiB", f"{kept:.1f} KiB", kept, 30)

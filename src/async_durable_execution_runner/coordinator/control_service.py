@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -23,6 +24,9 @@ from .runs import InvocationRecord, Run
 from .waiting import until, waiting_for
 from .worker_service import Context
 from .workspace import Function, Isolation
+
+if TYPE_CHECKING:
+    from .lambda_service import Listener
 
 _ISOLATIONS = dict(enumerate(Isolation, start=1))
 _PAGE_ITEMS = 2000
@@ -51,6 +55,8 @@ class ControlService(ControlServiceServicer):
         self._executor = executor
         self._coordinator_id = coordinator_id
         self._new_id = new_id
+        #: By workspace: what listens for HTTP on its behalf.
+        self._listeners: dict[str, list[Listener]] = {}
 
     # -- workspaces and functions ----------------------------------------------------------
 
@@ -75,6 +81,8 @@ class ControlService(ControlServiceServicer):
             yield pb.OpenWorkspaceResponse(workspace_id=workspace.id)
             await asyncio.get_running_loop().create_future()
         finally:
+            for listener in self._listeners.pop(workspace.id, ()):
+                listener.close()
             self._executor.close_workspace(workspace)
 
     @_statuses
@@ -103,6 +111,23 @@ class ControlService(ControlServiceServicer):
             self._executor.pool.prepare(min(workspace.workers, os.cpu_count() or 1))
         return pb.RegisterFunctionResponse(function_id=function.id)
 
+    @_statuses
+    async def ServeAwsApi(
+        self, request: pb.ServeAwsApiRequest, context: Context
+    ) -> pb.ServeAwsApiResponse:
+        workspace = self._executor.workspace(request.workspace_id)
+        module = await asyncio.to_thread(_lambda_service)
+        service = module.LambdaService(
+            self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
+        )
+        listener = await module.listen(service, request.host, request.port, request.access_keys)
+        # It may have been closed meanwhile.
+        if request.workspace_id not in self._executor.workspaces:
+            listener.close()
+        self._executor.workspace(request.workspace_id)
+        self._listeners.setdefault(workspace.id, []).append(listener)
+        return pb.ServeAwsApiResponse(endpoint_url=listener.endpoint_url)
+
     # -- executions ------------------------------------------------------------------------
 
     def _start(self, request: pb.StartExecutionRequest) -> Run:
@@ -113,7 +138,7 @@ class ControlService(ControlServiceServicer):
             request.execution_name or self._new_id(),
             skip_time=request.skip_time,
             hold_time=request.hold_time,
-            plan=Plan([Fault.parse(text) for text in request.faults]) if request.faults else None,
+            plan=_plan(request.faults),
             record_points=request.record_points,
             retry_at_once=request.retry_at_once,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
@@ -303,6 +328,17 @@ class ControlService(ControlServiceServicer):
                 events=map(codec.event_to_proto, events[page]),
                 effects=map(codec.effect_to_proto, effects[page]),
             )
+
+
+def _plan(faults: Sequence[str]) -> Plan | None:
+    return Plan([Fault.parse(text) for text in faults]) if faults else None
+
+
+def _lambda_service() -> ModuleType:
+    """Imported when it is asked for, off the event loop: few ask, and it takes a while."""
+    from . import lambda_service
+
+    return lambda_service
 
 
 def _fault(record: FaultRecord) -> pb.FaultRecord:

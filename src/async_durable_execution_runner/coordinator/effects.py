@@ -6,25 +6,41 @@ from dataclasses import dataclass, replace
 
 from ..core.model import Effect
 from ..errors import ResourceNotFound
-from .runs import Call, InvocationRecord, Run
+from .clock import real_ms
+from .runs import Call, InvocationRecord, PlainInvocation, Run
 from .workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    subject: Run | Call
+    subject: Run | Call | PlainInvocation
     record: InvocationRecord
     number: int
 
     @property
-    def run(self) -> Run:
-        return self.subject if isinstance(self.subject, Run) else self.subject.parent
+    def run(self) -> Run | None:
+        """The execution that it is part of; a function invoked from outside has none."""
+        match self.subject:
+            case Run():
+                return self.subject
+            case Call():
+                return self.subject.parent
+            case PlainInvocation():
+                return None
+
+    @property
+    def workspace(self) -> Workspace:
+        return (
+            self.subject.parent.workspace
+            if isinstance(self.subject, Call)
+            else (self.subject.workspace)
+        )
 
     @property
     def stale(self) -> bool:
         lease = self.subject.lease
         ended = lease is None or lease.job.request_id != self.record.request_id or lease.timed_out
-        return ended or self.run.execution.ended
+        return ended or (self.run is not None and self.run.execution.ended)
 
 
 class Sources:
@@ -33,16 +49,18 @@ class Sources:
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
 
-    def add(self, subject: Run | Call, record: InvocationRecord) -> None:
+    def add(self, subject: Run | Call | PlainInvocation, record: InvocationRecord) -> None:
         """An invocation begins. A call's counts as the one of its parent's that it serves."""
-        run = subject if isinstance(subject, Run) else subject.parent
-        self._sources[record.request_id] = _Source(subject, record, len(run.invocations))
+        source = _Source(subject, record, 1)
+        if source.run is not None:
+            source = replace(source, number=len(source.run.invocations))
+        self._sources[record.request_id] = source
 
     def forget(self, workspace: Workspace) -> None:
         self._sources = {
             request_id: source
             for request_id, source in self._sources.items()
-            if source.run.workspace is not workspace
+            if source.workspace is not workspace
         }
 
     def record(self, said: Effect) -> Effect:
@@ -53,12 +71,14 @@ class Sources:
         run, subject = source.run, source.subject
         effect = replace(
             said,
-            execution_arn=run.arn,
+            execution_arn=run.arn if run is not None else "",
             function_name=subject.function.name,
             invocation=source.number,
-            time_ms=run.now,
+            time_ms=run.now if run is not None else real_ms(),
             stale=source.stale,
         )
+        if run is None:
+            return effect
         if isinstance(subject, Call):
             effect = replace(effect, operation_id=subject.operation_id)
         elif effect.attempt is None and not effect.outside_step:
@@ -77,7 +97,7 @@ class Sources:
 
     def _completed(self, effect: Effect) -> Effect:
         source = self._sources.get(effect.request_id)
-        if source is None:
+        if source is None or source.run is None:
             return effect
         operation = source.run.execution.operations.get(effect.operation_id or "")
         return replace(

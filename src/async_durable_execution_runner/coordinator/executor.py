@@ -16,6 +16,7 @@ from ..core import faults, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.divergence import Divergence
 from ..core.execution import Execution, ExecutionConfig
+from ..core.limits import CHAINED_BYTES
 from ..core.model import (
     Effect,
     ErrorObject,
@@ -26,6 +27,7 @@ from ..core.model import (
     OperationUpdate,
     OutputLine,
 )
+from ..core.operations import chained_invoke
 from ..errors import (
     DurableExecutionAlreadyStarted,
     InvalidCheckpointToken,
@@ -39,7 +41,7 @@ from .effects import Sources
 from .injector import Injector, check_feasible
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool, WorkerState
-from .runs import Call, Copy, InvocationRecord, Lease, Run
+from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Subject
 from .stacks import Inspections, Stacks
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
@@ -68,7 +70,7 @@ class Executor:
         self.inspections = Inspections()
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
-        self._subjects: dict[str, Run | Call | Copy] = {}
+        self._subjects: dict[str, Subject] = {}
         self.effects = Sources()
 
     # -- workspaces ------------------------------------------------------------------------
@@ -90,10 +92,12 @@ class Executor:
         self.pool.withdraw(workspace)
         self.effects.forget(workspace)
         for request_id, subject in list(self._subjects.items()):
-            owner = subject if isinstance(subject, Run) else subject.parent
+            owner = subject.parent if isinstance(subject, Call | Copy) else subject
             if owner.workspace is workspace:
                 self._drop_lease(subject)
                 del self._subjects[request_id]
+                if isinstance(subject, PlainInvocation):
+                    subject.give_up(ResourceNotFound("The runner was closed."))
         for run in workspace.runs.values():
             del self.runs[run.arn]
             self.timekeeper.forget(run.family)
@@ -126,6 +130,7 @@ class Executor:
         skip_time: bool,
         hold_time: bool = False,
         tenant_id: str | None = None,
+        client_context: str | None = None,
         plan: faults.Plan | None = None,
         record_points: bool = False,
         retry_at_once: bool = False,
@@ -148,7 +153,7 @@ class Executor:
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
-        run.tenant_id = tenant_id
+        run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None or record_points:
             plan = plan or faults.Plan(())
             check_feasible(plan, inline=function.isolation is Isolation.INLINE)
@@ -157,7 +162,9 @@ class Executor:
         return run
 
     def _new_arn(self, function: Function, name: str) -> str:
-        return f"{function.arn}:{function.version}/durable-execution/{name}/{self._new_id()}"
+        # Only one qualifier can be in it, and the version is what was executed.
+        bare = function.arn.removesuffix(f":{function.qualifier}")
+        return f"{bare}:{function.version}/durable-execution/{name}/{self._new_id()}"
 
     def _new_run(
         self,
@@ -167,6 +174,7 @@ class Executor:
         name: str,
         family: Family,
         retry_at_once: bool = False,
+        result_bytes: int | None = None,
     ) -> Run:
         config = ExecutionConfig(
             arn=arn,
@@ -175,6 +183,7 @@ class Executor:
             timeout_ms=function.execution_timeout_seconds * 1000,
             invocation_retries=_ENDLESS if retry_at_once else workspace.invocation_retries,
             retry_backoff_ms=0 if retry_at_once else workspace.retry_backoff_ms,
+            result_bytes=result_bytes,
         )
         run = Run(Execution(config), workspace, function, family)
         family.runs.append(run)
@@ -215,7 +224,7 @@ class Executor:
                 self.submit(run, run.workspace, run.function, run.arn)
             case InvokeFunction():
                 # Found in the checkpoint's own turn: it might be registered anew before the next.
-                target = self._find(run, command.function_name)
+                target = run.workspace.find(command.function_name)
                 self._loop.call_soon(self._invoke_function, run, command, target)
                 run.family.pending_calls += 1
             case Finish():
@@ -224,12 +233,12 @@ class Executor:
                 assert_never(command)
         return None
 
-    def submit(
-        self, subject: Run | Call | Copy, ws: Workspace, function: Function, arn: str
-    ) -> None:
+    def submit(self, subject: Subject, ws: Workspace, function: Function, arn: str) -> str:
+        """Have it invoked when a worker is free; the id of the request."""
         job = Job(self._new_id(), ws, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
+        return job.request_id
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.runs.remove(run)
@@ -241,12 +250,13 @@ class Executor:
             return
         parent, operation_id = run.parent
         root = run.execution.root
+        error = root.error
+        if status is ExecutionStatus.TIMED_OUT:
+            error = chained_invoke.timed_out(run.function.execution_timeout_seconds)
         self._loop.call_soon(
             self._feed_if_open,
             parent,
-            ev.ChainedInvokeEnded(
-                parent.now, operation_id, _ENDED_AS[status], root.result, root.error
-            ),
+            ev.ChainedInvokeEnded(parent.now, operation_id, _ENDED_AS[status], root.result, error),
         )
 
     def _feed_if_open(self, run: Run, event: ev.Event) -> None:
@@ -262,46 +272,32 @@ class Executor:
         run = self.runs.get(arn)
         if run is None:
             raise InvalidCheckpointToken("there is no such execution.")
-        targets = {}
-        for update in updates:
-            if (
-                update.type is OperationType.CHAINED_INVOKE
-                and update.action is OperationAction.START
-                and (target := self._target(run, update.function_name or ""))
-            ):
-                targets[update.id] = target
+        targets = {
+            update.id: self._target(run, update.function_name or "")
+            for update in updates
+            if update.type is OperationType.CHAINED_INVOKE
+            and update.action is OperationAction.START
+        }
         if run.lease is not None:
             run.lease.last_checkpoint = self._loop.time()
         reply = self.feed(run, ev.Checkpoint(run.now, token, updates, client_token, targets))
         assert isinstance(reply, Reply)
         return reply
 
-    @staticmethod
-    def _find(run: Run, function_name: str) -> Function | ResourceNotFound:
+    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | ErrorObject:
         try:
-            return run.workspace.find(function_name)
+            function = run.workspace.find(function_name)
         except ResourceNotFound as error:
-            return error
-
-    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | None:
-        function = self._find(run, function_name)
-        if isinstance(function, ResourceNotFound):
-            return None
+            return ErrorObject(error.message, error.code)
         arn = self._new_arn(function, self._new_id()) if function.durable else None
         return ev.ChainedTarget(function.version, arn)
 
-    def _invoke_function(
-        self, run: Run, command: InvokeFunction, function: Function | ResourceNotFound
-    ) -> None:
+    def _invoke_function(self, run: Run, command: InvokeFunction, function: Function) -> None:
         if run.arn not in self.runs:
             return
         run.family.pending_calls -= 1
         if run.execution.ended:
             self.timekeeper.settle(run.family)
-            return
-        if isinstance(function, ResourceNotFound):
-            failure = ErrorObject(function.message, function.code)
-            self._end_call(run, command.operation_id, error=failure)
             return
         if not function.durable:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
@@ -315,7 +311,14 @@ class Executor:
         )
         assert started.execution_arn is not None
         name = started.execution_arn.split("/")[-2]
-        child = self._new_run(run.workspace, function, started.execution_arn, name, run.family)
+        child = self._new_run(
+            run.workspace,
+            function,
+            started.execution_arn,
+            name,
+            run.family,
+            result_bytes=CHAINED_BYTES,
+        )
         child.parent = (run, command.operation_id)
         child.tenant_id = command.tenant_id
         self.feed(child, ev.Started(child.now, command.payload))
@@ -337,6 +340,10 @@ class Executor:
         subject = self._subjects.get(job.request_id)
         if subject is None:
             return False
+        if isinstance(subject, PlainInvocation):
+            self._lease(subject, job, worker)
+            self.effects.add(subject, subject.begin(job.request_id, worker))
+            return True
         run = subject if isinstance(subject, Run) else subject.parent
         if run.execution.ended:
             del self._subjects[job.request_id]
@@ -344,9 +351,7 @@ class Executor:
                 run.family.calls -= 1
                 self.timekeeper.settle(run.family)
             return False
-        lease = Lease(job, worker, subject, self._loop.time())
-        lease.deadline = self.set_deadline(lease, job.function.timeout_seconds)
-        subject.lease = lease
+        lease = self._lease(subject, job, worker)
         if isinstance(subject, Copy):
             lease.deliver = subject.original.deliver
             # Its effects are real, though nothing else of it counts.
@@ -366,6 +371,12 @@ class Executor:
         assert isinstance(delivered, Deliver)
         lease.deliver = delivered
         return True
+
+    def _lease(self, subject: Subject, job: Job, worker: Worker) -> Lease:
+        lease = Lease(job, worker, subject, self._loop.time())
+        lease.deadline = self.set_deadline(lease, job.function.timeout_seconds)
+        subject.lease = lease
+        return lease
 
     def returned(
         self,
@@ -411,6 +422,9 @@ class Executor:
         del self._subjects[lease.job.request_id]
         if isinstance(subject, Copy):
             subject.ended(lease.worker)
+            return
+        if isinstance(subject, PlainInvocation):
+            subject.complete(outcome, output, truncated)
             return
         # A call has no record of its own: what it wrote stands with the one that called it.
         record = (subject.parent if isinstance(subject, Call) else subject).invocations[-1]
@@ -487,7 +501,7 @@ class Executor:
         if self.pool.workers.get(lease.worker.id) is lease.worker:
             self.pool.kill(lease.worker)
 
-    def _drop_lease(self, subject: Run | Call | Copy) -> None:
+    def _drop_lease(self, subject: Subject) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:
             subject.lease.deadline.cancel()
         subject.lease = None
@@ -512,10 +526,12 @@ class Executor:
         self,
         callback_id: str,
         make: Callable[[int], ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat],
+        workspace: Workspace | None = None,
     ) -> None:
-        """Answer a callback; `make` builds the event for the time that it is now."""
+        """Answer a callback, of one workspace or of any; `make` builds the event for the time
+        that it is now."""
         arn, _ = tokens.parse_callback_id(callback_id)
-        run = self.runs.get(arn)
+        run = (self if workspace is None else workspace).runs.get(arn)
         if run is None:
             raise InvalidParameterValue("Invalid callback id.")
         self.feed(run, make(run.now))
@@ -524,5 +540,8 @@ class Executor:
 
     def workers_unavailable(self, why: str) -> None:
         """`Leaseholder`: nobody need wait any longer."""
+        for subject in self._subjects.values():
+            if isinstance(subject, PlainInvocation):
+                subject.workers_unavailable(why)
         for run in self.runs.values():
             run.notify(unconditionally=True)

@@ -18,10 +18,12 @@ from ..core.model import (
     OperationType,
     OutputLine,
 )
+from ..errors import RunnerError, WorkersUnavailable
+from .clock import real_ms
 from .pool import Job, Worker
 from .stacks import Stacks
 from .timekeeper import Family
-from .workspace import Function, Workspace
+from .workspace import Function, Isolation, Workspace
 
 if TYPE_CHECKING:
     from .injector import FaultRecord, Injector
@@ -78,6 +80,8 @@ class Run:
     function: Function
     family: Family
     tenant_id: str | None = None
+    #: A JSON object, where a caller over the AWS API sent one.
+    client_context: str | None = None
     #: The run and the operation that invoked it in a chain.
     parent: tuple[Run, str] | None = None
     invocations: list[InvocationRecord] = field(default_factory=list)
@@ -165,6 +169,53 @@ class Call:
 
 
 @dataclass(slots=True, eq=False)
+class PlainInvocation:
+    """A plain function invoked from outside: no execution around it, and no state."""
+
+    workspace: Workspace
+    function: Function
+    payload: str
+    tenant_id: str | None
+    client_context: str | None
+    #: What came of it: JSON text, or what it failed with.
+    outcome: asyncio.Future[str | ErrorObject] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    record: InvocationRecord | None = None
+    lease: Lease | None = None
+
+    @property
+    def family(self) -> None:
+        """It has no clock to share."""
+
+    def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
+        self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
+        return self.record
+
+    def complete(
+        self, outcome: str | ErrorObject, output: Sequence[OutputLine], truncated: bool
+    ) -> None:
+        assert self.record is not None
+        self.record.end_ms = real_ms()
+        self.record.output, self.record.output_truncated = output, truncated
+        if isinstance(outcome, ErrorObject):
+            self.record.outcome, self.record.error = "ERROR", outcome
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+    def workers_unavailable(self, why: str) -> None:
+        if self.function.isolation is not Isolation.INLINE:
+            self.give_up(WorkersUnavailable(f"Workers cannot be started: {why}"))
+
+    def give_up(self, error: RunnerError) -> None:
+        """Nobody need wait for it any longer."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+            # There may be nobody who asks.
+            self.outcome.exception()
+
+
+@dataclass(slots=True, eq=False)
 class Copy:
     """A second delivery of an invocation that `original` is the first of."""
 
@@ -188,7 +239,7 @@ class Copy:
 class Lease:
     job: Job
     worker: Worker
-    subject: Run | Call | Copy
+    subject: Subject
     started: float
     deadline: asyncio.TimerHandle | None = None
     #: Durable: what the invocation is given.
@@ -203,3 +254,7 @@ class Lease:
         """Keep what its worker was doing, unless it has ended meanwhile."""
         if self.subject.lease is self and self.subject.record is not None:
             self.subject.record.stacks = stacks
+
+
+Subject = Run | Call | PlainInvocation | Copy
+"""What an invocation can be for."""

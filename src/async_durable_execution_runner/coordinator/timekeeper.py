@@ -43,6 +43,8 @@ class Family:
     skip: bool
     #: Time stands still until somebody waits for the end.
     hold: bool
+    #: Real seconds in which somebody may still answer a callback, once the end is awaited.
+    answer_grace: float = field(default_factory=lambda: ANSWER_GRACE_SECONDS)
     runs: list[Run] = field(default_factory=list)
     #: Plain functions under way, and chained invokes not yet begun.
     calls: int = 0
@@ -139,7 +141,7 @@ class Timekeeper:
         if any(run.disclosed.get(operation_id, 0) > began for run, operation_id in open_callbacks):
             return None
         assert family.quiet_since is not None
-        left = max(began, family.quiet_since) + ANSWER_GRACE_SECONDS - self._loop.time()
+        left = max(began, family.quiet_since) + family.answer_grace - self._loop.time()
         return max(0, left)
 
     def _arm(

@@ -20,7 +20,7 @@ from .causes import ExitCause, WorkerExit
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .pool import Host, Job, Worker, WorkerState
-from .runs import Call, Copy, Lease, Run
+from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
 from .stacks import Stacks
 from .workspace import Function
 
@@ -219,8 +219,9 @@ class WorkerService(WorkerServiceServicer):
             function=_config_of(job.function),
             code=job.function.code if needs_code else None,
             tenant_id=_tenant_of(lease.subject),
+            client_context=_client_context_of(lease.subject),
         )
-        if isinstance(lease.subject, Call):
+        if isinstance(lease.subject, Call | PlainInvocation):
             invocation.payload = lease.subject.payload
         elif lease.deliver is not None:
             run = lease.subject.parent if isinstance(lease.subject, Copy) else lease.subject
@@ -389,8 +390,18 @@ def _worker_id(context: Context) -> str:
     return str(dict(context.invocation_metadata()).get(WORKER_ID, ""))
 
 
-def _tenant_of(subject: Run | Call | Copy) -> str | None:
+def _tenant_of(subject: Subject) -> str | None:
     return subject.parent.tenant_id if isinstance(subject, Copy) else subject.tenant_id
+
+
+def _client_context_of(subject: Subject) -> str | None:
+    match subject:
+        case Copy():
+            return subject.parent.client_context
+        case Call():
+            return None
+        case _:
+            return subject.client_context
 
 
 def _refusal(response: pb.CheckpointResponse) -> str:

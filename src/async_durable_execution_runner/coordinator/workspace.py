@@ -46,6 +46,11 @@ class Function:
     def arn(self) -> str:
         return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
 
+    @property
+    def qualifier(self) -> str:
+        """The alias or version that it was registered as, if any."""
+        return self.name.partition(":")[2]
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Workspace:

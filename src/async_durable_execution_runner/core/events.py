@@ -42,14 +42,27 @@ class InvocationReturned:
     result: str | None = None
     error: ErrorObject | None = None
 
+    @property
+    def contradiction(self) -> str:
+        """Why this is no output, in the service's words; empty where it is one."""
+        if self.outcome is Outcome.SUCCEEDED and self.error is not None:
+            return "Cannot provide an Error for SUCCEEDED status."
+        if self.outcome is Outcome.FAILED and self.result is not None:
+            return "Cannot provide a Result for FAILED status."
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class InvocationFailed:
-    """The invocation itself failed: it raised, its worker died, its deadline passed."""
+    """The invocation itself failed: it raised, its worker died, its deadline passed.
+
+    `final`: what it returned is no invocation output, so no other is tried.
+    """
 
     now_ms: int
     request_id: str
     error: ErrorObject
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +75,13 @@ class ChainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`targets`: for each CHAINED_INVOKE START by operation id; absent ids do not exist."""
+    """`targets`: what each CHAINED_INVOKE START names, by operation id; an error where nothing."""
 
     now_ms: int
     token: str
     updates: tuple[OperationUpdate, ...]
     client_token: str | None = None
-    targets: Mapping[str, ChainedTarget] = field(default_factory=dict)
+    targets: Mapping[str, ChainedTarget | ErrorObject] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ class Functions:
                 log_stream=variables["AWS_LAMBDA_LOG_STREAM_NAME"],
                 tenant_id=invocation.tenant_id if invocation.HasField("tenant_id") else None,
                 deadline=received + function.timeout_seconds,
+                client_context=(
+                    invocation.client_context if invocation.HasField("client_context") else None
+                ),
             )
             value = None
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import Any
@@ -18,6 +19,27 @@ def log_stream_name(function: pb.FunctionConfig, day: str, environment_id: str) 
     return f"{day}/[{function.version}]{environment_id}"
 
 
+class Client:
+    """The application that invoked the function, as it says."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.installation_id = given.get("installation_id")
+        self.app_title = given.get("app_title")
+        self.app_version_name = given.get("app_version_name")
+        self.app_version_code = given.get("app_version_code")
+        self.app_package_name = given.get("app_package_name")
+
+
+class ClientContext:
+    """What the invoker sent beside the payload, with the attributes that Lambda gives it."""
+
+    def __init__(self, text: str) -> None:
+        given = json.loads(text)
+        self.custom = given.get("custom")
+        self.env = given.get("env")
+        self.client = Client(given["client"]) if isinstance(given.get("client"), dict) else None
+
+
 class LambdaContext:
     """`deadline` is on `time.monotonic`'s clock."""
 
@@ -29,6 +51,7 @@ class LambdaContext:
         log_stream: str,
         tenant_id: str | None,
         deadline: float,
+        client_context: str | None = None,
     ) -> None:
         self.aws_request_id = request_id
         self.function_name = function.name
@@ -40,7 +63,7 @@ class LambdaContext:
         self.log_group_name = log_group_name(function)
         self.log_stream_name = log_stream
         self.tenant_id = tenant_id
-        self.client_context: Any = None
+        self.client_context = None if client_context is None else ClientContext(client_context)
         self.identity: Any = None
         self._deadline = deadline
 

@@ -353,3 +353,32 @@ class WorkerStatus(_message.Message):
     pid: int
     request_id: str
     def __init__(self, worker_id: _Optional[str] = ..., host_id: _Optional[str] = ..., pid: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ServeAwsApiRequest(_message.Message):
+    __slots__ = ("workspace_id", "host", "port", "access_keys", "skip_time", "faults")
+    class AccessKeysEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_KEYS_FIELD_NUMBER: _ClassVar[int]
+    SKIP_TIME_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    workspace_id: str
+    host: str
+    port: int
+    access_keys: _containers.ScalarMap[str, str]
+    skip_time: bool
+    faults: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workspace_id: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., access_keys: _Optional[_Mapping[str, str]] = ..., skip_time: bool = ..., faults: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ServeAwsApiResponse(_message.Message):
+    __slots__ = ("endpoint_url",)
+    ENDPOINT_URL_FIELD_NUMBER: _ClassVar[int]
+    endpoint_url: str
+    def __init__(self, endpoint_url: _Optional[str] = ...) -> None: ...

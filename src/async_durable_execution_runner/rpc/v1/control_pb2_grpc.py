@@ -87,6 +87,11 @@ class ControlServiceStub(object):
                 request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.GetStatusResponse.FromString,
                 _registered_method=True)
+        self.ServeAwsApi = channel.unary_unary(
+                '/async_durable_execution_runner.rpc.v1.ControlService/ServeAwsApi',
+                request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiRequest.SerializeToString,
+                response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer(object):
@@ -161,6 +166,13 @@ class ControlServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ServeAwsApi(self, request, context):
+        """Offer a workspace's functions over the AWS API until the workspace is closed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +225,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.GetStatusRequest.FromString,
                     response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ServeAwsApi': grpc.unary_unary_rpc_method_handler(
+                    servicer.ServeAwsApi,
+                    request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiRequest.FromString,
+                    response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -488,6 +505,33 @@ class ControlService(object):
             '/async_durable_execution_runner.rpc.v1.ControlService/GetStatus',
             async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.GetStatusRequest.SerializeToString,
             async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.GetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ServeAwsApi(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/async_durable_execution_runner.rpc.v1.ControlService/ServeAwsApi',
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiRequest.SerializeToString,
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,294 @@
+"""`Invoke`, and what can be asked of functions: what Lambda offers for every function."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core import limits
+from ..core.faults import Plan
+from ..core.model import ErrorObject, ExecutionStatus, OutputLine
+from ..core.operations.chained_invoke import parse_function_name
+from ..errors import InvalidParameterValue, ResourceNotFound
+from ..gateway.refusals import Refusal, not_readable
+from . import causes
+from .executor import Executor
+from .runs import InvocationRecord, PlainInvocation, Run
+from .waiting import until
+from .workspace import ACCOUNT, REGION, Function, Workspace
+
+Shape = dict[str, Any]
+
+#: The longest that somebody can wait for an answer.
+_SYNCHRONOUS_SECONDS = 15 * 60
+_EVENT_BYTES = 1024 * 1024
+_CLIENT_CONTEXT_BYTES = 3583
+#: Of the log that goes with an answer.
+_LOG_BYTES = 4096
+#: Callers are other processes here, and may take a while to learn of a callback.
+_ANSWER_GRACE_SECONDS = 5.0
+_LIST_ITEMS = 50
+
+
+class Invoking:
+    def __init__(
+        self,
+        executor: Executor,
+        workspace: Workspace,
+        new_id: Callable[[], str],
+        skip_time: bool,
+        plan: Plan | None,
+    ) -> None:
+        """`skip_time` and `plan` are those of the executions that are started here."""
+        self._executor = executor
+        self._workspace = workspace
+        self._new_id = new_id
+        self._skip_time = skip_time
+        self._plan = plan
+
+    # -- invocations -----------------------------------------------------------------------
+
+    async def Invoke(self, given: Shape) -> Shape:
+        function = self._function(given)
+        kind = given.get("InvocationType", "RequestResponse")
+        synchronous = kind == "RequestResponse"
+        payload = _payload(given.get("Payload", b""), kind)
+        client_context = _client_context(given.get("ClientContext")) if synchronous else None
+        name = given.get("DurableExecutionName")
+        if name is not None and not function.durable:
+            raise InvalidParameterValue(
+                "DurableExecutionName is for durable functions, which this function is not."
+            )
+        if function.durable and synchronous:
+            _check_length(function)
+        if kind == "DryRun":
+            return {"StatusCode": 204, "ExecutedVersion": function.version}
+        if function.durable:
+            run = self._start(function, payload, name, given.get("TenantId"), client_context)
+            answer = {"DurableExecutionArn": run.arn, "ExecutedVersion": function.version}
+            if not synchronous:
+                return {"StatusCode": 202} | answer
+            answer |= await self._outcome_of(run)
+            records = run.invocations
+        else:
+            invocation = PlainInvocation(
+                self._workspace, function, payload, given.get("TenantId"), client_context
+            )
+            request_id = invoke_plain(self._executor, invocation)
+            if not synchronous:
+                return {"StatusCode": 202, "RequestId": request_id}
+            answer = {"ExecutedVersion": function.version}
+            answer |= _answer(await invocation.outcome, request_id)
+            records = [invocation.record] if invocation.record is not None else []
+        if given.get("LogType") == "Tail":
+            answer["LogResult"] = _log(records, function)
+        if records:
+            answer["RequestId"] = records[0].request_id
+        return {"StatusCode": 200} | answer
+
+    def _start(
+        self,
+        function: Function,
+        payload: str,
+        name: str | None,
+        tenant_id: str | None,
+        client_context: str | None,
+    ) -> Run:
+        run = self._executor.start(
+            self._workspace,
+            function.name,
+            payload,
+            name or self._new_id(),
+            skip_time=self._skip_time,
+            tenant_id=tenant_id,
+            client_context=client_context,
+            plan=self._plan,
+        )
+        run.family.answer_grace = _ANSWER_GRACE_SECONDS
+        return run
+
+    async def _outcome_of(self, run: Run) -> Shape:
+        executor = self._executor
+        with executor.timekeeper.awaiting_end(run.family):
+            ended = await until(executor, run, lambda: run.settled, _SYNCHRONOUS_SECONDS)
+        request_id = run.invocations[-1].request_id if run.invocations else ""
+        if not ended:
+            return _answer(causes.timed_out(request_id, _SYNCHRONOUS_SECONDS, ()), request_id)
+        root = run.execution.root
+        if run.execution.status is ExecutionStatus.SUCCEEDED:
+            return _answer(root.result or "null", request_id)
+        return _answer(root.error or ErrorObject(), request_id)
+
+    # -- functions -------------------------------------------------------------------------
+
+    async def GetFunction(self, given: Shape) -> Shape:
+        return {"Configuration": _configuration(self._function(given)), "Code": {}, "Tags": {}}
+
+    async def GetFunctionConfiguration(self, given: Shape) -> Shape:
+        return _configuration(self._function(given))
+
+    async def ListFunctions(self, given: Shape) -> Shape:
+        bare = {
+            name.partition(":")[0]: function
+            for name, function in sorted(self._workspace.functions.items(), reverse=True)
+        }
+        names = sorted(bare)
+        first = bisect_right(names, given.get("Marker", ""))
+        end = first + min(given.get("MaxItems", _LIST_ITEMS), _LIST_ITEMS)
+        return {
+            "Functions": [_configuration(bare[name]) for name in names[first:end]],
+            "NextMarker": names[end - 1] if end < len(names) else None,
+        }
+
+    def _function(self, given: Shape) -> Function:
+        """The one that a request names; `ResourceNotFound`."""
+        region, account, name, qualifier = parse_function_name(given["FunctionName"])
+        asked = given.get("Qualifier", qualifier)
+        if qualifier not in (None, asked):
+            raise InvalidParameterValue(
+                "The derived qualifier from the function name does not match the specified "
+                "qualifier."
+            )
+        if region not in (None, REGION):
+            raise ResourceNotFound(
+                f"Functions from '{region}' are not reachable in this region ('{REGION}')"
+            )
+        if account not in (None, ACCOUNT):
+            raise ResourceNotFound(
+                f"Function not found: arn:aws:lambda:{REGION}:{account}:function:{name}"
+            )
+        return self._workspace.find(f"{name}:{asked}" if asked else name)
+
+
+def invoke_plain(executor: Executor, invocation: PlainInvocation) -> str:
+    """Invoke a plain function from outside; its `outcome` is to be awaited, or not."""
+    request_id = executor.submit(invocation, invocation.workspace, invocation.function, "")
+    if executor.pool.trouble:
+        invocation.workers_unavailable(executor.pool.trouble)
+    return request_id
+
+
+def _check_length(function: Function) -> None:
+    seconds = function.execution_timeout_seconds
+    # The longest that there is was chosen by nobody, and is no reason to refuse a short execution.
+    if _SYNCHRONOUS_SECONDS < seconds < limits.DURATION_SECONDS:
+        raise InvalidParameterValue(
+            "You cannot synchronously invoke a durable function with an executionTimeout greater "
+            "than 15 minutes."
+        )
+
+
+def _payload(body: bytes, kind: str) -> str:
+    most = _EVENT_BYTES if kind == "Event" else limits.REQUEST_BYTES
+    if len(body) > most:
+        raise Refusal(
+            "RequestTooLargeException",
+            f"{len(body)} byte payload is too large for the {kind} invocation type "
+            f"(limit {most} bytes)",
+            413,
+        )
+    try:
+        text = body.decode() or "{}"
+        json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise not_readable(f"Could not parse request body into json: {error}") from None
+    return text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _client_context(given: str | None) -> str | None:
+    if given is None:
+        return None
+    if len(given) > _CLIENT_CONTEXT_BYTES:
+        raise not_readable(
+            f"Client context must be no more than {_CLIENT_CONTEXT_BYTES} bytes when "
+            f"base64-encoded, was {len(given)}."
+        )
+    try:
+        text = base64.b64decode(given, validate=True).decode()
+        if isinstance(json.loads(text), dict):
+            return text
+    except (binascii.Error, ValueError, RecursionError):
+        pass
+    raise not_readable("Client context must be a valid Base64-encoded JSON object.")
+
+
+def _answer(outcome: str | ErrorObject, request_id: str) -> Shape:
+    """What a caller who waited gets; a function's error is no error of the call."""
+    if isinstance(outcome, str) and limits.size(outcome) > limits.REQUEST_BYTES:
+        outcome = ErrorObject(
+            "Response payload size exceeded maximum allowed payload size "
+            f"({limits.REQUEST_BYTES} bytes).",
+            "Function.ResponseSizeTooLarge",
+        )
+    if isinstance(outcome, str):
+        return {"Payload": outcome.encode()}
+    error: dict[str, object] = {"errorMessage": outcome.message, "errorType": outcome.type}
+    # What the sandbox says itself has the request's id in its message, and no more.
+    if not (outcome.message or "").startswith("RequestId: "):
+        trace = outcome.stack_trace
+        error |= {
+            "errorData": outcome.data,
+            "requestId": request_id or None,
+            "stackTrace": None if trace is None else list(trace),
+        }
+    present = {name: value for name, value in error.items() if value is not None}
+    return {"FunctionError": "Unhandled", "Payload": json.dumps(present).encode()}
+
+
+def _log(records: Sequence[InvocationRecord], function: Function) -> str:
+    """The end of what the invocations wrote, between the lines that Lambda puts around each."""
+    text = "".join(_log_of(record, function) for record in records)
+    return base64.b64encode(text.encode(errors="replace")[-_LOG_BYTES:]).decode()
+
+
+def _log_of(record: InvocationRecord, function: Function) -> str:
+    request_id = record.request_id
+    duration = (record.end_ms or record.start_ms) - record.start_ms
+    return (
+        f"START RequestId: {request_id} Version: {function.version}\n"
+        f"{''.join(map(_line, record.output))}"
+        f"END RequestId: {request_id}\n"
+        f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\t"
+        f"Billed Duration: {duration} ms\tMemory Size: {function.memory_mb} MB\n"
+    )
+
+
+def _line(line: OutputLine) -> str:
+    return f"{line.text}\n"
+
+
+def _configuration(function: Function) -> Shape:
+    shape = {
+        "FunctionName": function.name.partition(":")[0],
+        "FunctionArn": function.arn,
+        "Version": function.version,
+        "Runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
+        "Handler": _handler(function),
+        "Timeout": math.ceil(function.timeout_seconds),
+        "MemorySize": function.memory_mb,
+        "PackageType": "Zip",
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+    }
+    if function.environment:
+        shape["Environment"] = {"Variables": function.environment}
+    if function.durable:
+        shape["DurableConfig"] = {"ExecutionTimeout": function.execution_timeout_seconds}
+    return shape
+
+
+def _handler(function: Function) -> str:
+    reference = getattr(function.code, "reference", None)
+    if reference is None or not reference.module:
+        return function.name.partition(":")[0]
+    return f"{reference.module}.{reference.qualname}"

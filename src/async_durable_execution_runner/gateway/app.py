@@ -1,0 +1,197 @@
+"""The ASGI application: from a request to the operation that it asks for, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any, NoReturn, Protocol
+
+from ..errors import InvalidParameterValue, RunnerError, ServiceError
+from . import constraints, requests, responses
+from .model import API, Operation
+from .refusals import Refusal, unknown_operation
+from .responses import Response
+from .signatures import Keyring
+
+_logger = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Parameters = dict[str, Any]
+Handler = Callable[[Parameters], Awaitable[dict[str, Any]]]
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take: bytes, and seconds to send them."""
+
+    #: The service's 6 MiB, and what JSON and escapes add to them.
+    body_bytes: int = 8 * _MIB
+    #: What is more is read and dropped up to this, so that the client gets to read why.
+    dropped_bytes: int = 64 * _MIB
+    header_bytes: int = 64 * 1024
+    header_seconds: float = 20.0
+    body_seconds: float = 60.0
+    idle_seconds: float = 75.0
+
+
+class Service(Protocol):
+    """What the operations do: a coroutine function for each, by its name in the model.
+
+    They take what was given and return the answer, by the model's member names, and raise
+    `ServiceError` or `Refusal`. An answer may have a `RequestId` of its own beside.
+    """
+
+    #: Operations that may take long, and are cancelled when their client goes away.
+    waiting: frozenset[str]
+
+
+class Gone(Exception):
+    """The client went away."""
+
+
+class _CutOff(Refusal):
+    """Not all of the request was read, so nothing more can be on its connection."""
+
+
+class Gateway:
+    def __init__(self, service: Service, keyring: Keyring, limits: Limits) -> None:
+        self._service = service
+        self._keyring = keyring
+        self._limits = limits
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        try:
+            response = await self._respond(scope, receive)
+        except Gone:
+            return
+        body = b"" if response.status == 204 else response.body
+        headers = [
+            *response.headers,
+            ("content-length", str(len(body))),
+            ("date", formatdate(usegmt=True)),
+        ]
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": [(name.encode(), value.encode()) for name, value in headers],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _respond(self, scope: MutableMapping[str, Any], receive: Receive) -> Response:
+        method: str = scope["method"]
+        path: str = scope["raw_path"].decode("ascii", "replace")
+        query: str = scope["query_string"].decode("ascii", "replace")
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        operation: Operation | None = None
+        try:
+            body = await self._body(receive)
+            self._keyring.check(method, f"{path}?{query}" if query else path, headers, body)
+            found = API.find(method, path)
+            if found is None:
+                raise unknown_operation(f"There is no operation {method} {path}.")
+            operation, labels = found
+            handler: Handler | None = getattr(self._service, operation.name, None)
+            if handler is None:
+                raise unknown_operation(
+                    f"{operation.name} is not among the operations served here."
+                )
+            given = requests.parameters(operation, labels, query, headers, body)
+            constraints.check(operation.input, given)
+            if operation.name in self._service.waiting:
+                result = await _unless_gone(handler(given), receive)
+            else:
+                result = await handler(given)
+            response = responses.success(operation, result)
+            return _with_id(response, result.get("RequestId"))
+        except (ServiceError, Refusal) as error:
+            code = _modelled(error.code, operation)
+            response = responses.failure(code, error.message, error.http_status)
+            if isinstance(error, _CutOff):
+                response.headers.append(("connection", "close"))
+            return _with_id(response)
+        except RunnerError as error:
+            return _with_id(responses.failure("ServiceException", str(error), 500))
+        except Gone:
+            raise
+        except Exception as error:
+            _logger.exception("%s %s failed", method, path)
+            why = f"An internal error occurred: {type(error).__name__}; the log has the details."
+            return _with_id(responses.failure("ServiceException", why, 500))
+
+    async def _body(self, receive: Receive) -> bytes:
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            body: bytes = message.get("body", b"")
+            return body if len(body) <= self._limits.body_bytes else self._too_large(len(body))
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                return await self._whole(message, receive)
+        except TimeoutError:
+            raise _CutOff(
+                "RequestTimeoutException",
+                f"The request did not arrive within {self._limits.body_seconds:g} seconds.",
+                408,
+            ) from None
+
+    async def _whole(self, message: Message, receive: Receive) -> bytes:
+        """A body that comes in pieces; of one that is too large, only its size."""
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] != "http.request":
+                raise Gone
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size <= self._limits.body_bytes:
+                pieces.append(piece)
+            elif size <= self._limits.dropped_bytes:
+                pieces.clear()
+            else:
+                self._too_large(size, _CutOff)
+            if not message.get("more_body"):
+                return b"".join(pieces) if pieces or not size else self._too_large(size)
+            message = await receive()
+
+    def _too_large(self, size: int, kind: type[Refusal] = Refusal) -> NoReturn:
+        most = self._limits.body_bytes
+        text = f"Request must be smaller than {most} bytes, was {size}."
+        raise kind("RequestTooLargeException", text, 413)
+
+
+def _with_id(response: Response, request_id: str | None = None) -> Response:
+    response.headers.append(("x-amzn-RequestId", request_id or str(uuid.uuid4())))
+    return response
+
+
+def _modelled(code: str, operation: Operation | None) -> str:
+    """Not every operation has a name of its own for a body that cannot be read."""
+    if code == "InvalidRequestContentException" and operation and code not in operation.errors:
+        return InvalidParameterValue.code
+    return code
+
+
+async def _unless_gone(work: Awaitable[dict[str, Any]], receive: Receive) -> dict[str, Any]:
+    """The outcome of `work`, which is cancelled if the client goes away first."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Gone
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()

@@ -1,0 +1,93 @@
+"""Whether parameters keep to the model: what is required, lengths, ranges, patterns, enums."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from ..errors import InvalidParameterValue
+from .model import Shape
+
+#: Of a value that is shown in a refusal.
+_SHOWN_CHARACTERS = 256
+
+
+def check(shape: Shape | None, parameters: dict[str, Any]) -> None:
+    """`InvalidParameterValue`, naming every member that does not, in the service's words."""
+    if shape is None:
+        return
+    problems = list(_of_structure(shape, parameters, ""))
+    if problems:
+        count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected"
+        raise InvalidParameterValue(f"{count}: {'; '.join(problems)}")
+
+
+def _of_structure(shape: Shape, values: dict[str, Any], path: str) -> Iterator[str]:
+    for name in shape.required_members:
+        if name not in values:
+            yield f"Value null at '{_below(path, name)}' {_FAILED}: Member must not be null"
+    for name, value in values.items():
+        yield from _of_value(shape.members[name], value, _below(path, name))
+
+
+def _of_value(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    for rule in _broken(shape, value):
+        shown = "" if shape.metadata.get("sensitive") else f" '{_text(value)}'"
+        yield f"Value{shown} at '{path}' {_FAILED}: {rule}"
+    match shape.type_name:
+        case "structure":
+            yield from _of_structure(shape, value, path)
+        case "list":
+            for place, each in enumerate(value, start=1):
+                yield from _of_value(shape.member, each, f"{path}.{place}.member")
+        case "map":
+            for key, each in value.items():
+                yield from _of_value(shape.key, key, f"{path}.{key}.key")
+                yield from _of_value(shape.value, each, f"{path}.{key}.member")
+
+
+_FAILED = "failed to satisfy constraint"
+
+
+def _broken(shape: Shape, value: Any) -> Iterator[str]:
+    limits = shape.metadata
+    if (least := limits.get("min")) is not None or "max" in limits:
+        size, what = _size(shape, value)
+        if least is not None and size < least:
+            yield f"Member must have {what} greater than or equal to {least}"
+        if (most := limits.get("max")) is not None and size > most:
+            yield f"Member must have {what} less than or equal to {most}"
+    if shape.type_name != "string":
+        return
+    if (members := limits.get("enum")) and value not in members:
+        yield f"Member must satisfy enum value set: [{', '.join(members)}]"
+    pattern = limits.get("pattern")
+    if pattern and (known := _compiled(pattern)) and not known.fullmatch(value):
+        yield f"Member must satisfy regular expression pattern: {pattern}"
+
+
+def _size(shape: Shape, value: Any) -> tuple[float, str]:
+    if shape.type_name in ("string", "blob", "list", "map"):
+        return len(value), "length"
+    return value, "value"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """None for what only Java's expressions know: such a rule is not checked."""
+    try:
+        return re.compile(pattern)
+    except re.error:
+        return None
+
+
+def _below(path: str, name: str) -> str:
+    member = name[:1].lower() + name[1:]
+    return f"{path}.{member}" if path else member
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

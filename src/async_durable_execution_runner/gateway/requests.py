@@ -1,0 +1,189 @@
+"""A request's parameters, from wherever the model has each: path, query, headers, body.
+
+Values become what they are in Python: text, `int`, `float`, `bool`, `bytes`, lists, dicts with
+the model's member names; timestamps are Unix seconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+from urllib.parse import parse_qs
+
+from .model import Operation, Shape
+from .refusals import not_readable
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_NO_BODY = frozenset({b"", b"{}"})
+
+
+def parameters(
+    operation: Operation,
+    labels: Mapping[str, str],
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> dict[str, Any]:
+    """What is given, by member. `headers` by lower-case name. `Refusal` where it is unreadable."""
+    shape = operation.input
+    if shape is None:
+        return {}
+    queries = parse_qs(query, keep_blank_values=True) if query else {}
+    found: dict[str, Any] = {}
+    in_body: list[str] = []
+    for name, member in shape.members.items():
+        place = member.serialization
+        key = place.get("name", name)
+        match place.get("location"):
+            case "uri":
+                found[name] = _from_text(member, name, [labels[key]])
+            case "querystring":
+                if key in queries:
+                    found[name] = _from_text(member, name, queries[key])
+            case "header":
+                if (text := headers.get(key.lower())) is not None:
+                    found[name] = _from_text(member, name, [text])
+            case "headers":
+                if some := _prefixed(headers, key.lower()):
+                    found[name] = some
+            case _:
+                in_body.append(name)
+    payload = shape.serialization.get("payload")
+    if payload is not None:
+        if (value := _payload(shape.members[payload], payload, body)) is not None:
+            found[payload] = value
+    elif in_body:
+        given = _from_json(shape, "", {} if not body else load(body))
+        found |= {name: given[name] for name in in_body if name in given}
+    return found
+
+
+def load(body: bytes) -> Any:
+    """The JSON document that a body is."""
+    try:
+        return json.loads(body, parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:
+        raise not_readable(f"Could not parse request body into json: {error}") from None
+
+
+def _not_json(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _payload(shape: Shape, name: str, body: bytes) -> Any:
+    if shape.type_name == "blob":
+        return body or None
+    if shape.type_name == "string":
+        return body.decode(errors="replace") or None
+    # An absent structure is sent as an empty one.
+    return None if body in _NO_BODY else _from_json(shape, name, load(body))
+
+
+def _prefixed(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in headers.items()
+        if name.startswith(prefix)
+    }
+
+
+def _from_text(shape: Shape, name: str, texts: Sequence[str]) -> Any:
+    """From a path, a query or a header."""
+    text = texts[0]
+    match shape.type_name:
+        case "list":
+            return [_from_text(shape.member, name, [each]) for each in texts]
+        case "integer" | "long":
+            if _INTEGER.fullmatch(text):
+                return int(text)
+        case "float" | "double":
+            try:
+                return float(text)
+            except ValueError:
+                pass
+        case "boolean":
+            if text.lower() in ("true", "false"):
+                return text.lower() == "true"
+        case "timestamp":
+            return _time(text, name)
+        case "blob":
+            return text.encode()
+        case _:
+            return text
+    raise not_readable(f"The value of {name} is not of type {shape.type_name}.")
+
+
+def _from_json(shape: Shape, name: str, value: Any) -> Any:
+    kind = shape.type_name
+    match value:
+        case dict() if kind == "structure":
+            found = {}
+            for key, member in shape.members.items():
+                given = value.get(member.serialization.get("name", key))
+                if given is not None:
+                    found[key] = _from_json(member, key, given)
+            return found
+        case dict() if kind == "map":
+            return {
+                _whole(key, name): _from_json(shape.value, name, each)
+                for key, each in value.items()
+                if each is not None
+            }
+        case list() if kind == "list":
+            return [_from_json(shape.member, name, each) for each in value]
+        case bool() if kind == "boolean":
+            return value
+        case bool():
+            pass
+        case str() if kind == "string":
+            return _whole(value, name)
+        case str() if kind == "timestamp":
+            return _time(value, name)
+        case str() if kind == "blob":
+            try:
+                return base64.b64decode(value, validate=True)
+            except (binascii.Error, ValueError):
+                pass
+        case int() if kind in ("integer", "long"):
+            return value
+        case int() | float() if kind in ("float", "double", "timestamp"):
+            if math.isfinite(value):
+                return float(value)
+    raise not_readable(f"The value of {name or 'the request'} is not of type {kind}.")
+
+
+def _whole(text: str, name: str) -> str:
+    """JSON can spell half of a surrogate pair, which no other text here can carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise not_readable(f"The value of {name} is not Unicode text.") from None
+    return text
+
+
+def _time(text: str, name: str) -> float:
+    """Unix seconds, from ISO 8601, from HTTP's own form, or from Unix seconds."""
+    for read in (float, _iso, _http):
+        try:
+            seconds = read(text)
+        except (ValueError, OverflowError):
+            continue
+        if math.isfinite(seconds):
+            return seconds
+    raise not_readable(f"The value of {name} is not a timestamp.")
+
+
+def _iso(text: str) -> float:
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _http(text: str) -> float:
+    return parsedate_to_datetime(text).timestamp()

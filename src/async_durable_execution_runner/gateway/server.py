@@ -1,0 +1,139 @@
+"""Listening for HTTP on the running event loop: uvicorn's protocol, less patient with clients."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from ..errors import InvalidParameterValue
+from .app import Gateway, Limits, Service
+from .signatures import Keyring
+
+_BACKLOG = 512
+
+
+class _Connection(H11Protocol):
+    """Aborts clients that take too long over a request's head, or do not read their answer."""
+
+    limits: Limits
+    _patience: asyncio.TimerHandle | None = None
+    _unread = 0
+
+    @property
+    def _between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._between_requests:
+            self._stop_waiting()
+        elif self._patience is None:
+            self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Also where an answer was sent, but is not read: `close` would wait for that."""
+        unread, self._unread = self._unread, self.transport.get_write_buffer_size()
+        if not self._unread:
+            super().timeout_keep_alive_handler()
+        elif unread and self._unread >= unread:
+            self.transport.abort()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _expect_head(self) -> None:
+        self._patience = self.loop.call_later(self.limits.header_seconds, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+class Listener:
+    """A gateway that listens, until it is closed."""
+
+    def __init__(self, endpoint_url: str, server: asyncio.Server, state: ServerState) -> None:
+        self.endpoint_url = endpoint_url
+        self._server = server
+        self._state = state
+
+    def close(self) -> None:
+        """At once, whatever is under way."""
+        self._server.close()
+        for connection in list(self._state.connections):
+            transport: Any = connection.transport
+            transport.abort()
+
+
+async def listen(
+    service: Service,
+    host: str,
+    port: int,
+    access_keys: Mapping[str, str],
+    limits: Limits | None = None,
+) -> Listener:
+    """Serve `service` on `host` and `port` (0: any); `InvalidParameterValue` where it cannot be."""
+    host = host.strip("[]")
+    if not access_keys and not _is_loopback(host):
+        raise InvalidParameterValue(
+            f"{host} can be reached from other machines, and handlers run whatever they are sent: "
+            "give an access key, which requests must then be signed with, or listen on 127.0.0.1."
+        )
+    limits = limits or Limits()
+    config = uvicorn.Config(
+        Gateway(service, Keyring(access_keys), limits),
+        http=_Connection,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]
+        h11_max_incomplete_event_size=limits.header_bytes,
+    )
+    config.load()
+    state = ServerState()
+
+    def connection() -> _Connection:
+        made = _Connection(config=config, server_state=state, app_state={})
+        made.limits = limits
+        return made
+
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            connection, host or None, port, backlog=_BACKLOG
+        )
+    except (OSError, OverflowError) as error:
+        raise InvalidParameterValue(f"Cannot listen on {host}:{port}: {error}") from None
+    shown, bound = server.sockets[0].getsockname()[:2]
+    if server.sockets[0].family == socket.AF_INET6:
+        shown = f"[{shown}]"
+    return Listener(f"http://{shown}:{bound}", server, state)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

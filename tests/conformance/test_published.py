@@ -1,0 +1,36 @@
+"""Every published requirement, in worker processes: status, result, history and logs."""
+
+from __future__ import annotations
+
+import pytest
+
+from .cases import SUITE, Case, published
+from .driver import Driver, RunnerDriver, check
+from .handlers import DEPLOYMENTS
+
+# Earlier ones name some contexts otherwise and stop batches later.
+pytest.importorskip("async_durable_execution", minversion="2.5.0")
+
+CASES = published()
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not CASES, reason=f"no requirements in {SUITE}"),
+]
+
+
+@pytest.fixture(params=["worker", "invocation"])
+def driver(request: pytest.FixtureRequest) -> Driver:
+    return RunnerDriver(DEPLOYMENTS, request.param)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_requirement(case: Case, driver: Driver) -> None:
+    if case.id not in DEPLOYMENTS:
+        pytest.skip("no handler was written for it")
+    check(case, driver)
+
+
+def check(case: Case, driver: Driver) -> None:
+    """`AssertionError` with all that is otherwise than required."""
+
+    check(case, driver)
