@@ -3,6 +3,7 @@
 durable-runner demo           an order workflow whose worker is killed once, as a timeline
 durable-runner run            one execution of a handler, with faults from the command line
 durable-runner explore        the same with the worker killed at every moment, one after another
+durable-runner serve          functions behind the AWS API, for boto3, the AWS CLI and the SDKs
 durable-runner worker-host    serve another runner's invocations with workers on this machine
 """
 
@@ -12,11 +13,15 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from .errors import HandlerNotLoadable, InvalidParameterValue, RunnerError
+from .errors import (
+    HandlerNotLoadable,
+    InvalidConfiguration,
+    InvalidParameterValue,
+    RunnerError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,6 +76,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     explore.set_defaults(run=_explore)
 
+    server = commands.add_parser(
+        "serve",
+        help="offer functions over the AWS API",
+        description="Offer functions over the AWS API until SIGINT or SIGTERM, in real time.",
+    )
+    server.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
+    server.add_argument("--port", type=int, default=0, help="0: any (default: %(default)s)")
+    server.add_argument(
+        "--function",
+        action="append",
+        default=[],
+        metavar="NAME=MODULE:HANDLER",
+        help="may be repeated",
+    )
+    server.add_argument("--functions", metavar="FILE", help="TOML or JSON")
+    server.add_argument("--workers", type=int, help="processes (default: one per core)")
+    server.add_argument(
+        "--isolation",
+        default="worker",
+        choices=["worker", "execution", "invocation"],
+        help="how far invocations are kept apart (default: %(default)s)",
+    )
+    server.add_argument("--skip-time", action="store_true", help="waits take no real time")
+    server.add_argument(
+        "--access-key",
+        metavar="ID",
+        help="demand requests that are signed with it; its secret is read from the environment "
+        "variable DURABLE_RUNNER_SECRET_KEY",
+    )
+    server.set_defaults(run=_serve)
+
     host = commands.add_parser(
         "worker-host",
         help="serve a runner that listens on an address",
@@ -109,21 +145,20 @@ def _add_handler(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _handler(name: str) -> Callable[..., Any]:
-    module, _, attribute = name.partition(":")
-    if not attribute:
-        raise HandlerNotLoadable(f"{name!r} is not of the form MODULE:HANDLER.")
+def _import_from_here() -> None:
     # As `python -m` has it.
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise HandlerNotLoadable(f"There is no {name}: {error}.") from None
-    handler: Callable[..., Any] = found
-    return handler
+
+
+def _handler(name: str) -> Callable[..., Any]:
+    from .config import FunctionConfig
+    from .serve import load
+
+    if ":" not in name:
+        raise HandlerNotLoadable(f"{name!r} is not of the form MODULE:HANDLER.")
+    _import_from_here()
+    return load(FunctionConfig("", name))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -171,6 +206,38 @@ def _explore(arguments: argparse.Namespace) -> int:
             return 1
     sys.stdout.write(f"{report}\n")
     return 1 if report.failed else 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from .config import of_text, read
+    from .serve import serve
+
+    _import_from_here()
+    functions = [of_text(text) for text in arguments.function]
+    if arguments.functions is not None:
+        functions += read(Path(arguments.functions))
+    access_keys = {}
+    if arguments.access_key:
+        secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")
+        if not secret:
+            raise InvalidConfiguration("--access-key: DURABLE_RUNNER_SECRET_KEY is not set.")
+        access_keys = {arguments.access_key: secret}
+    serve(
+        functions,
+        host=arguments.host,
+        port=arguments.port,
+        say=_say,
+        workers=arguments.workers,
+        isolation=arguments.isolation,
+        skip_time=arguments.skip_time,
+        access_keys=access_keys,
+    )
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def _demo(_: argparse.Namespace) -> int:

@@ -72,7 +72,7 @@ class Engine:
 
     def __init__(
         self,
-        handler: Callable[..., Any],
+        handler: Callable[..., Any] | None,
         *,
         function_name: str | None = None,
         workers: int | None = None,
@@ -111,8 +111,10 @@ class Engine:
         self._registrar: ControlClient | None = None
         self._client: ControlClient | None = None
         self._inline_workers: list[InlineWorker] = []
-        self.function_name = function_name or function_name_of(handler)
-        self.register(self.function_name, handler, durable=True)
+        self.function_name = function_name or ""
+        if handler is not None:
+            self.function_name = function_name or function_name_of(handler)
+            self.register(self.function_name, handler, durable=True)
 
     # -- functions -------------------------------------------------------------------------
 

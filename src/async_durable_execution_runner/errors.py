@@ -12,6 +12,7 @@ RunnerError
 ├── HandlerNotLoadable                a handler cannot travel to a worker, or is no durable function
 ├── OperationNotFound                 a result has none, or several, of that name; a LookupError
 ├── NonDeterministicHandler           a replay asked for other operations; an AssertionError
+├── InvalidConfiguration              a file of functions, or a command's argument, makes no sense
 ├── NotStarted                        the runner is used outside its `with`
 ├── FaultNeverFired                   a fault plan tested nothing; an AssertionError
 ├── CoordinatorUnavailable            the coordinator died, or does not answer
@@ -100,6 +101,12 @@ class ServiceFailure(ServiceError):
 
 class HandlerNotLoadable(RunnerError):
     """A handler cannot travel to a worker, or is no durable function; the text has the remedies."""
+
+    grpc_status = "INVALID_ARGUMENT"
+
+
+class InvalidConfiguration(RunnerError):
+    """A file of functions, or an argument of a command, makes no sense; the text says where."""
 
     grpc_status = "INVALID_ARGUMENT"
 
