@@ -50,6 +50,13 @@ handler = "orders.price"
 code = "code"
 """
 
+TEMPLATE = """
+Resources:
+  Price:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: orders.price, CodeUri: code, MemorySize: 512}
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -110,6 +117,14 @@ def test_functions_of_a_file_answer_boto3(project: Path):
         assert json.loads(price["Payload"].read()) == {"price": 7, "by": "Price"}
 
 
+def test_functions_of_a_template_answer_boto3(project: Path):
+    (project / "template.yaml").write_text(TEMPLATE)
+    with serving(project, "--template=template.yaml", "--workers=1") as (_, said, url):
+        assert "Price  orders.price  plain" in said
+        answer = client(url).invoke(FunctionName="Price", Payload=b"{}")
+        assert json.loads(answer["Payload"].read())["price"] == 7
+
+
 def test_a_function_of_an_argument_is_found_from_here(project: Path):
     with serving(project / "code", "--function=Price=orders:price", "--workers=1") as (_, _, url):
         answer = client(url).invoke(FunctionName="Price", Payload=b"{}")
@@ -147,7 +162,7 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "Nothing to serve: give --function or --functions."),
+        ([], "Nothing to serve: give --function, --functions or --template."),
         (["--function=Price"], "not of the form NAME=MODULE:HANDLER"),
         (["--function=Price=nowhere:price"], "There is no nowhere:price"),
         (["--functions=missing.toml"], "missing.toml cannot be read"),

@@ -91,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="may be repeated",
     )
     server.add_argument("--functions", metavar="FILE", help="TOML or JSON")
+    server.add_argument("--template", metavar="FILE", help="SAM or CloudFormation")
     server.add_argument("--workers", type=int, help="processes (default: one per core)")
     server.add_argument(
         "--isolation",
@@ -209,6 +210,7 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from . import template
     from .config import of_text, read
     from .serve import serve
 
@@ -216,6 +218,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     functions = [of_text(text) for text in arguments.function]
     if arguments.functions is not None:
         functions += read(Path(arguments.functions))
+    if arguments.template is not None:
+        functions += template.read(Path(arguments.template))
     access_keys = {}
     if arguments.access_key:
         secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")

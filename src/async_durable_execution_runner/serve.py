@@ -30,7 +30,7 @@ def serve(
     `InvalidConfiguration`, `HandlerNotLoadable`, `InvalidParameterValue` where it cannot begin.
     """
     if not functions:
-        raise InvalidConfiguration("Nothing to serve: give --function or --functions.")
+        raise InvalidConfiguration("Nothing to serve: give --function, --functions or --template.")
     engine = Engine(None, workers=workers, skip_time=skip_time, isolation=isolation)
     lines = [_register(engine, function) for function in functions]
     engine.open()

@@ -1,0 +1,141 @@
+"""SAM and CloudFormation templates as a source of functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from async_durable_execution_runner import InvalidConfiguration
+from async_durable_execution_runner.config import FunctionConfig
+from async_durable_execution_runner.template import read
+
+SAM = """
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Stage: {Type: String, Default: test}
+  Table: {Type: String}
+Mappings:
+  Sizes:
+    test: {memory: 512}
+Conditions:
+  IsTest: !Equals [!Ref Stage, test]
+  IsLive: !Not [!Condition IsTest]
+Globals:
+  Function:
+    Timeout: 30
+    Environment:
+      Variables: {STAGE: !Ref Stage, SHARED: "yes"}
+Resources:
+  PlaceOrder:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: !Sub "${AWS::StackName}-place-order"
+      Handler: orders.place.handler
+      CodeUri: src/
+      MemorySize: !FindInMap [Sizes, !Ref Stage, memory]
+      AutoPublishAlias: live
+      DurableConfig: {ExecutionTimeout: 3600, RetentionPeriodInDays: 7}
+      LoggingConfig: {LogFormat: JSON}
+      Environment:
+        Variables:
+          SHARED: "no"
+          CHARGE: !GetAtt Charge.Arn
+          CHARGE_NAME: !Ref Charge
+          URL: !Sub ["https://${host}/${Stage}/${!literal}", {host: !Join [".", [a, b]]}]
+          ORDERS: !GetAtt Orders.Arn
+          TABLE: !Ref Table
+          PART: !Select [1, !Split [",", "x,y"]]
+          MODE: !If [IsTest, dry, wet]
+          GONE: !If [IsLive, here, !Ref AWS::NoValue]
+          DEBUG: true
+          COUNT: 3
+  Charge:
+    Type: AWS::Lambda::Function
+    Properties: {Handler: charge.handler, Code: charge}
+  OnlyLive:
+    Type: AWS::Serverless::Function
+    Condition: IsLive
+    Properties: {Handler: live.handler}
+  Orders: {Type: AWS::DynamoDB::Table}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "template.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_template_with_all_that_usually_stands_in_one(tmp_path: Path):
+    order, charge = read(write(tmp_path, SAM))
+    assert order == FunctionConfig(
+        name="local-place-order",
+        handler="orders.place.handler",
+        code=tmp_path / "src",
+        timeout=30,
+        memory=512,
+        execution_timeout=3600,
+        retention_days=7,
+        environment={
+            "STAGE": "test",
+            "SHARED": "no",
+            "CHARGE": "arn:aws:lambda:us-east-1:123456789012:function:Charge",
+            "CHARGE_NAME": "Charge",
+            "URL": "https://a.b/test/${literal}",
+            "ORDERS": "<Orders.Arn>",
+            "TABLE": "<Table>",
+            "PART": "y",
+            "MODE": "dry",
+            "DEBUG": "true",
+            "COUNT": "3",
+        },
+        log_format="JSON",
+        aliases=("live",),
+    )
+    # What Lambda takes where nothing is said; globals are SAM's.
+    assert charge == FunctionConfig(
+        "Charge", "charge.handler", code=tmp_path / "charge", timeout=3, memory=128
+    )
+
+
+def test_the_long_forms_and_json(tmp_path: Path):
+    text = """{"Resources": {"F": {"Type": "AWS::Serverless::Function", "Properties": {
+        "Handler": {"Fn::Join": [".", ["m", "h"]]}, "CodeUri": ".",
+        "Environment": {"Variables": {"R": {"Ref": "AWS::Region"}}}}}}}"""
+    (function,) = read(write(tmp_path, text))
+    assert (function.handler, function.environment) == ("m.h", {"R": "us-east-1"})
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "is no YAML"),
+        ("just text", "is no template: it has no Resources"),
+        ("Resources: {T: {Type: AWS::DynamoDB::Table}}", "has no AWS::Serverless::Function"),
+        ("Resources: {F: {Type: AWS::Lambda::Function}}", "template.yaml, F: it has no Handler"),
+        (
+            "Resources: {F: {Type: AWS::Lambda::Function, Properties: "
+            "{Handler: m.h, Code: {S3Bucket: b}}}}",
+            "its code must be a folder",
+        ),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Function, Properties: {PackageType: Image}}}",
+            "only functions with code in a folder",
+        ),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
+            "{Handler: m.h, Timeout: soon}}}",
+            "could not convert string to float: 'soon'",
+        ),
+    ],
+)
+def test_what_cannot_be_served_is_named(tmp_path: Path, text: str, complaint: str):
+    with pytest.raises(InvalidConfiguration, match=complaint):
+        read(write(tmp_path, text))
+
+
+def test_a_template_that_is_not_there(tmp_path: Path):
+    with pytest.raises(InvalidConfiguration, match="cannot be read: No such file"):
+        read(tmp_path / "missing.yaml")
