@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core.commands import Deliver
+from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
 from ..core.model import (
     Effect,
@@ -18,6 +19,7 @@ from ..core.model import (
     OutputLine,
 )
 from .pool import Job, Worker
+from .stacks import Stacks
 from .timekeeper import Family
 from .workspace import Function, Workspace
 
@@ -38,6 +40,9 @@ class InvocationRecord:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
+    #: Where it did not get on.
+    stacks: Stacks | None = None
+    divergences: Sequence[Divergence] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +50,23 @@ class Watcher:
     condition: Callable[[], bool]
     #: True: the condition held, if only for a moment.
     done: asyncio.Future[bool]
+
+
+class Sources:
+    """Where the handler asked for its operations, as far as it is known."""
+
+    def __init__(self) -> None:
+        self.distinct: dict[Source, int] = {}
+        self._numbers: dict[str, int] = {}
+
+    def note(self, operation_id: str, source: Source) -> None:
+        number = self.distinct.setdefault(source, len(self.distinct) + 1)
+        self._numbers.setdefault(operation_id, number)
+
+    def numbers(self, operations: Iterable[Operation]) -> list[int]:
+        """Of each, the place of its source in `distinct`, counted from 1, or 0."""
+        get = self._numbers.get
+        return [get(operation.id, 0) for operation in operations]
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -62,6 +84,7 @@ class Run:
     lease: Lease | None = None
     #: Its own and those of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
+    sources: Sources = field(default_factory=Sources)
     #: Callbacks that a test was told of, by operation id, with the loop's time.
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Those who wait for something to become true of it.
@@ -72,6 +95,11 @@ class Run:
     @property
     def arn(self) -> str:
         return self.execution.config.arn
+
+    @property
+    def record(self) -> InvocationRecord | None:
+        """Of its last invocation."""
+        return self.invocations[-1] if self.invocations else None
 
     @property
     def settled(self) -> bool:
@@ -131,6 +159,10 @@ class Call:
     record: InvocationRecord | None = None
     lease: Lease | None = None
 
+    @property
+    def family(self) -> Family:
+        return self.parent.family
+
 
 @dataclass(slots=True, eq=False)
 class Copy:
@@ -138,8 +170,18 @@ class Copy:
 
     parent: Run
     original: Lease
-    record: FaultRecord
+    fault: FaultRecord
+    #: Of the copy itself; the execution's invocations do not count it.
+    record: InvocationRecord | None = None
     lease: Lease | None = None
+
+    @property
+    def family(self) -> Family:
+        return self.parent.family
+
+    def ended(self, worker: Worker) -> None:
+        if self.parent.injector is not None:
+            self.parent.injector.copy_ended(worker)
 
 
 @dataclass(slots=True, eq=False)
@@ -153,3 +195,11 @@ class Lease:
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
+    late_output: Sequence[OutputLine] = ()
+    #: The loop's time.
+    last_checkpoint: float | None = None
+
+    def note(self, stacks: Stacks) -> None:
+        """Keep what its worker was doing, unless it has ended meanwhile."""
+        if self.subject.lease is self and self.subject.record is not None:
+            self.subject.record.stacks = stacks
