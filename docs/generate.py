@@ -96,9 +96,9 @@ Errors that the service gives an execution or an operation, rather than an invoc
 
 #: Name of the error: what it means.
 ENDS = {
-    "Execution.TimedOut": "The execution passed its `execution_timeout`; its status is TIMED_OUT.",
     "Callback.Timeout": "Nobody answered the callback before its time-out.",
     "Callback.Heartbeat": "The callback's heartbeats stopped, or never began.",
+    "ChainedInvoke.Timeout": "The invoked function's execution passed its `execution_timeout`.",
     "ResourceNotFoundException": "A chained invoke named a function that is not registered.",
 }
 

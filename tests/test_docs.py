@@ -61,6 +61,8 @@ def _below(error: type) -> list[type]:
 def test_every_cause_that_the_code_gives_is_explained_and_no_other() -> None:
     given = set()
     for source in SOURCES:
-        given |= set(re.findall(r'"((?:Runtime|Sandbox|Execution|Callback)\.[A-Z]\w+)"', source))
+        given |= set(
+            re.findall(r'"((?:Runtime|Sandbox|Callback|ChainedInvoke)\.[A-Z]\w+)"', source)
+        )
         given |= set(re.findall(r'ErrorObject\([^()]*?"(\w+Exception)"', source))
     assert given | {errors.ResourceNotFound.code} == {*generate.CAUSES, *generate.ENDS}

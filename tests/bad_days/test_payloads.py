@@ -148,7 +148,9 @@ def test_a_chained_output_over_1_mib_fails_the_invoke(runner_for: RunnerFor) -> 
     assert result.get_invoke("call").status.value == "SUCCEEDED"
     runner.register_function("target", too_much)
     result = runner.run(1, timeout=20)
-    assert "The function's output is over 1048576 bytes" in str(result.result)
+    assert "CHAINED_INVOKE output payload size must be less than or equal to 1048576 bytes" in str(
+        result.result
+    )
 
 
 def too_much(payload: Any, context: Any) -> str:

@@ -177,8 +177,9 @@ async def test_a_target_that_times_out_times_the_operation_out(world: World) -> 
     run = await world.ended(world.start(workspace))
     call = run.execution.operations["call"]
     assert call.status is OperationStatus.TIMED_OUT
-    assert call.error is not None
-    assert call.error.type == "Execution.TimedOut"
+    assert call.error == ErrorObject(
+        "CHAINED_INVOKE timed out after 3600 seconds.", "ChainedInvoke.Timeout"
+    )
     assert "ChainedInvokeTimedOut" in events_of(run)
 
 
@@ -221,15 +222,26 @@ async def test_a_stop_of_the_parent_leaves_its_child_to_itself(world: World) -> 
     assert run.execution.operations["call"].status is OperationStatus.STARTED
 
 
-async def test_an_output_over_the_limit_fails_the_operation(world: World) -> None:
+@pytest.mark.parametrize(
+    ("durable", "subject"), [(False, "CHAINED_INVOKE output"), (True, "Execution output")]
+)
+async def test_an_output_over_the_limit_fails_the_operation(
+    world: World, durable: bool, subject: str
+) -> None:
+    """A durable target's own execution fails of it."""
     world.host()
     workspace = world.workspace()
-    world.function(workspace, does(invoke("call", "plain")))
-    world.function(workspace, lambda _: json.dumps("x" * 2**20), "plain", durable=False)
+    large = "x" * 2**20
+
+    def target(_: Script) -> str:
+        return succeeded(large) if durable else json.dumps(large)
+
+    world.function(workspace, does(invoke("call", "target")))
+    world.function(workspace, target, "target", durable=durable)
     run = await world.ended(world.start(workspace))
-    error = run.execution.operations["call"].error
-    assert error is not None
-    assert error.message == "The function's output is over 1048576 bytes."
+    call = run.execution.operations["call"]
+    text = f"{subject} payload size must be less than or equal to 1048576 bytes."
+    assert (call.status, call.error) == (OperationStatus.FAILED, ErrorObject(text))
 
 
 async def test_recursion_to_a_depth_of_50(world: World) -> None:

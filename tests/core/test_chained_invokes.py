@@ -34,12 +34,20 @@ def test_the_executor_is_asked_to_invoke_the_function() -> None:
     assert (event.executed_version, event.execution_arn) == ("7", "arn:of:child")
 
 
-def test_a_target_that_is_not_there_is_asked_for_all_the_same() -> None:
-    """It fails the operation, not the checkpoint; so the executor's answer comes later."""
+def test_a_target_that_is_not_there_fails_the_operation_in_the_same_reply() -> None:
+    """Not the checkpoint. Nothing is invoked, and the history keeps no input."""
     machine = invoked()
-    reply = machine.checkpoint(start(CHAINED_INVOKE, function_name="nobody"))
-    assert machine.commands == [InvokeFunction("op", "nobody", "null", None), reply]
-    assert machine.last_event.executed_version is None
+    missing = ErrorObject("Function not found: nobody", "ResourceNotFoundException")
+    reply = machine.checkpoint(
+        start(CHAINED_INVOKE, function_name="nobody", payload="1"), targets={"op": missing}
+    )
+    assert machine.commands == [reply]
+    assert reply.operations == [machine.op()]
+    assert (machine.op().status, machine.op().error) == (OperationStatus.FAILED, missing)
+    *_, started, failed = machine.execution.history
+    assert started.type.value == "ChainedInvokeStarted"
+    assert (started.function_name, started.payload) == ("nobody", None)
+    assert (failed.type.value, failed.error) == ("ChainedInvokeFailed", missing)
 
 
 ENDS = [
@@ -78,7 +86,7 @@ def test_an_output_over_1_mib_fails_it() -> None:
     op = machine.op()
     assert (op.status, op.result) == (OperationStatus.FAILED, None)
     assert op.error == ErrorObject(
-        f"The function's output is over {MIB} bytes.", "InvalidParameterValueException"
+        f"CHAINED_INVOKE output payload size must be less than or equal to {MIB} bytes."
     )
     assert machine.last_event.type.value == "ChainedInvokeFailed"
 

@@ -118,19 +118,33 @@ def test_pending_with_nothing_pending_is_a_failed_invocation() -> None:
     assert machine.pass_time(1) == [Invoke()]
 
 
-@pytest.mark.parametrize("told", [False, True], ids=["not told", "told by a checkpoint"])
-def test_a_completion_during_the_invocation_that_suspends_is_followed_by_another(
-    told: bool,
-) -> None:
-    """What the handler made of it is unknown: it may have decided to suspend before."""
+def test_a_handler_that_leaves_with_stale_state_is_invoked_again() -> None:
     machine = invoked(start(WAIT, wait_seconds=1))
     assert machine.pass_time(1) == []
-    if told:
-        machine.checkpoint()
     assert machine.suspends() == [Invoke()]
     machine.invoke()
     machine.checkpoint(start(WAIT, "next"))
     assert machine.suspends() == []
+
+
+def test_a_handler_that_was_told_and_leaves_is_not_invoked_for_that_again() -> None:
+    """What it was told in a reply, it is expected to have acted upon."""
+    machine = invoked(start(WAIT, wait_seconds=1), start(WAIT, "longer", wait_seconds=60))
+    machine.pass_time(1)
+    reply = machine.checkpoint()
+    assert [(op.id, op.status) for op in reply.operations] == [("op", OperationStatus.SUCCEEDED)]
+    assert machine.suspends() == []
+    assert machine.pass_time(59) == [Invoke()]
+    assert machine.events[-3:] == ["WaitSucceeded", "InvocationCompleted", "WaitSucceeded"]
+
+
+def test_a_handler_that_was_told_all_and_waits_for_nothing_has_failed() -> None:
+    machine = invoked(start(CALLBACK))
+    machine.send(ev.CallbackSucceeded, callback_id=machine.op().callback_id)
+    machine.checkpoint()
+    assert machine.suspends() == []
+    assert machine.last_event.error is not None
+    assert machine.pass_time(1) == [Invoke()]
 
 
 def test_a_completion_while_an_invocation_is_asked_for_asks_for_no_other() -> None:
@@ -140,6 +154,66 @@ def test_a_completion_while_an_invocation_is_asked_for_asks_for_no_other() -> No
     assert machine.pass_time(1) == []
     ops = {op.id: op.status for op in machine.invoke().operations}
     assert ops["a"] is ops["b"] is OperationStatus.SUCCEEDED
+
+
+def test_pending_with_nothing_pending_for_the_third_time_in_a_row_fails_the_execution() -> None:
+    machine = invoked(retries=100)
+    for _ in range(2):
+        assert machine.suspends() == []
+        machine.pass_time(10)
+        machine.invoke()
+        machine.checkpoint(start(STEP, machine.request_id))
+    assert machine.suspends() == [Finish(ExecutionStatus.FAILED)]
+    assert machine.execution.root.error == machine.execution.history[-2].error
+    assert machine.events[-2:] == ["InvocationCompleted", "ExecutionFailed"]
+
+
+def test_a_suspension_that_waits_for_something_makes_up_for_those_that_did_not() -> None:
+    machine = invoked(retries=100)
+    for number in range(6):
+        if number % 2:
+            machine.checkpoint(start(WAIT, f"wait-{number}", wait_seconds=1))
+        machine.suspends()
+        machine.pass_time(10)
+        machine.invoke()
+    assert machine.execution.status is ExecutionStatus.RUNNING
+
+
+# -- outputs that are none ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "result", "error", "why"),
+    [
+        (Outcome.SUCCEEDED, "1", BOOM, "Cannot provide an Error for SUCCEEDED status."),
+        (Outcome.FAILED, "1", None, "Cannot provide a Result for FAILED status."),
+    ],
+)
+def test_an_output_that_contradicts_itself_fails_the_execution_at_once(
+    outcome: Outcome, result: str, error: ErrorObject | None, why: str
+) -> None:
+    machine = invoked()
+    assert machine.returns(outcome, result, error) == [Finish(ExecutionStatus.FAILED)]
+    *_, completed, failed = machine.execution.history
+    assert completed.error == failed.error == ErrorObject(why, "InvalidParameterValueException")
+
+
+def test_a_failure_without_an_error_is_a_failure() -> None:
+    machine = invoked()
+    assert machine.returns(Outcome.FAILED) == [Finish(ExecutionStatus.FAILED)]
+    assert machine.execution.root.error is None
+
+
+def test_a_result_that_its_caller_cannot_take_fails_the_execution() -> None:
+    machine = invoked(result_bytes=4)
+    machine.returns(Outcome.SUCCEEDED, '"\u00e9"')
+    assert machine.execution.status is ExecutionStatus.SUCCEEDED
+    machine = invoked(result_bytes=4)
+    machine.returns(Outcome.SUCCEEDED, '"\u00e9x"')
+    assert machine.execution.status is ExecutionStatus.FAILED
+    assert machine.execution.root.error == ErrorObject(
+        "Execution output payload size must be less than or equal to 4 bytes."
+    )
 
 
 # -- failed invocations ------------------------------------------------------------------
@@ -290,7 +364,7 @@ def test_an_execution_times_out() -> None:
     assert machine.pass_time(1) == [Finish(ExecutionStatus.TIMED_OUT)]
     root = machine.execution.root
     assert (root.status, root.end_ms) == (OperationStatus.TIMED_OUT, T0 + 300_000)
-    assert root.error == ErrorObject("Execution timed out after 300 seconds.", "Execution.TimedOut")
+    assert root.error is None
     assert machine.events[-1] == "ExecutionTimedOut"
     assert machine.op().status is OperationStatus.STARTED
 

@@ -168,6 +168,11 @@ def test_a_retry_with_payload_is_a_condition_not_yet_met() -> None:
     assert (machine.op().result, machine.op().attempt) == ('"3 of 3"', 4)
 
 
+def test_a_retry_without_an_error_is_no_failure_whether_or_not_it_carries_state() -> None:
+    machine = invoked(start(STEP), retry())
+    assert machine.events[-1] == "StepSucceeded"
+
+
 def test_a_step_that_fails_has_no_result_left_from_its_retries() -> None:
     machine = invoked(start(STEP), retry(payload='"1 of 3"'))
     machine.pass_time(5)

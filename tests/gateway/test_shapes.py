@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.parsers import create_parser
-from core.machine import BOOM, CALLBACK, STEP, T0, invoked, retry, start
+from core.machine import BOOM, CALLBACK, CHAINED_INVOKE, STEP, T0, invoked, retry, start
 from core.test_history import eventful
 
 from async_durable_execution_runner.core import events as ev
@@ -85,6 +85,25 @@ def test_a_result_that_is_not_there_is_an_empty_one() -> None:
     assert shapes.history_event(event, True)["ExecutionSucceededDetails"] == {
         "Result": {"Truncated": False}
     }
+
+
+def test_an_error_is_there_only_where_the_model_demands_it() -> None:
+    machine = invoked(timeout_seconds=1)
+    machine.pass_time(1)
+    event = shapes.history_event(machine.last_event, True)
+    assert event["ExecutionTimedOutDetails"] == {}
+    machine = invoked()
+    machine.returns(ev.Outcome.FAILED)
+    event = shapes.history_event(machine.last_event, True)
+    assert event["ExecutionFailedDetails"] == {"Error": {"Truncated": False}}
+
+
+def test_an_input_that_was_not_kept_is_not_there() -> None:
+    machine = invoked()
+    machine.checkpoint(start(CHAINED_INVOKE, payload="1"), targets={"op": BOOM})
+    *_, started, failed = (shapes.history_event(e, True) for e in machine.execution.history)
+    assert started["ChainedInvokeStartedDetails"] == {"FunctionName": "ship"}
+    assert failed["ChainedInvokeFailedDetails"]["Error"]["Payload"]["ErrorType"] == "Boom"
 
 
 def test_an_error_keeps_its_members_apart() -> None:

@@ -14,6 +14,7 @@ from ..core import events as ev
 from ..core import faults, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.execution import Execution, ExecutionConfig
+from ..core.limits import CHAINED_BYTES
 from ..core.model import (
     Effect,
     ErrorObject,
@@ -24,6 +25,7 @@ from ..core.model import (
     OperationUpdate,
     OutputLine,
 )
+from ..core.operations import chained_invoke
 from ..errors import (
     DurableExecutionAlreadyStarted,
     InvalidCheckpointToken,
@@ -166,6 +168,7 @@ class Executor:
         name: str,
         family: Family,
         retry_at_once: bool = False,
+        result_bytes: int | None = None,
     ) -> Run:
         config = ExecutionConfig(
             arn=arn,
@@ -174,6 +177,7 @@ class Executor:
             timeout_ms=function.execution_timeout_seconds * 1000,
             invocation_retries=_ENDLESS if retry_at_once else workspace.invocation_retries,
             retry_backoff_ms=0 if retry_at_once else workspace.retry_backoff_ms,
+            result_bytes=result_bytes,
         )
         run = Run(Execution(config), workspace, function, family)
         family.runs.append(run)
@@ -214,7 +218,7 @@ class Executor:
                 self._submit(run, run.workspace, run.function, run.arn)
             case InvokeFunction():
                 # Found in the checkpoint's own turn: it might be registered anew before the next.
-                target = self._find(run, command.function_name)
+                target = run.workspace.find(command.function_name)
                 self._loop.call_soon(self._invoke_function, run, command, target)
                 run.family.pending_calls += 1
             case Finish():
@@ -267,12 +271,13 @@ class Executor:
             return
         parent, operation_id = run.parent
         root = run.execution.root
+        error = root.error
+        if status is ExecutionStatus.TIMED_OUT:
+            error = chained_invoke.timed_out(run.function.execution_timeout_seconds)
         self._loop.call_soon(
             self._feed_if_open,
             parent,
-            ev.ChainedInvokeEnded(
-                parent.now, operation_id, _ENDED_AS[status], root.result, root.error
-            ),
+            ev.ChainedInvokeEnded(parent.now, operation_id, _ENDED_AS[status], root.result, error),
         )
 
     def _feed_if_open(self, run: Run, event: ev.Event) -> None:
@@ -288,44 +293,30 @@ class Executor:
         run = self.runs.get(arn)
         if run is None:
             raise InvalidCheckpointToken("there is no such execution.")
-        targets = {}
-        for update in updates:
-            if (
-                update.type is OperationType.CHAINED_INVOKE
-                and update.action is OperationAction.START
-                and (target := self._target(run, update.function_name or ""))
-            ):
-                targets[update.id] = target
+        targets = {
+            update.id: self._target(run, update.function_name or "")
+            for update in updates
+            if update.type is OperationType.CHAINED_INVOKE
+            and update.action is OperationAction.START
+        }
         reply = self.feed(run, ev.Checkpoint(run.now, token, updates, client_token, targets))
         assert isinstance(reply, Reply)
         return reply
 
-    @staticmethod
-    def _find(run: Run, function_name: str) -> Function | ResourceNotFound:
+    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | ErrorObject:
         try:
-            return run.workspace.find(function_name)
+            function = run.workspace.find(function_name)
         except ResourceNotFound as error:
-            return error
-
-    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | None:
-        function = self._find(run, function_name)
-        if isinstance(function, ResourceNotFound):
-            return None
+            return ErrorObject(error.message, error.code)
         arn = self._new_arn(function, self._new_id()) if function.durable else None
         return ev.ChainedTarget(function.version, arn)
 
-    def _invoke_function(
-        self, run: Run, command: InvokeFunction, function: Function | ResourceNotFound
-    ) -> None:
+    def _invoke_function(self, run: Run, command: InvokeFunction, function: Function) -> None:
         if run.arn not in self.runs:
             return
         run.family.pending_calls -= 1
         if run.execution.ended:
             self.timekeeper.settle(run.family)
-            return
-        if isinstance(function, ResourceNotFound):
-            failure = ErrorObject(function.message, function.code)
-            self._end_call(run, command.operation_id, error=failure)
             return
         if not function.durable:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
@@ -339,7 +330,14 @@ class Executor:
         )
         assert started.execution_arn is not None
         name = started.execution_arn.split("/")[-2]
-        child = self._new_run(run.workspace, function, started.execution_arn, name, run.family)
+        child = self._new_run(
+            run.workspace,
+            function,
+            started.execution_arn,
+            name,
+            run.family,
+            result_bytes=CHAINED_BYTES,
+        )
         child.parent = (run, command.operation_id)
         child.tenant_id = command.tenant_id
         self.feed(child, ev.Started(child.now, command.payload))

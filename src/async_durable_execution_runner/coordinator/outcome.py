@@ -26,7 +26,7 @@ def read_output(
             f"{output[:200]}. Is it decorated with @durable_execution?",
             "InvalidParameterValueException",
         )
-        return ev.InvocationFailed(now_ms, request_id, why)
+        return ev.InvocationFailed(now_ms, request_id, why, final=True)
 
 
 def _read_error(error: dict[str, object] | None) -> ErrorObject | None:

@@ -45,11 +45,15 @@ class InvocationReturned:
 
 @dataclass(frozen=True, slots=True)
 class InvocationFailed:
-    """The invocation itself failed: it raised, its worker died, its deadline passed."""
+    """The invocation itself failed: it raised, its worker died, its deadline passed.
+
+    `final`: what it returned is no invocation output, so no other is tried.
+    """
 
     now_ms: int
     request_id: str
     error: ErrorObject
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,13 @@ class ChainedTarget:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`targets`: for each CHAINED_INVOKE START by operation id; absent ids do not exist."""
+    """`targets`: what each CHAINED_INVOKE START names, by operation id; an error where nothing."""
 
     now_ms: int
     token: str
     updates: tuple[OperationUpdate, ...]
     client_token: str | None = None
-    targets: Mapping[str, ChainedTarget] = field(default_factory=dict)
+    targets: Mapping[str, ChainedTarget | ErrorObject] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,16 +30,19 @@ from .operations import callback, chained_invoke, step, wait
 from .operations.execution import end
 from .turn import Timer, TimerKind, Turn
 
-_NO_TARGETS: Mapping[str, ev.ChainedTarget] = {}
+_NO_TARGETS: Mapping[str, ev.ChainedTarget | ErrorObject] = {}
 
-_NOTHING_PENDING = ErrorObject(
-    "Cannot return PENDING status with no pending operations.", "InvalidParameterValueException"
-)
+_INVALID = "InvalidParameterValueException"
+
+_NOTHING_PENDING = ErrorObject("Cannot return PENDING status with no pending operations.", _INVALID)
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionConfig:
-    """What an execution is started with. It survives `invocation_retries` failures in a row."""
+    """What an execution is started with. It survives `invocation_retries` failures in a row.
+
+    `result_bytes`: how large its result may be, where another execution waits for it.
+    """
 
     arn: str
     name: str
@@ -48,6 +51,7 @@ class ExecutionConfig:
     invocation_retries: int
     retry_backoff_ms: int
     max_retry_backoff_ms: int = 5 * 60_000
+    result_bytes: int | None = None
 
 
 @dataclass(slots=True)
@@ -60,9 +64,6 @@ class _Invocation:
     #: The one token that is accepted now.
     token: str
     sequence: int = 0
-    #: The service completed something after the handler got its first state: what the
-    #: handler saw of it is unknown, so a suspension must be followed by a replay.
-    overtaken: bool = False
 
 
 class Execution:
@@ -76,6 +77,8 @@ class Execution:
         self._invocation: _Invocation | None = None
         self._invoke_requested = False
         self._failures = 0
+        #: Invocations in a row that returned PENDING with nothing pending.
+        self._idle_suspensions = 0
         #: Changed since the invocation in progress was last told.
         self._unseen: dict[str, None] = {}
         #: Operations that somebody or something other than the handler will end.
@@ -202,22 +205,40 @@ class Execution:
         if invocation is None or invocation.request_id != event.request_id:
             return []
         if event.outcome is ev.Outcome.PENDING and not self.ended:
-            if not (self._waiting or invocation.overtaken or self._unseen):
+            # A handler that left without the newest state is invoked again to get it. What
+            # a reply told it is its own business: so the service does it.
+            if not (self._waiting or self._unseen):
+                self._idle_suspensions += 1
+                final = self._idle_suspensions >= limits.IDLE_SUSPENSIONS
                 return self._invocation_failed(
-                    ev.InvocationFailed(event.now_ms, event.request_id, _NOTHING_PENDING)
+                    ev.InvocationFailed(event.now_ms, event.request_id, _NOTHING_PENDING, final)
                 )
             turn = self._complete_invocation(invocation, event.now_ms, None)
-            self._failures = 0
-            if invocation.overtaken or self._unseen:
+            self._failures = self._idle_suspensions = 0
+            if self._unseen:
                 self._request_invocation(turn)
             return self._commit(turn)
+        if not self.ended and (why := _contradiction(event)):
+            invalid = ErrorObject(why, _INVALID)
+            return self._invocation_failed(
+                ev.InvocationFailed(event.now_ms, event.request_id, invalid, final=True)
+            )
         turn = self._complete_invocation(invocation, event.now_ms, None)
         if not self.ended:
-            if event.outcome is ev.Outcome.SUCCEEDED:
+            error = event.error or self._oversize(event.result)
+            if event.outcome is ev.Outcome.SUCCEEDED and error is None:
                 end(turn, self.root, ExecutionStatus.SUCCEEDED, result=event.result)
             else:
-                end(turn, self.root, ExecutionStatus.FAILED, error=event.error)
+                end(turn, self.root, ExecutionStatus.FAILED, error=error)
         return self._commit(turn)
+
+    def _oversize(self, result: str | None) -> ErrorObject | None:
+        limit = self.config.result_bytes
+        if limit is None or result is None or limits.size(result) <= limit:
+            return None
+        return ErrorObject(
+            f"Execution output payload size must be less than or equal to {limit} bytes."
+        )
 
     def _invocation_failed(self, event: ev.InvocationFailed) -> list[Command]:
         invocation = self._invocation
@@ -227,7 +248,7 @@ class Execution:
         if self.ended:
             return self._commit(turn)
         self._failures += 1
-        if self._failures > self.config.invocation_retries:
+        if event.final or self._failures > self.config.invocation_retries:
             end(turn, self.root, ExecutionStatus.FAILED, error=event.error)
         else:
             backoff = min(
@@ -328,11 +349,8 @@ class Execution:
                 case TimerKind.CALLBACK_TIMEOUT | TimerKind.CALLBACK_HEARTBEAT:
                     callback.timed_out(turn, operation, timer.kind)
                 case TimerKind.EXECUTION_TIMEOUT:
-                    error = ErrorObject(
-                        f"Execution timed out after {self.config.timeout_ms // 1000} seconds.",
-                        "Execution.TimedOut",
-                    )
-                    end(turn, operation, ExecutionStatus.TIMED_OUT, error=error)
+                    # The service gives no error: the status says it all.
+                    end(turn, operation, ExecutionStatus.TIMED_OUT)
                 case TimerKind.INVOCATION_RETRY:
                     self._request_invocation(turn)
                 case _:
@@ -381,12 +399,11 @@ class Execution:
         return self._commit(turn)
 
     def _service_completed(self, turn: Turn) -> None:
-        """What the service itself changed must reach the handler, by a replay if need be."""
+        """What the service itself changed must reach the handler: of an invocation in progress
+        by its next reply, and where it leaves without one, by the next invocation."""
         if not turn.operations or self.id in turn.operations:
             return
-        if self._invocation is not None:
-            self._invocation.overtaken = True
-        elif Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._timers:
+        if Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._timers:
             self._request_invocation(turn)
 
     # -- committing ------------------------------------------------------------------------
@@ -395,7 +412,9 @@ class Execution:
     def _last_ms(self) -> int:
         return self.history[-1].timestamp_ms if self.history else 0
 
-    def _turn(self, now_ms: int, targets: Mapping[str, ev.ChainedTarget] = _NO_TARGETS) -> Turn:
+    def _turn(
+        self, now_ms: int, targets: Mapping[str, ev.ChainedTarget | ErrorObject] = _NO_TARGETS
+    ) -> Turn:
         return Turn(now_ms, self.config.arn, self.operations, len(self.history) + 1, targets)
 
     def _commit(self, turn: Turn) -> list[Command]:
@@ -458,3 +477,12 @@ def _ended_by_others(operation: Operation) -> bool:
             return operation.status is OperationStatus.PENDING
         case _:
             return False
+
+
+def _contradiction(event: ev.InvocationReturned) -> str:
+    """Why this output is none, in the service's words."""
+    if event.outcome is ev.Outcome.SUCCEEDED and event.error is not None:
+        return "Cannot provide an Error for SUCCEEDED status."
+    if event.outcome is ev.Outcome.FAILED and event.result is not None:
+        return "Cannot provide a Result for FAILED status."
+    return ""

@@ -12,6 +12,8 @@ CHAINED_BYTES = 1024 * 1024
 DURATION_SECONDS = 31_622_400
 CLIENT_TOKEN_MS = 15 * 60 * 1000
 PAGE_OPERATIONS = 1000
+#: Invocations in a row that may return PENDING with nothing pending.
+IDLE_SUSPENSIONS = 3
 
 
 def size(text: str) -> int:

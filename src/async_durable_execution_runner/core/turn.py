@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .commands import Command
 from .events import ChainedTarget
-from .model import EventType, HistoryEvent, Operation
+from .model import ErrorObject, EventType, HistoryEvent, Operation
 
 
 class TimerKind(Enum):
@@ -53,7 +53,7 @@ class Turn:
         execution_arn: str,
         operations: Mapping[str, Operation],
         first_event_id: int,
-        targets: Mapping[str, ChainedTarget],
+        targets: Mapping[str, ChainedTarget | ErrorObject],
     ) -> None:
         self.now_ms = now_ms
         self.execution_arn = execution_arn

@@ -22,9 +22,11 @@ _DETAILS = {
     OperationType.CHAINED_INVOKE: "ChainedInvokeDetails",
 }
 
-#: How the name of an event's type ends where the model demands a result or an error of it.
-_WITH_RESULT = "Succeeded"
-_WITH_ERROR = ("Failed", "TimedOut", "Stopped")
+#: Where the model demands a result, or an error, whether there is one or not.
+_WITH_RESULT = {type for type in EventType if type.value.endswith("Succeeded")}
+_WITH_ERROR = {
+    type for type in EventType if type.value.endswith(("Failed", "TimedOut", "Stopped"))
+} - {EventType.EXECUTION_TIMED_OUT}
 
 
 def timestamp(milliseconds: int | None) -> float | None:
@@ -109,7 +111,7 @@ def _event_details(event: HistoryEvent, data: bool) -> Shape:
             return _present(
                 FunctionName=event.function_name,
                 TenantId=event.tenant_id,
-                Input=_held(event.payload, data),
+                Input=None if event.payload is None else _held(event.payload, data),
                 ExecutedVersion=event.executed_version,
                 DurableExecutionArn=event.execution_arn,
             )
@@ -133,9 +135,9 @@ def _event_details(event: HistoryEvent, data: bool) -> Shape:
 
 def _outcome(event: HistoryEvent, data: bool) -> Shape:
     details: Shape = {}
-    if event.type.value.endswith(_WITH_RESULT):
+    if event.type in _WITH_RESULT:
         details["Result"] = _held(event.payload, data)
-    elif event.type.value.endswith(_WITH_ERROR) or event.error is not None:
+    elif event.type in _WITH_ERROR or event.error is not None:
         details["Error"] = _held(error_object(event.error), data)
     if event.attempt is not None:
         details["RetryDetails"] = _present(

@@ -61,6 +61,16 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
     _check_same_place(name, turn.execution_arn)
     turn.put(operation)
     target = turn.targets.get(operation.id)
+    if isinstance(target, ErrorObject):
+        # Found out before anything is sent: the handler learns it from this very reply.
+        turn.record(
+            EventType.CHAINED_INVOKE_STARTED,
+            operation,
+            function_name=name,
+            tenant_id=update.tenant_id,
+        )
+        _end(turn, operation, OperationStatus.FAILED, error=target)
+        return
     turn.record(
         EventType.CHAINED_INVOKE_STARTED,
         operation,
@@ -80,9 +90,26 @@ def ended(turn: Turn, operation: Operation, event: ChainedInvokeEnded) -> None:
     if result is not None and limits.size(result) > limits.CHAINED_BYTES:
         status, result = OperationStatus.FAILED, None
         error = ErrorObject(
-            f"The function's output is over {limits.CHAINED_BYTES} bytes.",
-            "InvalidParameterValueException",
+            "CHAINED_INVOKE output payload size must be less than or equal to "
+            f"{limits.CHAINED_BYTES} bytes."
         )
+    _end(turn, operation, status, result, error)
+
+
+def timed_out(seconds: int) -> ErrorObject:
+    """What the caller is told where the callee's execution ran out of its `seconds`."""
+    return ErrorObject(
+        f"CHAINED_INVOKE timed out after {seconds} seconds.", "ChainedInvoke.Timeout"
+    )
+
+
+def _end(
+    turn: Turn,
+    operation: Operation,
+    status: OperationStatus,
+    result: str | None = None,
+    error: ErrorObject | None = None,
+) -> None:
     closed = replace(operation, status=status, end_ms=turn.now_ms, result=result, error=error)
     turn.put(closed)
     turn.record(_ENDED[status], closed, payload=result, error=error)

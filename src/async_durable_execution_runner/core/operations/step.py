@@ -77,8 +77,8 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
                 error=update.error,
             )
             turn.set_timer(TimerKind.STEP_RETRY, operation.id, now + delay * 1000)
-            # A retry that carries state and no error is a check that was not yet met.
-            succeeded = update.payload is not None
+            # A retry without an error is a check that was made and was not yet met.
+            succeeded = update.error is None
         case OperationAction.SUCCEED:
             changed = replace(
                 operation,

@@ -1,0 +1,1 @@
+"""The published requirements of the service, as AWS's conformance suite words them."""

@@ -1,0 +1,147 @@
+"""How a case is run. A driver knows the runner; cases, handlers and comparison do not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from async_durable_execution import ErrorObject
+
+from async_durable_execution_runner import (
+    DurableFunctionTestResult,
+    DurableFunctionTestRunner,
+    ExecutionHandle,
+)
+from async_durable_execution_runner.core.model import OutputStream
+from async_durable_execution_runner.gateway import shapes
+
+from .cases import Case
+from .handlers import Deployment
+
+#: On the execution's clock; a case that takes longer hangs.
+_LONGEST_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the service shows of an execution: `GetDurableExecution` and its history."""
+
+    status: str
+    result: str | None
+    error: dict[str, Any] | None
+    history: list[dict[str, Any]]
+    #: The handler's JSON log records that name the execution, in order.
+    logs: list[dict[str, Any]]
+
+
+class Driver(Protocol):
+    def drive(self, case: Case, done: Callable[[Observation], bool]) -> Observation:
+        """Run `case` to its end, or until `done` where it has no expected result."""
+
+
+@dataclass
+class RunnerDriver:
+    """In virtual time, second by second, so that what a caller does has its place in time."""
+
+    deployments: dict[str, Deployment]
+    isolation: str = "worker"
+
+    def drive(self, case: Case, done: Callable[[Observation], bool]) -> Observation:
+        deployment = self.deployments[case.id]
+        with DurableFunctionTestRunner(
+            handler=deployment.handler, workers=2, isolation=self.isolation, **deployment.options
+        ) as runner:
+            for name, target in deployment.durable.items():
+                runner.register_durable_function(name, target)
+            for name, target in deployment.plain.items():
+                runner.register_function(name, target)
+            handle = runner.run_until_suspended(payload=json.dumps(case.input), timeout=30)
+            caller = Caller(runner, list(case.callbacks))
+            for now in range(_LONGEST_SECONDS):
+                seen = _observe(caller.answer(handle, now))
+                if seen.status != "RUNNING" or (case.result is None and done(seen)):
+                    return seen
+                handle.advance(1)
+        raise AssertionError(f"still {seen.status} after {now} seconds: {seen.history}")
+
+
+@dataclass
+class Caller:
+    """Whoever answers callbacks: each new one takes the first unused action that fits."""
+
+    runner: DurableFunctionTestRunner
+    actions: list[dict[str, Any]]
+    #: Callback ids with the actions that await them: when, and what.
+    due: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+
+    def answer(self, handle: ExecutionHandle, now: int) -> DurableFunctionTestResult:
+        """Do what is due, and what that makes due, then show the execution at rest."""
+        while True:
+            seen = handle.run_until_suspended(timeout=30)
+            for event in _events(seen):
+                callback_id = event.get("CallbackStartedDetails", {}).get("CallbackId")
+                if callback_id and callback_id not in self.known:
+                    self.known.add(callback_id)
+                    self._take(callback_id, event.get("Name"), now)
+            ready = [each for each in self.due if each[0] <= now]
+            if not ready:
+                return seen
+            self.due.remove(ready[0])
+            self._act(*ready[0][1:])
+
+    def _take(self, callback_id: str, name: str | None, now: int) -> None:
+        for action in self.actions[:]:
+            if action["CallbackName"] in ("*", name):
+                self.actions.remove(action)
+                now += action.get("Delay", 0)
+                self.due.append((now, callback_id, action))
+                if action["Operation"] != "heartbeat":
+                    return
+
+    def _act(self, callback_id: str, action: dict[str, Any]) -> None:
+        payload = action.get("Payload")
+        match action["Operation"]:
+            case "success":
+                text = json.dumps(payload) if "Payload" in action else None
+                self.runner.send_callback_success(callback_id, text)
+            case "failure":
+                error = ErrorObject.from_dict(payload or {})
+                self.runner.send_callback_failure(callback_id, error)
+            case "heartbeat":
+                self.runner.send_callback_heartbeat(callback_id)
+
+
+def _observe(result: DurableFunctionTestResult) -> Observation:
+    record = result._record
+    return Observation(
+        record.status.value,
+        record.result,
+        shapes.error_object(record.error),
+        _events(result),
+        list(_logs(result)),
+    )
+
+
+def _events(result: DurableFunctionTestResult) -> list[dict[str, Any]]:
+    return [shapes.history_event(event, True) for event in result._record.events]
+
+
+def _logs(result: DurableFunctionTestResult) -> Iterator[dict[str, Any]]:
+    """As Lambda's JSON log format has them: what a logger says is a record, so is printed JSON."""
+    for invocation in result.invocations:
+        for line in invocation.lines:
+            if line.stream is OutputStream.LOG:
+                yield {"message": line.text, "executionArn": result.execution_arn}
+                continue
+            try:
+                record = json.loads(line.text)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and result.execution_arn in (
+                record.get("executionArn"),
+                record.get("durableExecutionArn"),
+            ):
+                yield record
