@@ -216,7 +216,12 @@ class ControlClient:
             raise await self._translated("AdvanceTime", error, timeout) from error
 
     async def serve_aws_api(
-        self, host: str, port: int, access_keys: Mapping[str, str], skip_time: bool
+        self,
+        host: str,
+        port: int,
+        access_keys: Mapping[str, str],
+        skip_time: bool,
+        faults: Sequence[str],
     ) -> str:
         """The endpoint's URL; `InvalidParameterValue` where nothing can listen there."""
         request = pb.ServeAwsApiRequest(
@@ -225,6 +230,7 @@ class ControlClient:
             port=port,
             access_keys=access_keys,
             skip_time=skip_time,
+            faults=faults,
         )
         answer = await self._call("ServeAwsApi", request)
         endpoint_url: str = answer[0].endpoint_url

@@ -391,7 +391,11 @@ class Engine:
     async def serve_aws_api(
         self, host: str, port: int, access_keys: Mapping[str, str] | None
     ) -> str:
-        return await self.control.serve_aws_api(host, port, access_keys or {}, self._skip_time)
+        # Whether a fault struck an execution that is started there is not seen here.
+        self._unmet.clear()
+        return await self.control.serve_aws_api(
+            host, port, access_keys or {}, self._skip_time, self._faults
+        )
 
     async def status(self) -> RunnerStatus:
         return await self.control.status()

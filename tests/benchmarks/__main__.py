@@ -21,8 +21,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import echo
-import gateway
 import handlers
+import http_rate
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 
@@ -129,7 +129,7 @@ def main() -> int:
     recovery = statistics.median(recoveries)
     table.row("worker killed to handler re-entered, in ms", f"{recovery:.0f} ms", recovery, 80)
 
-    rate, _ = gateway.measure(8000)
+    rate, _ = http_rate.measure(8000)
     table.row("GetDurableExecution over HTTP, per second", f"{rate:.0f}/s", rate, 1000, least=True)
 
     kept = _memory_kept()

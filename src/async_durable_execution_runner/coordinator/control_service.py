@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,9 @@ class ControlService(ControlServiceServicer):
     ) -> pb.ServeAwsApiResponse:
         workspace = self._executor.workspace(request.workspace_id)
         module = await asyncio.to_thread(_lambda_service)
-        service = module.LambdaService(self._executor, workspace, self._new_id, request.skip_time)
+        service = module.LambdaService(
+            self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
+        )
         listener = await module.listen(service, request.host, request.port, request.access_keys)
         # It may have been closed meanwhile.
         if request.workspace_id not in self._executor.workspaces:
@@ -136,7 +138,7 @@ class ControlService(ControlServiceServicer):
             request.execution_name or self._new_id(),
             skip_time=request.skip_time,
             hold_time=request.hold_time,
-            plan=Plan([Fault.parse(text) for text in request.faults]) if request.faults else None,
+            plan=_plan(request.faults),
             record_points=request.record_points,
             retry_at_once=request.retry_at_once,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
@@ -321,6 +323,10 @@ class ControlService(ControlServiceServicer):
                 events=map(codec.event_to_proto, events[page]),
                 effects=map(codec.effect_to_proto, effects[page]),
             )
+
+
+def _plan(faults: Sequence[str]) -> Plan | None:
+    return Plan([Fault.parse(text) for text in faults]) if faults else None
 
 
 def _lambda_service() -> ModuleType:

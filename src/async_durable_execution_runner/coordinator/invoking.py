@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core import limits
+from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
 from ..core.operations.chained_invoke import parse_function_name
 from ..errors import InvalidParameterValue, ResourceNotFound
@@ -41,11 +42,14 @@ class Invoking:
         workspace: Workspace,
         new_id: Callable[[], str],
         skip_time: bool,
+        plan: Plan | None,
     ) -> None:
+        """`skip_time` and `plan` are those of the executions that are started here."""
         self._executor = executor
         self._workspace = workspace
         self._new_id = new_id
         self._skip_time = skip_time
+        self._plan = plan
 
     # -- invocations -----------------------------------------------------------------------
 
@@ -76,13 +80,15 @@ class Invoking:
                 self._workspace, function, payload, given.get("TenantId"), client_context
             )
             if not synchronous:
-                return {"StatusCode": 202}
+                return {"StatusCode": 202, "RequestId": invocation.record.request_id}
             outcome = await invocation.outcome
             records = [invocation.record]
             answer = {"ExecutedVersion": function.version}
             answer |= _answer(outcome, invocation.record.request_id)
         if given.get("LogType") == "Tail":
             answer["LogResult"] = _log(records, function)
+        if records:
+            answer["RequestId"] = records[0].request_id
         return {"StatusCode": 200} | answer
 
     def _start(
@@ -101,6 +107,7 @@ class Invoking:
             skip_time=self._skip_time,
             tenant_id=tenant_id,
             client_context=client_context,
+            plan=self._plan,
         )
         run.family.answer_grace = _ANSWER_GRACE_SECONDS
         return run

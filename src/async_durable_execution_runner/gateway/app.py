@@ -46,7 +46,7 @@ class Service(Protocol):
     """What the operations do: a coroutine function for each, by its name in the model.
 
     They take what was given and return the answer, by the model's member names, and raise
-    `ServiceError` or `Refusal`.
+    `ServiceError` or `Refusal`. An answer may have a `RequestId` of its own beside.
     """
 
     #: Operations that may take long, and are cancelled when their client goes away.
@@ -69,7 +69,6 @@ class Gateway:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
-        request_id = str(uuid.uuid4())
         try:
             response = await self._respond(scope, receive)
         except Gone:
@@ -77,7 +76,6 @@ class Gateway:
         body = b"" if response.status == 204 else response.body
         headers = [
             *response.headers,
-            ("x-amzn-RequestId", request_id),
             ("content-length", str(len(body))),
             ("date", formatdate(usegmt=True)),
         ]
@@ -116,21 +114,22 @@ class Gateway:
                 result = await _unless_gone(handler(given), receive)
             else:
                 result = await handler(given)
-            return responses.success(operation, result)
+            response = responses.success(operation, result)
+            return _with_id(response, result.get("RequestId"))
         except (ServiceError, Refusal) as error:
             code = _modelled(error.code, operation)
             response = responses.failure(code, error.message, error.http_status)
             if isinstance(error, _CutOff):
                 response.headers.append(("connection", "close"))
-            return response
+            return _with_id(response)
         except RunnerError as error:
-            return responses.failure("ServiceException", str(error), 500)
+            return _with_id(responses.failure("ServiceException", str(error), 500))
         except Gone:
             raise
         except Exception as error:
             _logger.exception("%s %s failed", method, path)
             why = f"An internal error occurred: {type(error).__name__}; the log has the details."
-            return responses.failure("ServiceException", why, 500)
+            return _with_id(responses.failure("ServiceException", why, 500))
 
     async def _body(self, receive: Receive) -> bytes:
         message = await receive()
@@ -170,6 +169,11 @@ class Gateway:
         most = self._limits.body_bytes
         text = f"Request must be smaller than {most} bytes, was {size}."
         raise kind("RequestTooLargeException", text, 413)
+
+
+def _with_id(response: Response, request_id: str | None = None) -> Response:
+    response.headers.append(("x-amzn-RequestId", request_id or str(uuid.uuid4())))
+    return response
 
 
 def _modelled(code: str, operation: Operation | None) -> str:

@@ -1,0 +1,132 @@
+"""Plain functions that are invoked from outside, with no execution around them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
+from async_durable_execution_runner.coordinator.runs import PlainInvocation
+from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
+from async_durable_execution_runner.core.model import Effect, ErrorObject
+from async_durable_execution_runner.errors import ResourceNotFound, WorkersUnavailable
+
+from .world import KILLED, Died, Script, World, for_ever
+
+
+def invoke(world: World, workspace: Workspace, **own: Any) -> PlainInvocation:
+    function = world.function(workspace, durable=False, **own)
+    return world.executor.invoke_plain(workspace, function, "[1]", "acme", "{}")
+
+
+async def test_its_output_is_the_outcome(world: World) -> None:
+    def script(run: Script) -> str:
+        run.print("hello")
+        return json.dumps({"request": run.request_id})
+
+    world.host()
+    invocation = invoke(world, world.workspace(), code=script)
+    assert json.loads(await invocation.outcome) == {"request": invocation.record.request_id}
+    record = invocation.record
+    assert [line.text for line in record.output] == ["hello"]
+    assert record.end_ms is not None
+    assert record.end_ms >= record.start_ms > 0
+    assert (record.outcome, record.error) == ("", None)
+
+
+async def test_its_failure_is_the_outcome(world: World) -> None:
+    def script(run: Script) -> str:
+        raise ValueError("no credit")
+
+    world.host()
+    invocation = invoke(world, world.workspace(), code=script)
+    assert await invocation.outcome == ErrorObject("no credit", "ValueError")
+    assert invocation.record.outcome == "ERROR"
+
+
+@pytest.mark.parametrize("exit", [KILLED, WorkerExit(ExitCause.EXITED, exit_code=3)])
+async def test_the_death_of_its_worker_is_the_outcome(world: World, exit: WorkerExit) -> None:
+    def script(run: Script) -> str:
+        raise Died(exit)
+
+    world.host()
+    outcome = await invoke(world, world.workspace(), code=script).outcome
+    assert isinstance(outcome, ErrorObject)
+    assert outcome.type == "Runtime.ExitError"
+
+
+async def test_its_deadline_is_the_outcome(world: World) -> None:
+    world.host()
+    outcome = await invoke(world, world.workspace(), code=for_ever, timeout_seconds=0.01).outcome
+    assert isinstance(outcome, ErrorObject)
+    assert outcome.type == "Sandbox.Timedout"
+
+
+async def test_nobody_has_to_wait_for_it(world: World) -> None:
+    host = world.host()
+    workspace = world.workspace(workers=1)
+    invocation = invoke(world, workspace, code=lambda _: "1")
+    invocation.outcome.cancel()
+    assert await invoke(world, workspace, code=lambda _: "2").outcome == "2"
+    assert invocation.record.end_ms is not None
+    assert len(host.started) == 1
+
+
+async def test_where_no_worker_can_be_started_it_says_so(world: World) -> None:
+    host = world.host()
+    host.stillborn = WorkerExit(ExitCause.NOT_STARTED, detail="no memory")
+    workspace = world.workspace()
+    with pytest.raises(WorkersUnavailable, match="no memory"):
+        await invoke(world, workspace, code=lambda _: "1").outcome
+    with pytest.raises(WorkersUnavailable, match="no memory"):
+        await invoke(world, workspace, code=lambda _: "1").outcome
+
+
+async def test_what_runs_inline_needs_no_process(world: World) -> None:
+    host = world.host()
+    host.stillborn = WorkerExit(ExitCause.NOT_STARTED, detail="no memory")
+    workspace = world.workspace()
+    inline = invoke(world, workspace, code=lambda _: "1", isolation=Isolation.INLINE, name="in")
+    with pytest.raises(WorkersUnavailable):
+        await invoke(world, workspace, code=lambda _: "1").outcome
+    world.inline_worker(workspace)
+    assert await inline.outcome == "1"
+
+
+@pytest.mark.parametrize("leased", [False, True])
+async def test_it_ends_with_its_runner(world: World, leased: bool) -> None:
+    running = asyncio.Event()
+
+    async def script(run: Script) -> str:
+        running.set()
+        return await for_ever(run)
+
+    workspace = world.workspace()
+    invocation = invoke(world, workspace, code=script)
+    if leased:
+        world.host()
+        await running.wait()
+    world.executor.close_workspace(workspace)
+    with pytest.raises(ResourceNotFound, match="closed"):
+        await invocation.outcome
+
+
+async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) -> None:
+    taken: list[Effect] = []
+
+    async def script(run: Script) -> str:
+        said = Effect(run.request_id, "charge", "{}")
+        taken.append(await run.executor.record_effect(said))
+        return "1"
+
+    world.host()
+    invocation = invoke(world, world.workspace(), code=script)
+    await invocation.outcome
+    (effect,) = taken
+    assert (effect.function_name, effect.execution_arn) == ("order", "")
+    assert not effect.stale
+    late = await world.executor.record_effect(Effect(invocation.record.request_id, "charge", "{}"))
+    assert late.stale
