@@ -30,6 +30,11 @@ def driver(request: pytest.FixtureRequest) -> Driver:
 def test_requirement(case: Case, driver: Driver) -> None:
     if case.id not in DEPLOYMENTS:
         pytest.skip("no handler was written for it")
+    check(case, driver)
+
+
+def check(case: Case, driver: Driver) -> None:
+    """`AssertionError` with all that is otherwise than required."""
 
     def done(seen: Observation) -> bool:
         return not history_problems(case.history, seen.history, Bindings())

@@ -7,27 +7,14 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 from gateway import handlers
+from gateway.clients import Client, client_for
 
-Client = Any
 PLAIN = ("plain", "talkative", "failing", "exiting", "large")
 DURABLE = ("refused", "approval", "impatient")
-
-
-def client_for(endpoint: str, key: str = "AKIDEXAMPLE", secret: str = "secret") -> Client:
-    return boto3.client(
-        "lambda",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        config=Config(retries={"max_attempts": 0}, read_timeout=60, max_pool_connections=100),
-    )
 
 
 @pytest.fixture(scope="package")

@@ -15,7 +15,7 @@ import pytest_asyncio
 from coordinator.wire import CoordinatorProcess, Leased, Wire
 
 from async_durable_execution_runner.rpc.v1 import control_pb2 as control
-from gateway.conftest import client_for
+from gateway.clients import client_for
 
 pytestmark = pytest.mark.processes
 

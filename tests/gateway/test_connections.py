@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gateway.conftest import Client
+from gateway.clients import Client
 from gateway.served import GET, Saying, connected, serving
 
 POST = b"POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: here\r\nContent-Length: "

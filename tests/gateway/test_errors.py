@@ -13,7 +13,7 @@ from async_durable_execution_runner import errors
 from async_durable_execution_runner.gateway import responses
 from async_durable_execution_runner.gateway.model import API
 from async_durable_execution_runner.gateway.refusals import Refusal
-from gateway.conftest import Client
+from gateway.clients import Client
 from gateway.served import GET, Saying, connected, serving
 
 CODES = sorted({code for operation in API.operations.values() for code in operation.errors})

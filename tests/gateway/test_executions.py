@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner import DurableFunctionTestRunner
-from gateway.conftest import Client
+from gateway.clients import Client
 
 pytestmark = pytest.mark.processes
 

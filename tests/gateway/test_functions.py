@@ -9,7 +9,7 @@ import pytest
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 from gateway import handlers
-from gateway.conftest import Client, client_for
+from gateway.clients import Client, client_for
 
 pytestmark = pytest.mark.processes
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus
-from gateway.conftest import Client
+from gateway.clients import Client
 
 pytestmark = pytest.mark.processes
 
@@ -157,6 +157,7 @@ def test_a_plain_function_s_failure_is_the_answer(
     assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
     error = payload_of(answer)
     assert error["errorType"] == type
+    assert ("requestId" in error) is not text.startswith(("exit", "Task"))
     assert text in error["errorMessage"]
 
 

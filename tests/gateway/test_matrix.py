@@ -14,7 +14,7 @@ from botocore.serialize import create_serializer
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 from async_durable_execution_runner.gateway.model import API
-from gateway.conftest import Client
+from gateway.clients import Client
 from gateway.matrix import SERVED, Case, cases
 from gateway.test_shapes import check
 

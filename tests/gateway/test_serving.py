@@ -17,7 +17,7 @@ from async_durable_execution_runner import (
     NotStarted,
 )
 from gateway import handlers
-from gateway.conftest import client_for
+from gateway.clients import client_for
 
 
 def test_a_coordinator_that_is_not_asked_does_not_load_it() -> None:

@@ -17,7 +17,7 @@ from async_durable_execution_runner import DurableFunctionTestRunner, InvalidPar
 from async_durable_execution_runner.gateway.refusals import Refusal
 from async_durable_execution_runner.gateway.signatures import Keyring
 from gateway import handlers
-from gateway.conftest import client_for
+from gateway.clients import client_for
 
 KEYS = {"AKIDONE": "first secret", "AKIDTWO": "second/secret+"}
 TARGET = "/2025-12-01/durable-executions/arn%3Aaws%2Fx/history?b=2&a=%2F1&a=0"

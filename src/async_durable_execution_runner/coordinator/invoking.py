@@ -223,13 +223,15 @@ def _answer(outcome: str | ErrorObject, request_id: str) -> Shape:
         )
     if isinstance(outcome, str):
         return {"Payload": outcome.encode()}
-    error = {
-        "errorMessage": outcome.message,
-        "errorType": outcome.type,
-        "errorData": outcome.data,
-        "requestId": request_id or None,
-        "stackTrace": list(outcome.stack_trace) if outcome.stack_trace is not None else None,
-    }
+    error: dict[str, object] = {"errorMessage": outcome.message, "errorType": outcome.type}
+    # What the sandbox says itself has the request's id in its message, and no more.
+    if not (outcome.message or "").startswith("RequestId: "):
+        trace = outcome.stack_trace
+        error |= {
+            "errorData": outcome.data,
+            "requestId": request_id or None,
+            "stackTrace": None if trace is None else list(trace),
+        }
     present = {name: value for name, value in error.items() if value is not None}
     return {"FunctionError": "Unhandled", "Payload": json.dumps(present).encode()}
 

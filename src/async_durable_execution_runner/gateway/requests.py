@@ -132,7 +132,7 @@ def _from_json(shape: Shape, name: str, value: Any) -> Any:
             return found
         case dict() if kind == "map":
             return {
-                key: _from_json(shape.value, name, each)
+                _whole(key, name): _from_json(shape.value, name, each)
                 for key, each in value.items()
                 if each is not None
             }
@@ -143,7 +143,7 @@ def _from_json(shape: Shape, name: str, value: Any) -> Any:
         case bool():
             pass
         case str() if kind == "string":
-            return value
+            return _whole(value, name)
         case str() if kind == "timestamp":
             return _time(value, name)
         case str() if kind == "blob":
@@ -157,6 +157,15 @@ def _from_json(shape: Shape, name: str, value: Any) -> Any:
             if math.isfinite(value):
                 return float(value)
     raise not_readable(f"The value of {name or 'the request'} is not of type {kind}.")
+
+
+def _whole(text: str, name: str) -> str:
+    """JSON can spell half of a surrogate pair, which no other text here can carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise not_readable(f"The value of {name} is not Unicode text.") from None
+    return text
 
 
 def _time(text: str, name: str) -> float:

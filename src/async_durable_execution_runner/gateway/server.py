@@ -91,6 +91,7 @@ async def listen(
     limits: Limits | None = None,
 ) -> Listener:
     """Serve `service` on `host` and `port` (0: any); `InvalidParameterValue` where it cannot be."""
+    host = host.strip("[]")
     if not access_keys and not _is_loopback(host):
         raise InvalidParameterValue(
             f"{host} can be reached from other machines, and handlers run whatever they are sent: "
