@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from async_durable_execution import durable_execution, step
@@ -145,3 +146,93 @@ def test_a_command_is_needed(capsys):
     with pytest.raises(SystemExit, match="2"):
         main([])
     assert "demo" in capsys.readouterr().err
+
+
+FLOWS = """
+import os
+from async_durable_execution import durable_execution, step
+
+async def where():
+    return os.getpid()
+
+@durable_execution
+async def flow(event):
+    first = await step(where, name="first")
+    second = await step(where, name="second")
+    return first == second if event == "same?" else event
+
+@durable_execution
+async def fails(event):
+    raise ValueError(event)
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "cli_flows.py").write_text(FLOWS)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_a_run_with_faults_from_the_line_and_from_a_file(here: Path):
+    (here / "plan.txt").write_text(
+        "# the second step\nkill@before-commit:2  # its body is done\n\n"
+    )
+    done = command(
+        "run",
+        "cli_flows:flow",
+        "--input=7",
+        "--workers=1",
+        "--fault=exit=3@after-commit:1",
+        "--faults=plan.txt",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "flow · SUCCEEDED" in done.stdout
+    assert "exit=3@after-commit:1" in done.stdout
+    assert "kill@before-commit:2" in done.stdout
+
+
+def test_a_run_that_does_not_succeed_is_an_exit_code(here: Path):
+    done = command("run", "cli_flows:fails", '--input="no"', "--workers=1")
+    assert done.returncode == 1
+    assert "ValueError: no" in done.stdout
+
+
+def test_a_run_that_is_replayed_at_every_checkpoint(here: Path):
+    done = command(
+        "run", "cli_flows:flow", '--input="same?"', "--workers=1", "--replay-every-checkpoint"
+    )
+    assert "result       false" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "cli_flows"], "'cli_flows' is not of the form MODULE:HANDLER"),
+        (["run", "cli_flows:nothing"], "There is no cli_flows:nothing"),
+        (["run", "no_such_module:flow"], "No module named 'no_such_module'"),
+        (["run", "cli_flows:where"], "where"),
+        (["run", "cli_flows:flow", "--fault=kill@nowhere"], "Unknown place 'nowhere'"),
+        (["run", "cli_flows:flow", "--faults=missing.txt"], "The fault plan cannot be read"),
+        (["run", "cli_flows:flow", "--fault=kill@after-commit:9"], "never fired"),
+    ],
+)
+def test_what_cannot_be_run_is_one_clear_line(here: Path, arguments: list[str], complaint: str):
+    done = command(*arguments)
+    assert done.returncode == 1
+    assert complaint in done.stderr
+    assert done.stderr.startswith("durable-runner: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_exploration_ends_with_its_verdict(here: Path):
+    good = command("explore", "cli_flows:flow", "--input=7", "--workers=2")
+    assert good.returncode == 0, good.stderr
+    assert "flow · 6 crash points explored: 6 passed, 0 failed" in good.stdout
+    bad = command("explore", "cli_flows:flow", '--input="same?"', "--workers=2", "--depth=2")
+    assert bad.returncode == 1
+    assert "its result is false, the clean run's true" in bad.stdout

@@ -426,6 +426,19 @@ invocations    outcome  took   worker
     )
 
 
+def test_what_a_handler_hangs_in_is_described() -> None:
+    dump = "\n".join(f"line {number}" for number in range(20))
+    hung = replace(INVOCATION, output=(), stacks=("before", dump), verdict="stuck: in line 0")
+    result = DurableFunctionTestResult(replace(RECORD, invocations=(hung,)))
+    (invocation,) = result.invocations
+    assert (invocation.stacks, invocation.verdict) == (("before", dump), "stuck: in line 0")
+    assert result.describe().splitlines()[-14:] == [
+        "     stuck: in line 0",
+        *(f"       line {number}" for number in range(12)),
+        "       … 8 more lines",
+    ]
+
+
 def test_the_description_of_a_very_long_execution_is_not_very_long() -> None:
     record = replace(
         RECORD,

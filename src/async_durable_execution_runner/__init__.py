@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         create_local_runner,
     )
     from .client import RunnerStatus
+    from .core.divergence import Divergence, DivergenceKind
     from .core.faults import Fault
     from .effects import Effect, Ledger
     from .errors import (
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
         HandlerNotLoadable,
         InvalidCheckpointToken,
         InvalidParameterValue,
+        NonDeterministicHandler,
+        NonDeterministicWarning,
         NotStarted,
         OperationNotFound,
         ResourceNotFound,
@@ -64,6 +67,7 @@ _MODULES = {
         "create_local_runner",
     ),
     "client": ("RunnerStatus",),
+    "core.divergence": ("Divergence", "DivergenceKind"),
     "core.faults": ("Fault",),
     "effects": ("Effect", "Ledger"),
     "errors": (
@@ -74,6 +78,8 @@ _MODULES = {
         "HandlerNotLoadable",
         "InvalidCheckpointToken",
         "InvalidParameterValue",
+        "NonDeterministicHandler",
+        "NonDeterministicWarning",
         "NotStarted",
         "OperationNotFound",
         "ResourceNotFound",
@@ -112,6 +118,8 @@ __all__ = [
     "CrashPoint",
     "CrashReport",
     "CrashRun",
+    "Divergence",
+    "DivergenceKind",
     "DurableExecutionAlreadyStarted",
     "DurableFunctionLocalTestRunner",
     "DurableFunctionTestResult",
@@ -132,6 +140,8 @@ __all__ = [
     "Isolation",
     "Ledger",
     "MockFunction",
+    "NonDeterministicHandler",
+    "NonDeterministicWarning",
     "NotStarted",
     "Operation",
     "OperationNotFound",

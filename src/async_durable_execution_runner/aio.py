@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from .engine import DEFAULT_TIMEOUT, Engine, Faults
+from .engine import DEFAULT_TIMEOUT, Engine
 from .functions import MockFunction, Seconds
+from .planning import Faults
 from .results import DurableFunctionTestResult, Event
-from .runner import BaseRunner, ExecutionHandle, in_a_thread
+from .runner import BaseRunner, ExecutionHandle, explorer
 
 if TYPE_CHECKING:
     from .client import RunnerStatus
@@ -48,7 +49,7 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
         await asyncio.to_thread(self._engine.close)
         await self._transport.close()
         if error is None:
-            self._engine.check_runner_faults()
+            self._engine.plan.check_all()
 
     async def run(
         self,
@@ -88,10 +89,8 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
         """`outside` runs in a thread, and so gets a handle that blocks."""
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)
-        play = in_a_thread(engine, outside)
-        return await asyncio.to_thread(
-            engine.explore, start, timeout, depth, check, callbacks, play
-        )
+        explore = explorer(engine, start, timeout, check, callbacks, outside).explore
+        return await asyncio.to_thread(explore, depth)
 
     async def run_many(
         self,

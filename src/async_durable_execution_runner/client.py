@@ -330,7 +330,10 @@ def _record(answers: list[Any]) -> ExecutionRecord:
         waiting_for=head.waiting_for,
         operations=_Decoded([page.operations for page in pages], codec.operation_from_proto),
         events=_Decoded([page.events for page in pages], codec.event_from_proto),
-        invocations=[_invocation(each) for page in pages for each in page.invocations],
+        invocations=[
+            _invocation(each, number)
+            for number, each in enumerate((e for page in pages for e in page.invocations), start=1)
+        ],
         children=_children(pages),
         effects=_Decoded([page.effects for page in pages], codec.effect_from_proto),
         faults=[_fault(each) for page in pages for each in page.faults],
@@ -365,7 +368,7 @@ def _children(pages: list[pb.ExecutionPage]) -> list[str]:
     ]
 
 
-def _invocation(message: pb.InvocationRecord) -> InvocationRecord:
+def _invocation(message: pb.InvocationRecord, number: int) -> InvocationRecord:
     return InvocationRecord(
         request_id=message.request_id,
         worker_id=message.worker_id,
@@ -376,6 +379,11 @@ def _invocation(message: pb.InvocationRecord) -> InvocationRecord:
         error=_error(message),
         output=tuple(codec.line_from_proto(line) for line in message.output),
         output_truncated=message.output_truncated,
+        stacks=tuple(message.stacks),
+        verdict=message.verdict,
+        divergences=tuple(
+            codec.divergence_from_proto(each, number) for each in message.divergences
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from async_durable_execution import ErrorObject, OperationType
 
+from .core.divergence import divergences_text
 from .operations import (
     CallbackOperation,
     Operation,
@@ -61,6 +62,8 @@ def describe(result: DurableFunctionTestResult) -> str:
         lines += ["", *_faults(result)]
     if result.ledger:
         lines += ["", *effects_table(result.ledger)]
+    if result.divergences:
+        lines += ["", "not deterministic", *divergences_text(result.divergences).splitlines()]
     return "\n".join(lines)
 
 
@@ -150,6 +153,7 @@ def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
         yield line
         if not isinstance(each, str):
             yield from _output(each[1])
+            yield from _doing(each[1])
 
 
 def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
@@ -211,7 +215,8 @@ def _effect_row(effect: Effect, several: bool) -> tuple[str, ...]:
 
 
 def _error(error: ErrorObject) -> str:
-    trace = "".join(error.stack_trace or ()).splitlines()
+    # A traceback's entries end with the end of a line, and may have several; others do not.
+    trace = [line for entry in error.stack_trace or () for line in entry.splitlines()]
     return "\n".join([error_text(error), *trace[-_SHOWN_TRACE_LINES:]])
 
 
@@ -221,6 +226,15 @@ def _output(invocation: Invocation) -> Iterator[str]:
     if left_out > 0:
         yield f"     | … {left_out} more lines"
     yield from (f"     | {line}" for line in printed[-_SHOWN_OUTPUT_LINES:])
+
+
+def _doing(invocation: Invocation) -> Iterator[str]:
+    if invocation.verdict:
+        yield f"     {invocation.verdict}"
+        lines = [line for dump in invocation.stacks[-1:] for line in dump.splitlines()]
+        yield from (f"       {line}" for line in lines[:_SHOWN_TRACE_LINES])
+        if (left_out := len(lines) - _SHOWN_TRACE_LINES) > 0:
+            yield f"       … {left_out} more lines"
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

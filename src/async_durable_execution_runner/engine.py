@@ -14,17 +14,16 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_durable_execution import ErrorObject
 
 from .core import model
-from .core.faults import AtRandom, Fault
-from .errors import FaultNeverFired, NotStarted, OperationNotFound
+from .errors import NotStarted, OperationNotFound
 from .functions import (
     FunctionSettings,
     Isolation,
@@ -36,30 +35,26 @@ from .functions import (
     settings,
 )
 from .local import Cluster, shared_cluster, unavailable
+from .planning import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .progress import Progress
 from .relay import OutputRelay
 from .results import DurableFunctionTestResult, ExecutionRecord
 
 if TYPE_CHECKING:
     from .client import ControlClient, RunnerStatus, Start, Until
-    from .explore import Check, CrashReport
     from .transport import LoopTransport, Transport, Workspace
     from .worker.inline import InlineWorker
+    from .worker.stacks import Report
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
 T = TypeVar("T")
-Faults = str | Fault | Iterable[str | Fault]
-"""A fault plan: one fault, or several, as objects or as text."""
-
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
 #: How many executions `run_many` has asked for at once, at the least.
 _MIN_IN_FLIGHT = 256
-#: Kill, and so replay, after each checkpoint.
-_EVERY = ("kill@after-commit:*;times=*",)
 #: Seconds for an inline handler to return when its runner is closed.
 _INLINE_STOP_TIMEOUT = 1.0
 
@@ -100,9 +95,7 @@ class Engine:
         if start_time is not None and start_time.tzinfo is None:
             raise ValueError("start_time must be an aware datetime, one with a tzinfo.")
         self._skip_time = skip_time
-        self._faults = fault_texts(faults)
-        #: Those of the runner that no execution has met yet.
-        self._unmet = set(self._faults)
+        self.plan = RunnerPlan(faults)
         self._invocation_retries = invocation_retries
         self._retry_backoff = seconds(retry_backoff)
         self._listen = listen
@@ -222,6 +215,10 @@ class Engine:
         self._client = self._client_over(transport)
         return transport
 
+    @property
+    def workers(self) -> int:
+        return self._workers
+
     @staticmethod
     def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         """The outcome of one of this engine's coroutines, where calls block."""
@@ -302,7 +299,7 @@ class Engine:
             execution_name or "",
             self._skip_time if skip_time is None else skip_time,
             tenant_id,
-            (*self._faults, *fault_texts(faults), *(_EVERY if replay_every_checkpoint else ())),
+            self.plan.of_run(faults, replay_every_checkpoint),
             record_points,
             retry_at_once=replay_every_checkpoint,
         )
@@ -314,37 +311,11 @@ class Engine:
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
-        return await self._result(record, f"did not end within {seconds(timeout):g} s")
-
-    def explore(
-        self,
-        start: Start,
-        timeout: Seconds,
-        depth: int,
-        check: Check | None,
-        callbacks: Mapping[str, Any] | None,
-        outside: Callable[[str], object] | None,
-    ) -> CrashReport:
-        """Blocks, and uses threads of its own."""
-        from .explore import Explorer
-
-        if callbacks and outside:
-            raise ValueError("Give callbacks= or outside=, not both.")
-        if depth < 1:
-            raise ValueError(f"depth={depth}: at least one crash is needed.")
-        limit = seconds(timeout)
-        view = self.blocking()
-
-        def answer(arn: str) -> None:
-            for name, result in (callbacks or {}).items():
-                callback_id = view.drive(view.wait_for_callback(arn, name, limit))
-                # Not while the handler runs: whoever comes first would differ from run to run.
-                view.drive(view.control.wait(arn, "suspended", limit))
-                view.drive(view.callback_success(callback_id, result))
-
-        if callbacks:
-            outside = answer
-        return Explorer(view, start, limit, check, outside, 4 * self._workers).explore(depth)
+        result = await self._result(record, f"did not end within {seconds(timeout):g} s")
+        if start.retry_at_once:
+            check_deterministic(result)
+        warn_of_divergences(result)
+        return result
 
     async def run_many(
         self, starts: Sequence[Start], timeout: Seconds
@@ -368,6 +339,7 @@ class Engine:
             if isinstance(outcome, Exception):
                 raise outcome
             results.append(await self._result(outcome, problem))
+            warn_of_divergences(results[-1])
         return results
 
     async def wait(
@@ -376,7 +348,11 @@ class Engine:
         """The result at the end, at suspension, or as it is "now"."""
         record = await self.control.wait(self.arn_of(execution), until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
-        return await self._result(record, f"did not {verb} within {seconds(timeout):g} s")
+        problem = f"did not {verb} within {seconds(timeout):g} s"
+        result = await self._result(record, problem, check_faults=until == "ended")
+        if until == "ended":
+            warn_of_divergences(result)
+        return result
 
     async def stop(self, execution: object, error: object) -> None:
         await self.control.stop(self.arn_of(execution), _error(error))
@@ -391,10 +367,10 @@ class Engine:
     async def serve_aws_api(
         self, host: str, port: int, access_keys: Mapping[str, str] | None
     ) -> str:
-        # Whether a fault struck an execution that is started there is not seen here.
-        self._unmet.clear()
+        # Whether one struck an execution that is started there is not seen here.
+        faults = self.plan.of_all()
         return await self.control.serve_aws_api(
-            host, port, access_keys or {}, self._skip_time, self._faults
+            host, port, access_keys or {}, self._skip_time, faults
         )
 
     async def status(self) -> RunnerStatus:
@@ -429,6 +405,7 @@ class Engine:
             raise OperationNotFound(
                 f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
             )
+        why += "".join(f"; {each.verdict}" for each in (await self._inline_stacks(why)).values())
         raise TimeoutError(
             f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
         )
@@ -445,43 +422,39 @@ class Engine:
 
     # -- results ---------------------------------------------------------------------------
 
-    async def _result(self, record: ExecutionRecord, problem: str) -> DurableFunctionTestResult:
+    async def _result(
+        self, record: ExecutionRecord, problem: str, *, check_faults: bool = True
+    ) -> DurableFunctionTestResult:
         await self._hand_on_output(record)
+        if record.timed_out:
+            record = await self._with_inline_stacks(record)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
             raise TimeoutError(
                 f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
             )
-        self._check_faults(record, result)
+        if check_faults:
+            self.plan.check(result)
         return result
 
-    def _check_faults(self, record: ExecutionRecord, result: DurableFunctionTestResult) -> None:
-        """A plan that tests nothing must not pass silently."""
-        self._unmet -= {fired.fault for fired in record.faults}
-        if record.status is model.ExecutionStatus.RUNNING:
-            return
-        unfired = [
-            text
-            for text in record.unfired_faults
-            if text not in self._faults and not isinstance(Fault.parse(text).where, AtRandom)
-        ]
-        if unfired:
-            raise FaultNeverFired(
-                f"Planned, but never fired: {', '.join(unfired)}. "
-                f"Nothing of the kind happened in this execution.\n\n{result}"
-            )
+    async def _inline_stacks(self, waiting_for: str) -> dict[str, Report]:
+        """What those of our own workers are doing that are waited for, by their ids. The
+        coordinator asks the hosts of processes; only we can look at our threads."""
+        named = [each for each in self._inline_workers if each.worker_id in waiting_for]
+        blocking = self.control.transport.blocking
+        return {each.worker_id: await blocking(each.stacks) for each in named}
 
-    def check_runner_faults(self) -> None:
-        """On closing: each fault of the runner's own plan has struck some execution."""
-        unmet = [
-            text
-            for text in self._faults
-            if text in self._unmet and not isinstance(Fault.parse(text).where, AtRandom)
+    async def _with_inline_stacks(self, record: ExecutionRecord) -> ExecutionRecord:
+        reports = await self._inline_stacks(record.waiting_for)
+        verdicts = [f"; {each.verdict}" for each in reports.values()]
+        invocations = [
+            replace(each, stacks=reports[each.worker_id].dumps, verdict=reports[each.worker_id][1])
+            if not each.outcome and each.worker_id in reports
+            else each
+            for each in record.invocations
         ]
-        if unmet:
-            raise FaultNeverFired(
-                f"Planned for all executions of this runner, but never fired: {', '.join(unmet)}."
-            )
+        waiting_for = "".join([record.waiting_for, *verdicts])
+        return replace(record, waiting_for=waiting_for, invocations=invocations)
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
         function = self._functions.get(record.function_name)
@@ -490,12 +463,6 @@ class Engine:
             self._relay.hand_on(record)
         for arn in record.children:
             await self._hand_on_output(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
-
-
-def fault_texts(faults: Faults) -> tuple[str, ...]:
-    """The texts of a plan, each checked. `InvalidParameterValue`."""
-    several = [faults] if isinstance(faults, str | Fault) else faults
-    return tuple(str(each if isinstance(each, Fault) else Fault.parse(each)) for each in several)
 
 
 def _error(error: object) -> model.ErrorObject | None:

@@ -11,6 +11,7 @@ RunnerError
 │   └── ServiceFailure                500
 ├── HandlerNotLoadable                a handler cannot travel to a worker, or is no durable function
 ├── OperationNotFound                 a result has none, or several, of that name; a LookupError
+├── NonDeterministicHandler           a replay asked for other operations; an AssertionError
 ├── NotStarted                        the runner is used outside its `with`
 ├── FaultNeverFired                   a fault plan tested nothing; an AssertionError
 ├── CoordinatorUnavailable            the coordinator died, or does not answer
@@ -107,6 +108,16 @@ class OperationNotFound(RunnerError, LookupError):
     """No operation, or more than one, answers to that name. The text says which are there."""
 
     grpc_status = "NOT_FOUND"
+
+
+class NonDeterministicHandler(RunnerError, AssertionError):
+    """A replay asked for other operations than are recorded; the text has both sides of each."""
+
+    grpc_status = "FAILED_PRECONDITION"
+
+
+class NonDeterministicWarning(UserWarning):
+    """A replay asked for other operations than are recorded: results may go to the wrong one."""
 
 
 class NotStarted(RunnerError):

@@ -10,11 +10,12 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .core.divergence import divergences_text
 from .core.model import ExecutionStatus, HistoryEvent
 from .core.wellformed import problems as history_problems
 from .describe import effects_table
@@ -44,7 +45,16 @@ class Driver(Protocol):
     @property
     def control(self) -> ControlClient: ...
 
+    @property
+    def workers(self) -> int: ...
+
     def drive(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
+
+    def wait_for_callback(
+        self, execution: object, name: str | None, timeout: float
+    ) -> Coroutine[Any, Any, str]: ...
+
+    def callback_success(self, callback_id: str, result: object) -> Coroutine[Any, Any, None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,25 +136,39 @@ class CrashReport:
 
 
 class Explorer:
-    """`start` is what each run is started with; `outside` plays the outside world in a thread."""
+    """`start` is what each run is started with; `outside` plays the outside world in a thread,
+    unless all that it has to do is to answer `callbacks`, by name and in this order."""
 
     def __init__(
         self,
         engine: Driver,
         start: Start,
         timeout: float,
-        check: Check | None,
-        outside: Callable[[str], object] | None,
-        at_once: int,
+        check: Check | None = None,
+        callbacks: Mapping[str, Any] | None = None,
+        outside: Callable[[str], object] | None = None,
     ) -> None:
+        if callbacks and outside:
+            raise ValueError("Give callbacks= or outside=, not both.")
         self._engine = engine
         self._start = start
         self._timeout = timeout
         self._check = check
-        self._outside = outside
-        self._at_once = at_once
+        self._callbacks = callbacks or {}
+        self._outside = self._answer if callbacks else outside
+
+    def _answer(self, arn: str) -> None:
+        engine, timeout = self._engine, self._timeout
+        for name, result in self._callbacks.items():
+            callback_id = engine.drive(engine.wait_for_callback(arn, name, timeout))
+            # Not while the handler runs: whoever comes first would differ from run to run.
+            engine.drive(engine.control.wait(arn, "suspended", timeout))
+            engine.drive(engine.callback_success(callback_id, result))
 
     def explore(self, depth: int) -> CrashReport:
+        """Blocks, and uses threads of its own."""
+        if depth < 1:
+            raise ValueError(f"depth={depth}: at least one crash is needed.")
         began = time.monotonic()
         clean = self._clean()
         runs = self._all([((_kill(point),), point.label) for point in clean.crash_points], clean)
@@ -183,7 +207,7 @@ class Explorer:
             return run
 
         try:
-            with ThreadPoolExecutor(self._at_once, "explore") as threads:
+            with ThreadPoolExecutor(4 * self._engine.workers, "explore") as threads:
                 return list(threads.map(one, plans))
         finally:
             progress.close()
@@ -250,6 +274,8 @@ def _wrong_in_itself(
     events: Sequence[HistoryEvent] = list(record.events)
     if record.status is not ExecutionStatus.RUNNING:
         yield from (f"the history is broken: {each}" for each in history_problems(events))
+    if result.divergences:
+        yield f"not deterministic:\n{divergences_text(result.divergences)}"
     for unfired in record.unfired_faults:
         yield f"{unfired} never fired: this run went another way than the clean one"
     if check is not None:

@@ -14,6 +14,11 @@ Imports nothing of the runner before a test asks for it.
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+import time
+import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -35,6 +40,37 @@ def pytest_configure(config: pytest.Config) -> None:
         "explore_crashes(input, **options): the arguments of explore_crashes for the fixture "
         "crash_report.",
     )
+
+
+#: Seconds that threads of inline handlers may take to end when pytest has.
+_PATIENCE = 3.0
+_exit_status = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_exit_status] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A process waits for its threads before it ends, and an inline handler may have left some
+    that never do; pytest would have reported everything, and hang."""
+    if f"{__package__}.worker.inline" in sys.modules:
+        status = config.stash.get(_exit_status, 1)
+        threading.Thread(target=_end_anyway, args=(status,), daemon=True).start()
+
+
+def _end_anyway(status: int) -> None:
+    time.sleep(_PATIENCE)
+    sys.stderr.write("\nHandlers that ran inline left threads behind; pytest ends without them:\n")
+    frames = sys._current_frames()
+    for thread in threading.enumerate():
+        if thread not in (threading.main_thread(), threading.current_thread()):
+            stack = traceback.format_stack(frames[thread.ident or 0])[-4:]
+            sys.stderr.write(f"{thread.name}\n{''.join(stack)}")
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @pytest.fixture

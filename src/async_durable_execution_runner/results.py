@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from async_durable_execution import ErrorObject, ExtendedTypeSerDes, OperationStatus
 
 from .core import model
+from .core.divergence import Divergence
 from .effects import Ledger, effect
 from .errors import OperationNotFound
 from .operations import (
@@ -52,6 +53,9 @@ class InvocationRecord:
     error: model.ErrorObject | None = None
     output: tuple[model.OutputLine, ...] = ()
     output_truncated: bool = False
+    divergences: tuple[Divergence, ...] = ()
+    stacks: tuple[str, ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,12 @@ class Invocation:
     error: ErrorObject | None
     lines: tuple[model.OutputLine, ...] = field(repr=False)
     output_truncated: bool = False
+    #: Where it passed its deadline, or the caller's patience: what its threads and tasks were
+    #: doing, twice, with the user's own frames first. Empty where its worker could not say.
+    stacks: tuple[str, ...] = field(default=(), repr=False)
+    #: One line on the two, that begins with "stuck" (in the same place both times), "slow" or
+    #: "unknown"; empty where nobody lost patience.
+    verdict: str = ""
 
     @property
     def duration(self) -> timedelta | None:
@@ -228,6 +238,8 @@ class DurableFunctionTestResult(OperationLookup):
                 error=sdk_error(each.error),
                 lines=each.output,
                 output_truncated=each.output_truncated,
+                stacks=each.stacks,
+                verdict=each.verdict,
             )
             for each in self._record.invocations
         ]
@@ -240,6 +252,15 @@ class DurableFunctionTestResult(OperationLookup):
     def ledger(self) -> Ledger:
         """The side effects that it recorded, and those of all that it invoked in a chain."""
         return Ledger(map(effect, self._record.effects))
+
+    @cached_property
+    def divergences(self) -> list[Divergence]:
+        """Where replays asked for other operations than are recorded; each is told once."""
+        found: dict[Divergence, Divergence] = {}
+        for invocation in self._record.invocations:
+            for each in invocation.divergences:
+                found.setdefault(replace(each, invocation=0), each)
+        return list(found.values())
 
     @property
     def duration(self) -> timedelta | None:

@@ -21,10 +21,9 @@ from .engine import (
     DEFAULT_RETRY_BACKOFF,
     DEFAULT_TIMEOUT,
     Engine,
-    Faults,
 )
 from .errors import OperationNotFound
-from .functions import Isolation, MockFunction, Seconds
+from .functions import Isolation, MockFunction, Seconds, seconds
 from .operations import (
     CallbackOperation,
     ContextOperation,
@@ -34,12 +33,13 @@ from .operations import (
     StepOperation,
     WaitOperation,
 )
+from .planning import Faults
 from .results import DurableFunctionTestResult, Event, Invocation
 from .statuses import InvocationStatus
 
 if TYPE_CHECKING:
-    from .client import RunnerStatus
-    from .explore import CrashReport
+    from .client import RunnerStatus, Start
+    from .explore import CrashReport, Explorer
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -201,7 +201,7 @@ class DurableFunctionTestRunner(BaseRunner):
     ) -> None:
         self._engine.close()
         if error is None:
-            self._engine.check_runner_faults()
+            self._engine.plan.check_all()
 
     def run(
         self,
@@ -278,8 +278,7 @@ class DurableFunctionTestRunner(BaseRunner):
         """
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)
-        play = in_a_thread(engine, outside)
-        return engine.explore(start, timeout, depth, check, callbacks, play)
+        return explorer(engine, start, timeout, check, callbacks, outside).explore(depth)
 
     def start(
         self,
@@ -441,14 +440,20 @@ class ExecutionHandle:
         return f"<ExecutionHandle {self.arn}>"
 
 
-def in_a_thread(
-    engine: Engine, outside: Callable[[ExecutionHandle], object] | None
-) -> Callable[[str], object] | None:
-    """`outside` for an ARN instead of a handle, to be called in any thread."""
-    if outside is None:
-        return None
-    view, play = engine.blocking(), outside
-    return lambda arn: play(ExecutionHandle(view, arn))
+def explorer(
+    engine: Engine,
+    start: Start,
+    timeout: Seconds,
+    check: Callable[[DurableFunctionTestResult], object] | None,
+    callbacks: Mapping[str, Any] | None,
+    outside: Callable[[ExecutionHandle], object] | None,
+) -> Explorer:
+    """For any thread, whatever the calls of the runner go over."""
+    from .explore import Explorer
+
+    view = engine.blocking()
+    play = None if outside is None else lambda arn: outside(ExecutionHandle(view, arn))
+    return Explorer(view, start, seconds(timeout), check, callbacks, play)
 
 
 __all__ = [

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import ctypes
+import inspect
 import logging
 import multiprocessing
 import os
@@ -14,11 +15,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from async_durable_execution import create_callback, durable_execution, step, wait
+from async_durable_execution import create_callback, durable_execution, invoke, step, wait
 
 MISDEEDS: dict[str, Callable[[], Any]] = {}
 
@@ -35,9 +36,10 @@ async def misbehave(event: dict[str, Any]) -> Any:
     print(f"about to do {deed.__name__}")
 
     async def work() -> Any:
-        return deed()
+        done = deed()
+        return await done if inspect.isawaitable(done) else done
 
-    return await step(work, name="work") if event.get("in_step") else deed()
+    return await (step(work, name="work") if event.get("in_step") else work())
 
 
 async def exist() -> str:
@@ -76,6 +78,16 @@ async def begin_and(event: dict[str, Any]) -> Any:
     """Says on a named pipe that it has begun, then does `do`."""
     say_begun(event["begun"])
     return MISDEEDS[event["do"]]()
+
+
+@durable_execution
+async def call_plain(event: dict[str, Any]) -> Any:
+    return await invoke("plain", event)
+
+
+def begin_and_nap(event: dict[str, Any], context: Any) -> None:
+    say_begun(event["begun"])
+    nap()
 
 
 @durable_execution
@@ -207,6 +219,70 @@ def wait_for_a_lock() -> None:
 def sleep_in_c() -> None:
     """With the GIL held: not even another thread of the worker runs."""
     ctypes.PyDLL(None).sleep(60)
+
+
+@misdeed
+def lock_in_c() -> None:
+    """With the GIL held, and no signal ends it."""
+    mutex = ctypes.create_string_buffer(64)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+    ctypes.PyDLL(None).pthread_mutex_lock(mutex)
+
+
+@misdeed
+def wait_for_an_event() -> None:
+    threading.Event().wait()
+
+
+#: For a handler in the test's own process.
+released = threading.Event()
+
+
+@misdeed
+def wait_for_the_test() -> None:
+    released.wait(20)
+
+
+@misdeed
+def wait_in_a_thread() -> None:
+    waiting = threading.Thread(target=wait_for_an_event)
+    waiting.start()
+    waiting.join()
+
+
+@misdeed
+def compute_on_and_on() -> None:
+    """On another line all the time."""
+    source = "sum(range(100_000))\n" * 2000
+    exec(compile(source, "<long>", "exec"))
+
+
+@misdeed
+def mask_every_signal() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    time.sleep(60)
+
+
+@misdeed
+def take_every_signal() -> None:
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+    time.sleep(60)
+
+
+@misdeed
+async def wait_in_vain() -> None:
+    await asyncio.create_task(count())
+
+
+async def count() -> None:
+    async for _ in numbers():
+        pass
+
+
+async def numbers() -> AsyncIterator[int]:
+    await asyncio.Event().wait()
+    yield 1
 
 
 @misdeed

@@ -85,7 +85,7 @@ def test_a_handler_that_hangs(runner_for: RunnerFor, deed: str) -> None:
     assert bad.error.message == (
         f"RequestId: {invocation.request_id} Error: Task timed out after 0.20 seconds"
     )
-    assert bad.error.stack_trace == [f"about to do {deed}"]
+    assert bad.error.stack_trace[0] == f"about to do {deed}"
     assert [other.result for other in others] == ['"fine"'] * 3
     assert is_gone(invocation.pid)
 

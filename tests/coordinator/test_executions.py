@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from async_durable_execution_runner.coordinator.waiting import until
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OperationStatus
 from async_durable_execution_runner.errors import (
     CallbackTimeout,
@@ -349,7 +350,7 @@ async def test_who_waits_too_short_is_told_so_and_the_execution_goes_on(world: W
 
     world.function(workspace, script)
     run = world.start(workspace)
-    assert not await world.executor.until(run, lambda: run.execution.ended, 0.01)
+    assert not await until(world.executor, run, lambda: run.execution.ended, 0.01)
     assert run.watchers == []
     go.set()
     await world.ended(run)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
-from async_durable_execution_runner.coordinator.runs import PlainInvocation
+from async_durable_execution_runner.coordinator.invoking import invoke_plain
+from async_durable_execution_runner.coordinator.runs import InvocationRecord, PlainInvocation
 from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
 from async_durable_execution_runner.core.model import Effect, ErrorObject
 from async_durable_execution_runner.errors import ResourceNotFound, WorkersUnavailable
@@ -19,7 +20,14 @@ from .world import KILLED, Died, Script, World, for_ever
 
 def invoke(world: World, workspace: Workspace, **own: Any) -> PlainInvocation:
     function = world.function(workspace, durable=False, **own)
-    return world.executor.invoke_plain(workspace, function, "[1]", "acme", "{}")
+    invocation = PlainInvocation(workspace, function, "[1]", "acme", "{}")
+    invoke_plain(world.executor, invocation)
+    return invocation
+
+
+def record_of(invocation: PlainInvocation) -> InvocationRecord:
+    assert invocation.record is not None
+    return invocation.record
 
 
 async def test_its_output_is_the_outcome(world: World) -> None:
@@ -29,8 +37,8 @@ async def test_its_output_is_the_outcome(world: World) -> None:
 
     world.host()
     invocation = invoke(world, world.workspace(), code=script)
-    assert json.loads(await invocation.outcome) == {"request": invocation.record.request_id}
-    record = invocation.record
+    assert json.loads(await invocation.outcome) == {"request": record_of(invocation).request_id}
+    record = record_of(invocation)
     assert [line.text for line in record.output] == ["hello"]
     assert record.end_ms is not None
     assert record.end_ms >= record.start_ms > 0
@@ -44,7 +52,7 @@ async def test_its_failure_is_the_outcome(world: World) -> None:
     world.host()
     invocation = invoke(world, world.workspace(), code=script)
     assert await invocation.outcome == ErrorObject("no credit", "ValueError")
-    assert invocation.record.outcome == "ERROR"
+    assert record_of(invocation).outcome == "ERROR"
 
 
 @pytest.mark.parametrize("exit", [KILLED, WorkerExit(ExitCause.EXITED, exit_code=3)])
@@ -71,7 +79,7 @@ async def test_nobody_has_to_wait_for_it(world: World) -> None:
     invocation = invoke(world, workspace, code=lambda _: "1")
     invocation.outcome.cancel()
     assert await invoke(world, workspace, code=lambda _: "2").outcome == "2"
-    assert invocation.record.end_ms is not None
+    assert record_of(invocation).end_ms is not None
     assert len(host.started) == 1
 
 
@@ -128,5 +136,7 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
     (effect,) = taken
     assert (effect.function_name, effect.execution_arn) == ("order", "")
     assert not effect.stale
-    late = await world.executor.record_effect(Effect(invocation.record.request_id, "charge", "{}"))
+    late = await world.executor.record_effect(
+        Effect(record_of(invocation).request_id, "charge", "{}")
+    )
     assert late.stale

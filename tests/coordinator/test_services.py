@@ -427,15 +427,27 @@ async def test_a_host_is_told_whom_to_start_to_limit_and_to_kill(wire: Wire) -> 
         session = await wire.session(worker_id)
         arn = await runner.start()
         assert (await session.next()).invocation.function.memory_mb == 64
-        orders = [await host.next() for _ in range(2)]
+        orders = [await host.next()]
         while not (order := orders[-1]).HasField("kill"):
+            if order.HasField("take_stacks"):
+                assert order.take_stacks.worker_id == worker_id
+                asked = order.take_stacks.request_id
+                taken = pb.WorkerStacks(
+                    worker_id=worker_id, request_id=asked, dumps=["one", "two"], verdict="stuck"
+                )
+                await host.send(pb.SuperviseRequest(stacks=taken))
             orders.append(await host.next())
         assert order.kill.worker_id == worker_id
         limits = [each.limit_memory for each in orders if each.HasField("limit_memory")]
         assert [(each.worker_id, each.bytes) for each in limits] == [(worker_id, 64 * 2**20)]
         exited = pb.WorkerExited(worker_id=worker_id, cause=pb.EXIT_CAUSE_SIGNALED, signal=9)
         await host.send(pb.SuperviseRequest(exited=exited))
-        assert (await runner.result(arn)).head.error.type == "Sandbox.Timedout"
+        page = await runner.result(arn)
+        assert page.head.error.type == "Sandbox.Timedout"
+        assert list(page.head.error.stack_trace) == ["stuck", "two"]
+        assert [(list(each.stacks), each.verdict) for each in page.invocations][:1] == [
+            (["one", "two"], "stuck")
+        ]
 
 
 async def test_a_host_may_lie_about_workers_that_are_not_its_own(
@@ -445,6 +457,8 @@ async def test_a_host_may_lie_about_workers_that_are_not_its_own(
     for worker_id in ("honest", "", "nobody"):
         exited = pb.WorkerExited(worker_id=worker_id, cause=pb.EXIT_CAUSE_EXITED)
         await host.send(pb.SuperviseRequest(exited=exited))
+        taken = pb.WorkerStacks(worker_id=worker_id, verdict="stuck")
+        await host.send(pb.SuperviseRequest(stacks=taken))
     await host.send(pb.SuperviseRequest(hello=host_hello()))
     await host.send(pb.SuperviseRequest())
     await leased.ends_well()

@@ -8,6 +8,7 @@ import pytest
 
 from async_durable_execution_runner.coordinator import timekeeper
 from async_durable_execution_runner.coordinator.runs import Run
+from async_durable_execution_runner.coordinator.waiting import until
 from async_durable_execution_runner.core.model import ExecutionStatus, OperationStatus
 
 from .world import (
@@ -460,4 +461,4 @@ async def test_in_real_time_an_hour_does_not_pass_by_itself(world: World) -> Non
     world.function(workspace, does(wait("nap", HOUR)))
     run = world.start(workspace, skip_time=False)
     with world.awaiting_end(run):
-        assert not await world.executor.until(run, lambda: run.execution.ended, 0.1)
+        assert not await until(world.executor, run, lambda: run.execution.ended, 0.1)

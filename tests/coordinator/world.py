@@ -21,7 +21,7 @@ from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerE
 from async_durable_execution_runner.coordinator.executor import Executor
 from async_durable_execution_runner.coordinator.pool import Host, Job, Worker
 from async_durable_execution_runner.coordinator.runs import Call, Run
-from async_durable_execution_runner.coordinator.waiting import waiting_for
+from async_durable_execution_runner.coordinator.waiting import until, waiting_for
 from async_durable_execution_runner.coordinator.workspace import Function, Isolation, Workspace
 from async_durable_execution_runner.core import events as ev
 from async_durable_execution_runner.core.commands import Reply
@@ -336,7 +336,7 @@ class World:
         return fake.scripts[-1]
 
     async def until(self, run: Run, condition: Callable[[], bool], seconds: float = 5.0) -> None:
-        in_time = await self.executor.until(run, condition, seconds)
+        in_time = await until(self.executor, run, condition, seconds)
         assert in_time, f"waits for {waiting_for(self.executor, run)}"
 
     @contextmanager

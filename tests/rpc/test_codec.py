@@ -12,6 +12,12 @@ import pytest
 from google.protobuf.message import Message
 
 from async_durable_execution_runner.core import model
+from async_durable_execution_runner.core.divergence import (
+    Divergence,
+    DivergenceKind,
+    Identity,
+    Source,
+)
 from async_durable_execution_runner.core.model import (
     Effect,
     ErrorObject,
@@ -227,3 +233,26 @@ def test_a_field_that_only_a_newer_peer_knows_is_ignored() -> None:
     unknown = b"\xf2\x07\x03new"  # field 126, three bytes
     wire = codec.update_to_proto(value).SerializeToString() + unknown
     assert codec.update_from_proto(pb.OperationUpdate.FromString(wire)) == value
+
+
+# -- divergences -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", DivergenceKind)
+@pytest.mark.parametrize("replayed", [None, Identity("", "Wait", None, "p2", "h.py:2 in h")])
+def test_divergence_there_and_back(kind: DivergenceKind, replayed: Identity | None) -> None:
+    recorded = Identity("STEP", "Step", "a", None, "h.py:1 in h", "box")
+    divergence = Divergence(kind, "op", recorded, replayed, invocation=3)
+    wire = codec.divergence_to_proto(divergence).SerializeToString()
+    assert codec.divergence_from_proto(pb.Divergence.FromString(wire), 3) == divergence
+
+
+def test_sources_there_and_back() -> None:
+    sources = [Source("h.py:1 in h"), Source("h.py:1 in h", in_task=True)]
+    wire = codec.sources_to_proto(sources, [2, 0, 1, 1]).SerializeToString()
+    read = list(codec.sources_from_proto(pb.Sources.FromString(wire), 4))
+    assert read == [sources[1], Source(), sources[0], sources[0]]
+
+
+def test_sources_that_nobody_sent() -> None:
+    assert list(codec.sources_from_proto(pb.Sources(), 2)) == [Source(), Source()]

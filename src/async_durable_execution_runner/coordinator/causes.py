@@ -1,6 +1,7 @@
 """Why an invocation failed, in Lambda's words: the error of its `InvocationCompleted`.
 
-The message is Lambda's; the last lines that the worker wrote travel as the stack trace.
+The message is Lambda's; the last lines that the worker wrote, and what it was doing when its
+time was up, travel as the stack trace.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..core.model import ErrorObject, OutputLine
+from .stacks import Stacks
 
 #: Enough for the stack that a fatal signal leaves, innermost frame first.
 _LAST_LINES = 50
@@ -64,11 +66,14 @@ class WorkerExit:
                 return self.detail or self.cause.value
 
 
-def timed_out(request_id: str, seconds: float, output: Sequence[OutputLine]) -> ErrorObject:
+def timed_out(
+    request_id: str, seconds: float, output: Sequence[OutputLine], stacks: Stacks | None = None
+) -> ErrorObject:
+    trace = [*(_last(output) or ()), *(stacks.brief if stacks else ())]
     return ErrorObject(
         f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds",
         "Sandbox.Timedout",
-        stack_trace=_last(output),
+        stack_trace=tuple(trace) or None,
     )
 
 

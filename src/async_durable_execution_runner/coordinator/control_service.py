@@ -21,7 +21,7 @@ from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
 from .injector import CrashPoint, FaultRecord
 from .runs import InvocationRecord, Run
-from .waiting import waiting_for
+from .waiting import until, waiting_for
 from .worker_service import Context
 from .workspace import Function, Isolation
 
@@ -171,10 +171,10 @@ class ControlService(ControlServiceServicer):
                 case pb.AWAIT_UNTIL_ENDED:
                     in_time = await self._ended(run, request.timeout_ms)
                 case pb.AWAIT_UNTIL_SUSPENDED:
-                    in_time = await self._executor.until(
+                    in_time = await self._until(
                         run,
                         lambda: run.execution.ended or run.execution.suspended,
-                        request.timeout_ms / 1000,
+                        request.timeout_ms,
                     )
                 case _:
                     in_time = True
@@ -186,7 +186,14 @@ class ControlService(ControlServiceServicer):
 
     async def _ended(self, run: Run, timeout_ms: int) -> bool:
         with self._executor.timekeeper.awaiting_end(run.family):
-            return await self._executor.until(run, lambda: run.settled, timeout_ms / 1000)
+            return await self._until(run, lambda: run.settled, timeout_ms)
+
+    async def _until(self, run: Run, condition: Callable[[], bool], timeout_ms: int) -> bool:
+        """Whether it came true; where it did not, `waiting_for` can say what handlers are doing."""
+        if await until(self._executor, run, condition, timeout_ms / 1000):
+            return True
+        await self._executor.inspections.take(self._executor.leases(run.family))
+        return condition()
 
     @_statuses
     async def StopExecution(
@@ -222,9 +229,7 @@ class ControlService(ControlServiceServicer):
             return run.open_callbacks(request.name)
 
         with self._executor.timekeeper.awaiting_callback(run.family):
-            await self._executor.until(
-                run, lambda: bool(found()) or run.execution.ended, request.timeout_ms / 1000
-            )
+            await self._until(run, lambda: bool(found()) or run.execution.ended, request.timeout_ms)
             callbacks = found()
             status = codec.execution_status_to_proto(run.execution.status)
             if not callbacks:
@@ -362,4 +367,7 @@ def _record(record: InvocationRecord) -> pb.InvocationRecord:
         error=codec.error_to_proto(record.error) if record.error else None,
         output=map(codec.line_to_proto, record.output),
         output_truncated=record.output_truncated,
+        stacks=record.stacks.dumps if record.stacks else (),
+        verdict=record.stacks.verdict if record.stacks else "",
+        divergences=map(codec.divergence_to_proto, record.divergences),
     )

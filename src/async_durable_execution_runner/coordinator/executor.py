@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from ..core import events as ev
 from ..core import faults, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
+from ..core.divergence import Divergence
 from ..core.execution import Execution, ExecutionConfig
 from ..core.limits import CHAINED_BYTES
 from ..core.model import (
@@ -31,16 +33,16 @@ from ..errors import (
     InvalidCheckpointToken,
     InvalidParameterValue,
     ResourceNotFound,
-    WorkersUnavailable,
 )
 from . import causes
 from .causes import WorkerExit
 from .clock import Clock
 from .effects import Sources
-from .injector import FaultRecord, Injector, check_feasible
+from .injector import Injector, check_feasible
 from .outcome import read_output
 from .pool import Job, Worker, WorkerPool, WorkerState
 from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Subject
+from .stacks import Inspections, Stacks
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
 
@@ -65,6 +67,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self.pool = WorkerPool(self, new_id)
         self.timekeeper = Timekeeper(self.feed)
+        self.inspections = Inspections()
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
         self._subjects: dict[str, Subject] = {}
@@ -144,6 +147,9 @@ class Executor:
             raise DurableExecutionAlreadyStarted(
                 f"An execution named {name!r} of {function.name} was started with another input."
             )
+        if function.isolation is Isolation.WORKER and (record_points or retry_at_once):
+            # A death must lose what the process knew; a warm one may know it from others.
+            function = replace(function, isolation=Isolation.EXECUTION)
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
@@ -215,7 +221,7 @@ class Executor:
             case Deliver() | Reply():
                 return command
             case Invoke():
-                self._submit(run, run.workspace, run.function, run.arn)
+                self.submit(run, run.workspace, run.function, run.arn)
             case InvokeFunction():
                 # Found in the checkpoint's own turn: it might be registered anew before the next.
                 target = run.workspace.find(command.function_name)
@@ -227,39 +233,12 @@ class Executor:
                 assert_never(command)
         return None
 
-    def _submit(self, subject: Subject, ws: Workspace, function: Function, arn: str) -> None:
+    def submit(self, subject: Subject, ws: Workspace, function: Function, arn: str) -> str:
+        """Have it invoked when a worker is free; the id of the request."""
         job = Job(self._new_id(), ws, function, arn)
-        if isinstance(subject, PlainInvocation):
-            subject.record.request_id = job.request_id
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
-
-    def invoke_plain(
-        self,
-        workspace: Workspace,
-        function: Function,
-        payload: str,
-        tenant_id: str | None,
-        client_context: str | None,
-    ) -> PlainInvocation:
-        """Invoke a plain function from outside; its `outcome` is to be awaited, or not."""
-        record = InvocationRecord("", "", 0, 0)
-        invocation = PlainInvocation(
-            workspace,
-            function,
-            payload,
-            tenant_id,
-            client_context,
-            self._loop.create_future(),
-            record,
-        )
-        self._submit(invocation, workspace, function, "")
-        if self.pool.trouble and function.isolation is not Isolation.INLINE:
-            invocation.give_up(self._unavailable())
-        return invocation
-
-    def _unavailable(self) -> WorkersUnavailable:
-        return WorkersUnavailable(f"Workers cannot be started: {self.pool.trouble}")
+        return job.request_id
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.runs.remove(run)
@@ -299,6 +278,8 @@ class Executor:
             if update.type is OperationType.CHAINED_INVOKE
             and update.action is OperationAction.START
         }
+        if run.lease is not None:
+            run.lease.last_checkpoint = self._loop.time()
         reply = self.feed(run, ev.Checkpoint(run.now, token, updates, client_token, targets))
         assert isinstance(reply, Reply)
         return reply
@@ -321,7 +302,7 @@ class Executor:
         if not function.durable:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
             run.family.calls += 1
-            self._submit(call, run.workspace, function, "")
+            self.submit(call, run.workspace, function, "")
             return
         started = next(
             event
@@ -361,8 +342,7 @@ class Executor:
             return False
         if isinstance(subject, PlainInvocation):
             self._lease(subject, job, worker)
-            subject.lease_to(worker)
-            self.effects.add(subject, subject.record)
+            self.effects.add(subject, subject.begin(job.request_id, worker))
             return True
         run = subject if isinstance(subject, Run) else subject.parent
         if run.execution.ended:
@@ -375,8 +355,8 @@ class Executor:
         if isinstance(subject, Copy):
             lease.deliver = subject.original.deliver
             # Its effects are real, though nothing else of it counts.
-            copy = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
-            self.effects.add(run, copy)
+            subject.record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
+            self.effects.add(run, subject.record)
             return True
         record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
         if isinstance(subject, Call):
@@ -405,6 +385,7 @@ class Executor:
         outcome: str | ErrorObject,
         output: Sequence[OutputLine],
         truncated: bool,
+        divergences: Sequence[Divergence] = (),
     ) -> None:
         """A worker sent an invocation's result: JSON text, or what it failed with."""
         subject = self._subjects.get(request_id)
@@ -418,7 +399,12 @@ class Executor:
             or worker.state is WorkerState.ENDING
         ):
             self.pool.finish(worker, request_id)
+            if lease is not None and lease.worker is worker:
+                # The result is too late; what it wrote is not with its host any more.
+                lease.late_output = output
             return
+        if isinstance(subject, Run):
+            subject.invocations[-1].divergences = divergences
         # First, so that what follows finds this worker free.
         self.pool.finish(worker, request_id)
         self._complete(lease, outcome, output, truncated)
@@ -435,7 +421,7 @@ class Executor:
         self._drop_lease(subject)
         del self._subjects[lease.job.request_id]
         if isinstance(subject, Copy):
-            self._copy_ended(subject, lease.worker)
+            subject.ended(lease.worker)
             return
         if isinstance(subject, PlainInvocation):
             subject.complete(outcome, output, truncated)
@@ -449,6 +435,8 @@ class Executor:
             return
         if subject.injector is not None:
             subject.injector.lease_ended()
+        if not lease.timed_out:
+            record.stacks = None
         self._run_returned(subject, record, outcome)
         if subject.execution.ended:
             self.pool.release(subject.arn)
@@ -482,39 +470,36 @@ class Executor:
         if subject is None or subject.lease is None:
             return
         lease = subject.lease
+        output = (*lease.late_output, *exit.output)
         if lease.timed_out:
             seconds = job.function.timeout_seconds
-            error = causes.timed_out(job.request_id, seconds, exit.output)
+            stacks = subject.record.stacks if subject.record is not None else None
+            error = causes.timed_out(job.request_id, seconds, output, stacks)
         else:
             error = causes.died(job.request_id, exit)
-        self._complete(lease, error, exit.output, exit.output_truncated)
-
-    def deliver_copy(self, original: Lease, record: FaultRecord) -> None:
-        """Deliver the invocation of a lease once more, to whichever worker is free."""
-        run = original.subject
-        if isinstance(run, Run) and run.arn in self.runs:
-            run.family.calls += 1
-            self._submit(Copy(run, original, record), run.workspace, run.function, run.arn)
-
-    def _copy_ended(self, copy: Copy, worker: Worker) -> None:
-        run = copy.parent
-        run.family.calls -= 1
-        if run.injector is not None:
-            run.injector.copy_ended(worker)
-        self.timekeeper.settle(run.family)
+        self._complete(lease, error, output, exit.output_truncated)
 
     def set_deadline(self, lease: Lease, seconds: float) -> asyncio.TimerHandle:
         return self._loop.call_later(seconds, self.deadline_passed, lease)
 
-    def deadline_passed(self, lease: Lease) -> None:
+    def deadline_passed(self, lease: Lease, inspect: bool = True) -> None:
+        """Its worker has to go; with `inspect`, after a look at what it is doing."""
         lease.timed_out = True
         lease.deadline = None
         if lease.worker.host is None or lease.worker.frozen is not None:
             error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
             self.pool.abandon(lease.worker)
             self._complete(lease, error, (), False)
+        elif inspect and (asked := self.inspections.ask(lease)) is not None:
+            self.pool.doom(lease.worker)
+            asked.add_done_callback(lambda asked: self._inspected(lease, asked.result()))
         else:
             self.pool.abandon(lease.worker)
+
+    def _inspected(self, lease: Lease, stacks: Stacks) -> None:
+        lease.note(stacks)
+        if self.pool.workers.get(lease.worker.id) is lease.worker:
+            self.pool.kill(lease.worker)
 
     def _drop_lease(self, subject: Subject) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:
@@ -529,6 +514,11 @@ class Executor:
     async def record_effect(self, said: Effect) -> Effect:
         """A handler did something outside, and goes on when this returns."""
         return self.effects.record(said)
+
+    def leases(self, family: Family) -> list[Lease]:
+        """What handlers of the family are in now."""
+        subjects = [each for each in self._subjects.values() if each.family is family]
+        return [each.lease for each in subjects if each.lease is not None]
 
     # -- outsiders -------------------------------------------------------------------------
 
@@ -548,37 +538,10 @@ class Executor:
 
     # -- those who wait --------------------------------------------------------------------
 
-    async def until(self, run: Run, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until `condition` holds of `run`; False when it did not in time.
-
-        Raises `WorkersUnavailable` where no worker can be started, and `ResourceNotFound`
-        where the runner was closed meanwhile.
-        """
-        if condition():
-            return True
-        try:
-            async with asyncio.timeout(seconds):
-                while not (await self._watch(run, condition) or condition()):
-                    pass
-        except TimeoutError:
-            return condition()
-        return True
-
-    async def _watch(self, run: Run, condition: Callable[[], bool]) -> bool:
-        """Whether it came true; False where hope has to be checked anew."""
-        if run.arn not in self.runs:
-            raise ResourceNotFound("The runner was closed before the execution ended.")
-        if self.pool.trouble and run.workspace.needs_processes:
-            raise self._unavailable()
-        return await run.watch(condition)
-
     def workers_unavailable(self, why: str) -> None:
         """`Leaseholder`: nobody need wait any longer."""
         for subject in self._subjects.values():
-            if (
-                isinstance(subject, PlainInvocation)
-                and subject.function.isolation is not Isolation.INLINE
-            ):
-                subject.give_up(self._unavailable())
+            if isinstance(subject, PlainInvocation):
+                subject.workers_unavailable(why)
         for run in self.runs.values():
             run.notify(unconditionally=True)

@@ -182,8 +182,7 @@ class Injector:
     def started(self, lease: Lease) -> Instead | asyncio.Event | None:
         """The lease is about to be sent to its worker, or once the event is set."""
         if isinstance(lease.subject, Copy):
-            record = lease.subject.record
-            self._copies[lease.worker.id] = (record, asyncio.Event())
+            self._copies[lease.worker.id] = (lease.subject.fault, asyncio.Event())
             if self._run.lease is not lease.subject.original:
                 self._let_copies_go()
             return None
@@ -206,8 +205,17 @@ class Injector:
     def lease_ended(self) -> None:
         self._let_copies_go()
 
+    def _deliver_copy(self, original: Lease, record: FaultRecord) -> None:
+        run = self._run
+        if run.arn in self._executor.runs:
+            run.family.calls += 1
+            copy = Copy(run, original, record)
+            self._executor.submit(copy, run.workspace, run.function, run.arn)
+
     def copy_ended(self, worker: Worker) -> None:
         self._copies.pop(worker.id, None)
+        self._run.family.calls -= 1
+        self._executor.timekeeper.settle(self._run.family)
         self._run.notify()
 
     def _gone(self, worker: Worker) -> None:
@@ -267,7 +275,7 @@ class Injector:
     def _is_doomed(self, worker_id: str) -> bool:
         """It was killed, and what it sent before cannot count: the next run would not have it."""
         worker = self._executor.pool.workers.get(worker_id)
-        return worker is None or worker.state is WorkerState.ENDING
+        return worker is None or worker.state in (WorkerState.DOOMED, WorkerState.ENDING)
 
     def _changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
         """Before they are committed."""
@@ -324,7 +332,7 @@ class Injector:
                 self._loop.call_soon(self._pass_deadline, lease)
                 return Answer.SILENCE
             case f.HangPython() | f.HangC():
-                self._loop.call_later(_OBEY_SECONDS, self._pass_deadline, lease)
+                self._loop.call_later(_OBEY_SECONDS, self._pass_deadline, lease, True)
                 return Tell(what)
             case f.OutOfMemory():
                 self._limit_memory(worker)
@@ -343,20 +351,20 @@ class Injector:
                 self._executor.pool.session_ended(worker)
                 return Answer.SILENCE
             case f.Duplicate():
-                self._loop.call_soon(self._executor.deliver_copy, lease, record)
+                self._loop.call_soon(self._deliver_copy, lease, record)
                 return None
             case f.KillCoordinator():
                 raise AssertionError("refused when the execution was started")
             case _:
                 assert_never(what)
 
-    def _pass_deadline(self, lease: Lease) -> None:
+    def _pass_deadline(self, lease: Lease, inspect: bool = False) -> None:
         """Let the clock stand at the invocation's deadline."""
         if lease.deadline is not None and self._run.lease is lease:
             left = lease.deadline.when() - self._loop.time()
             lease.deadline.cancel()
             self._run.family.clock.jump(self._run.now + max(0, round(left * 1000)))
-            self._executor.deadline_passed(lease)
+            self._executor.deadline_passed(lease, inspect)
 
     def _delay(self, lease: Lease, seconds: float) -> asyncio.Event | Answer | None:
         assert lease.deadline is not None

@@ -19,7 +19,8 @@ from ..errors import InvalidParameterValue, ResourceNotFound
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
-from .runs import InvocationRecord, Run
+from .runs import InvocationRecord, PlainInvocation, Run
+from .waiting import until
 from .workspace import ACCOUNT, REGION, Function, Workspace
 
 Shape = dict[str, Any]
@@ -76,15 +77,15 @@ class Invoking:
             answer |= await self._outcome_of(run)
             records = run.invocations
         else:
-            invocation = self._executor.invoke_plain(
+            invocation = PlainInvocation(
                 self._workspace, function, payload, given.get("TenantId"), client_context
             )
+            request_id = invoke_plain(self._executor, invocation)
             if not synchronous:
-                return {"StatusCode": 202, "RequestId": invocation.record.request_id}
-            outcome = await invocation.outcome
-            records = [invocation.record]
+                return {"StatusCode": 202, "RequestId": request_id}
             answer = {"ExecutedVersion": function.version}
-            answer |= _answer(outcome, invocation.record.request_id)
+            answer |= _answer(await invocation.outcome, request_id)
+            records = [invocation.record] if invocation.record is not None else []
         if given.get("LogType") == "Tail":
             answer["LogResult"] = _log(records, function)
         if records:
@@ -115,7 +116,7 @@ class Invoking:
     async def _outcome_of(self, run: Run) -> Shape:
         executor = self._executor
         with executor.timekeeper.awaiting_end(run.family):
-            ended = await executor.until(run, lambda: run.settled, _SYNCHRONOUS_SECONDS)
+            ended = await until(executor, run, lambda: run.settled, _SYNCHRONOUS_SECONDS)
         request_id = run.invocations[-1].request_id if run.invocations else ""
         if not ended:
             return _answer(causes.timed_out(request_id, _SYNCHRONOUS_SECONDS, ()), request_id)
@@ -163,6 +164,14 @@ class Invoking:
                 f"Function not found: arn:aws:lambda:{REGION}:{account}:function:{name}"
             )
         return self._workspace.find(f"{name}:{asked}" if asked else name)
+
+
+def invoke_plain(executor: Executor, invocation: PlainInvocation) -> str:
+    """Invoke a plain function from outside; its `outcome` is to be awaited, or not."""
+    request_id = executor.submit(invocation, invocation.workspace, invocation.function, "")
+    if executor.pool.trouble:
+        invocation.workers_unavailable(executor.pool.trouble)
+    return request_id
 
 
 def _check_length(function: Function) -> None:

@@ -45,6 +45,8 @@ class WorkerState(Enum):
     STARTING = "starting"
     IDLE = "idle"
     LEASED = "leased"
+    #: Its lease is over, and it will be killed; its stacks are taken first.
+    DOOMED = "doomed"
     #: Its session ended, or it was told to die; its host has not yet reported.
     ENDING = "ending"
     #: In a handler whose lease has ended: inline, where it can only be waited for, or frozen.
@@ -64,6 +66,8 @@ class Host:
     stop_worker: Callable[[str, bool], None]
     #: Kills the host itself.
     die: Callable[[], None]
+    #: Worker and request id; the answer goes to the executor's `Inspections`.
+    take_stacks: Callable[[str, str], None] | None = None
     workers: set[str] = field(default_factory=set)
 
 
@@ -142,7 +146,7 @@ class WorkerPool:
                 self.kill(worker)
             return None
         job = worker.job
-        if job is None or job.request_id != request_id or worker.state is WorkerState.ENDING:
+        if job is None or job.request_id != request_id or worker.state is not WorkerState.LEASED:
             return None
         self.end_lease(worker)
         if job.alone:
@@ -165,6 +169,10 @@ class WorkerPool:
             self._dispatch()
         else:
             self.kill(worker)
+
+    def doom(self, worker: Worker) -> None:
+        """The lease is over, and `kill` will follow; till then it is given nothing more."""
+        worker.state = WorkerState.DOOMED
 
     def kill(self, worker: Worker) -> None:
         """Ask the worker's host to kill it; `lost` follows where it holds a lease."""
@@ -359,7 +367,8 @@ class WorkerPool:
     def _make_room(self, host: Host) -> None:
         """A full host gives up an idle worker, as isolated executions may need fresh ones."""
         workers = [worker for worker in self.workers.values() if worker.host is host]
-        if not any(worker.state is WorkerState.ENDING for worker in workers):
+        going = (WorkerState.DOOMED, WorkerState.ENDING)
+        if not any(worker.state in going for worker in workers):
             idle = [each for each in workers if each.state is WorkerState.IDLE]
             # Rather one that anybody may use again than one that a suspended execution has.
             if worker := min(idle, key=lambda each: bool(each.bound_to), default=None):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core.commands import Deliver
+from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
 from ..core.model import (
     Effect,
@@ -17,11 +18,12 @@ from ..core.model import (
     OperationType,
     OutputLine,
 )
-from ..errors import RunnerError
+from ..errors import RunnerError, WorkersUnavailable
 from .clock import real_ms
 from .pool import Job, Worker
+from .stacks import Stacks
 from .timekeeper import Family
-from .workspace import Function, Workspace
+from .workspace import Function, Isolation, Workspace
 
 if TYPE_CHECKING:
     from .injector import FaultRecord, Injector
@@ -40,6 +42,9 @@ class InvocationRecord:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
+    #: Where it did not get on.
+    stacks: Stacks | None = None
+    divergences: Sequence[Divergence] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +52,23 @@ class Watcher:
     condition: Callable[[], bool]
     #: True: the condition held, if only for a moment.
     done: asyncio.Future[bool]
+
+
+class Sources:
+    """Where the handler asked for its operations, as far as it is known."""
+
+    def __init__(self) -> None:
+        self.distinct: dict[Source, int] = {}
+        self._numbers: dict[str, int] = {}
+
+    def note(self, operation_id: str, source: Source) -> None:
+        number = self.distinct.setdefault(source, len(self.distinct) + 1)
+        self._numbers.setdefault(operation_id, number)
+
+    def numbers(self, operations: Iterable[Operation]) -> list[int]:
+        """Of each, the place of its source in `distinct`, counted from 1, or 0."""
+        get = self._numbers.get
+        return [get(operation.id, 0) for operation in operations]
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -66,6 +88,7 @@ class Run:
     lease: Lease | None = None
     #: Its own and those of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
+    sources: Sources = field(default_factory=Sources)
     #: Callbacks that a test was told of, by operation id, with the loop's time.
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Those who wait for something to become true of it.
@@ -76,6 +99,11 @@ class Run:
     @property
     def arn(self) -> str:
         return self.execution.config.arn
+
+    @property
+    def record(self) -> InvocationRecord | None:
+        """Of its last invocation."""
+        return self.invocations[-1] if self.invocations else None
 
     @property
     def settled(self) -> bool:
@@ -135,6 +163,10 @@ class Call:
     record: InvocationRecord | None = None
     lease: Lease | None = None
 
+    @property
+    def family(self) -> Family:
+        return self.parent.family
+
 
 @dataclass(slots=True, eq=False)
 class PlainInvocation:
@@ -146,24 +178,34 @@ class PlainInvocation:
     tenant_id: str | None
     client_context: str | None
     #: What came of it: JSON text, or what it failed with.
-    outcome: asyncio.Future[str | ErrorObject]
-    record: InvocationRecord
+    outcome: asyncio.Future[str | ErrorObject] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    record: InvocationRecord | None = None
     lease: Lease | None = None
 
-    def lease_to(self, worker: Worker) -> None:
-        self.record.worker_id, self.record.pid = worker.id, worker.pid
-        self.record.start_ms = real_ms()
+    @property
+    def family(self) -> None:
+        """It has no clock to share."""
+
+    def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
+        self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
+        return self.record
 
     def complete(
         self, outcome: str | ErrorObject, output: Sequence[OutputLine], truncated: bool
     ) -> None:
-        record = self.record
-        record.end_ms = real_ms()
-        record.output, record.output_truncated = output, truncated
+        assert self.record is not None
+        self.record.end_ms = real_ms()
+        self.record.output, self.record.output_truncated = output, truncated
         if isinstance(outcome, ErrorObject):
-            record.outcome, record.error = "ERROR", outcome
+            self.record.outcome, self.record.error = "ERROR", outcome
         if not self.outcome.done():
             self.outcome.set_result(outcome)
+
+    def workers_unavailable(self, why: str) -> None:
+        if self.function.isolation is not Isolation.INLINE:
+            self.give_up(WorkersUnavailable(f"Workers cannot be started: {why}"))
 
     def give_up(self, error: RunnerError) -> None:
         """Nobody need wait for it any longer."""
@@ -179,8 +221,18 @@ class Copy:
 
     parent: Run
     original: Lease
-    record: FaultRecord
+    fault: FaultRecord
+    #: Of the copy itself; the execution's invocations do not count it.
+    record: InvocationRecord | None = None
     lease: Lease | None = None
+
+    @property
+    def family(self) -> Family:
+        return self.parent.family
+
+    def ended(self, worker: Worker) -> None:
+        if self.parent.injector is not None:
+            self.parent.injector.copy_ended(worker)
 
 
 @dataclass(slots=True, eq=False)
@@ -194,6 +246,14 @@ class Lease:
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
+    late_output: Sequence[OutputLine] = ()
+    #: The loop's time.
+    last_checkpoint: float | None = None
+
+    def note(self, stacks: Stacks) -> None:
+        """Keep what its worker was doing, unless it has ended meanwhile."""
+        if self.subject.lease is self and self.subject.record is not None:
+            self.subject.record.stacks = stacks
 
 
 Subject = Run | Call | PlainInvocation | Copy

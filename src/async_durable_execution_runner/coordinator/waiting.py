@@ -1,17 +1,50 @@
-"""What an execution waits for, in words: the text of every time-out that a caller sees."""
+"""Waiting for something to become true of an execution, and what the execution itself waits for,
+in words: the text of every time-out that a caller sees."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..core.model import Operation, OperationType
+from ..errors import ResourceNotFound, WorkersUnavailable
 from .pool import WorkerState
+from .runs import Call
 from .workspace import Isolation
 
 if TYPE_CHECKING:
     from .executor import Executor
-    from .runs import Run
+    from .runs import InvocationRecord, Run
+
+
+async def until(
+    executor: Executor, run: Run, condition: Callable[[], bool], seconds: float
+) -> bool:
+    """Wait until `condition` holds of `run`; False when it did not in time.
+
+    Raises `WorkersUnavailable` where no worker can be started, and `ResourceNotFound`
+    where the runner was closed meanwhile.
+    """
+    if condition():
+        return True
+    try:
+        async with asyncio.timeout(seconds):
+            while not (await _watch(executor, run, condition) or condition()):
+                pass
+    except TimeoutError:
+        return condition()
+    return True
+
+
+async def _watch(executor: Executor, run: Run, condition: Callable[[], bool]) -> bool:
+    """Whether it came true; False where hope has to be checked anew."""
+    if run.arn not in executor.runs:
+        raise ResourceNotFound("The runner was closed before the execution ended.")
+    if executor.pool.trouble and run.workspace.needs_processes:
+        raise WorkersUnavailable(f"Workers cannot be started: {executor.pool.trouble}")
+    return await run.watch(condition)
 
 
 def waiting_for(executor: Executor, run: Run) -> str:
@@ -21,10 +54,14 @@ def waiting_for(executor: Executor, run: Run) -> str:
     if run.lease is not None:
         record = run.invocations[-1]
         elapsed = (run.now - record.start_ms) / 1000
+        heard = ""
+        if run.lease.last_checkpoint is not None:
+            silent = asyncio.get_running_loop().time() - run.lease.last_checkpoint
+            heard = f", its last checkpoint {silent:.1f} s ago"
         return (
             f"invocation {len(run.invocations)} (request id {record.request_id}), which has been "
             f"running for {elapsed:.1f} s of {run.function.timeout_seconds:g} s "
-            f"on worker {record.worker_id} (pid {record.pid})"
+            f"on worker {record.worker_id} (pid {record.pid}){heard}{_doing(record)}"
         )
     if not run.execution.suspended:
         return _worker(executor, run)
@@ -39,10 +76,11 @@ def _worker(executor: Executor, run: Run) -> str:
     pool = executor.pool
     if run.function.isolation is Isolation.INLINE:
         mine = [w for w in pool.workers.values() if w.inline_workspace_id == run.workspace.id]
-        stuck = sum(worker.state is WorkerState.STUCK for worker in mine)
+        stuck = [worker.id for worker in mine if worker.state is WorkerState.STUCK]
         return (
-            f"a free inline worker: {stuck} of {len(mine)} are in handlers that passed their "
+            f"a free inline worker: {len(stuck)} of {len(mine)} are in handlers that passed their "
             "deadline, which a thread cannot be stopped from; use another isolation for these"
+            + (f": {', '.join(stuck)}" if stuck else "")
         )
     if pool.trouble:
         return f"a worker, but none can be started: {pool.trouble}"
@@ -75,7 +113,15 @@ def _callee(executor: Executor, run: Run, operation: Operation) -> str:
     for child in run.family.runs:
         if child.parent == (run, operation.id):
             return f", whose execution {child.arn} waits for {waiting_for(executor, child)}"
+    for lease in executor.leases(run.family):
+        call = lease.subject
+        if isinstance(call, Call) and (call.parent, call.operation_id) == (run, operation.id):
+            return f", a plain function on worker {lease.worker.id}{_doing(call.record)}"
     return ", a plain function that has not returned"
+
+
+def _doing(record: InvocationRecord | None) -> str:
+    return f"; {record.stacks.verdict}" if record is not None and record.stacks is not None else ""
 
 
 def _time(ms: int | None) -> str:

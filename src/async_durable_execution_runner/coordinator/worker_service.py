@@ -10,7 +10,7 @@ from typing import Any, NoReturn, assert_never
 import grpc
 
 from ..core import faults as f
-from ..core.model import ErrorObject, OutputLine
+from ..core.model import ErrorObject, Operation, OutputLine
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec
 from ..rpc.v1 import model_pb2
@@ -21,6 +21,7 @@ from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .pool import Host, Job, Worker, WorkerState
 from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
+from .stacks import Stacks
 from .workspace import Function
 
 _CAUSES = {
@@ -75,6 +76,10 @@ class WorkerService(WorkerServiceServicer):
         def die() -> None:
             outbox.put_nowait(pb.SuperviseResponse(die=pb.Die()))
 
+        def take_stacks(worker_id: str, request_id: str) -> None:
+            message = pb.TakeStacks(worker_id=worker_id, request_id=request_id)
+            outbox.put_nowait(pb.SuperviseResponse(take_stacks=message))
+
         host = Host(
             hello.host_id,
             hello.pid,
@@ -85,6 +90,7 @@ class WorkerService(WorkerServiceServicer):
             limit_memory,
             stop_worker,
             die,
+            take_stacks,
         )
         welcome = pb.HostWelcome(coordinator_id=self._coordinator_id)
         await context.write(pb.SuperviseResponse(welcome=welcome))
@@ -95,6 +101,11 @@ class WorkerService(WorkerServiceServicer):
                 exited = message.exited
                 if message.WhichOneof("message") == "exited" and exited.worker_id in host.workers:
                     self._pool.worker_exited(exited.worker_id, _read_exit(exited))
+                taken = message.stacks
+                if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
+                    stacks = Stacks(tuple(taken.dumps), taken.verdict)
+                    inspections = self._executor.inspections
+                    inspections.answered(taken.worker_id, taken.request_id, stacks)
         finally:
             writer.cancel()
             self._pool.remove_host(host)
@@ -185,7 +196,10 @@ class WorkerService(WorkerServiceServicer):
         else:
             outcome = result.output
         lines = _read_lines(result.lines)
-        self._executor.returned(worker, result.request_id, outcome, lines, result.lines_truncated)
+        divergences = [codec.divergence_from_proto(each) for each in result.divergences]
+        self._executor.returned(
+            worker, result.request_id, outcome, lines, result.lines_truncated, divergences
+        )
 
     async def _struck(self, worker: Worker, result: pb.InvocationResult, context: Context) -> bool:
         """Whether a planned fault took the place of this result."""
@@ -210,6 +224,7 @@ class WorkerService(WorkerServiceServicer):
         if isinstance(lease.subject, Call | PlainInvocation):
             invocation.payload = lease.subject.payload
         elif lease.deliver is not None:
+            run = lease.subject.parent if isinstance(lease.subject, Copy) else lease.subject
             invocation.execution_arn = job.execution_arn
             invocation.checkpoint_token = lease.deliver.token
             if (injector := _injector_of(lease)) is not None and injector.reads_state:
@@ -218,6 +233,7 @@ class WorkerService(WorkerServiceServicer):
                 return pb.SessionResponse(invocation=invocation)
             invocation.next_marker = lease.deliver.next_marker
             invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
+            invocation.sources.CopyFrom(_sources(run, lease.deliver.operations))
         return pb.SessionResponse(invocation=invocation)
 
     # -- checkpoints -----------------------------------------------------------------------
@@ -264,13 +280,14 @@ class WorkerService(WorkerServiceServicer):
                 await context.write(answer)
 
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
+        sources = None
         try:
             if request.HasField("marker"):
                 run = self._executor.run(request.execution_arn)
                 operations, marker = run.execution.read_state(
                     request.checkpoint_token, request.marker, request.max_items
                 )
-                token = None
+                sources, token = _sources(run, operations), None
             else:
                 reply = self._executor.checkpoint(
                     request.execution_arn,
@@ -279,13 +296,21 @@ class WorkerService(WorkerServiceServicer):
                     request.client_token if request.HasField("client_token") else None,
                 )
                 operations, marker, token = reply.operations, reply.next_marker, reply.token
+                self._note_sources(request)
         except ServiceError as error:
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
         return pb.CheckpointResponse(
             checkpoint_token=token,
             operations=map(codec.operation_to_proto, operations),
             next_marker=marker,
+            sources=sources,
         )
+
+    def _note_sources(self, request: pb.CheckpointRequest) -> None:
+        known = self._executor.run(request.execution_arn).sources
+        for update, source in zip(request.updates, request.sources, strict=False):
+            if source.line:
+                known.note(update.id, codec.source_from_proto(source))
 
     # -- effects ---------------------------------------------------------------------------
 
@@ -412,6 +437,10 @@ def _read_lines(messages: Iterable[Any]) -> list[OutputLine]:
         with suppress(ServiceError):
             lines.append(codec.line_from_proto(message))
     return lines
+
+
+def _sources(run: Run, operations: Iterable[Operation]) -> model_pb2.Sources:
+    return codec.sources_to_proto(run.sources.distinct, run.sources.numbers(operations))
 
 
 def _read_exit(exited: pb.WorkerExited) -> WorkerExit:

@@ -54,7 +54,11 @@ def _parse_what(text: str) -> What:
             )
         return Fail(argument)
     if kind is Exit:
-        return Exit() if argument is None else Exit(_number(argument, "an exit code", most=255))
+        return (
+            Exit()
+            if argument is None
+            else Exit(_number(argument, "an exit code", least=0, most=255))
+        )
     if kind is DelayReply:
         return DelayReply() if argument is None else DelayReply(_seconds(argument))
     if kind is Raise:

@@ -8,8 +8,10 @@ have a value, so that absence survives the trip.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
+from ..core.divergence import Divergence, DivergenceKind, Identity, Source
 from ..core.model import (
     Effect,
     ErrorObject,
@@ -49,6 +51,10 @@ _EXECUTION_STATUS_NUMBERS: dict[ExecutionStatus, Any] = {
 }
 _STREAM_NUMBERS: dict[OutputStream, Any] = {
     member: number for number, member in enumerate(_STREAMS) if member
+}
+_DIVERGENCE_KINDS: list[DivergenceKind | None] = [None, *DivergenceKind]
+_DIVERGENCE_KIND_NUMBERS: dict[DivergenceKind, Any] = {
+    member: number for number, member in enumerate(_DIVERGENCE_KINDS) if member
 }
 _EVENT_TYPES = {member.value: member for member in EventType}
 
@@ -251,6 +257,52 @@ def effect_from_proto(message: pb.Effect) -> Effect:
     if "invocation_error" in values:
         values["invocation_error"] = error_from_proto(message.invocation_error)
     return Effect(**values)
+
+
+def sources_to_proto(distinct: Iterable[Source], numbers: Iterable[int]) -> pb.Sources:
+    return pb.Sources(distinct=[pb.Source(**each._asdict()) for each in distinct], numbers=numbers)
+
+
+def sources_from_proto(message: pb.Sources, count: int) -> Iterator[Source]:
+    """Of `count` operations."""
+    distinct = [Source(), *map(source_from_proto, message.distinct)]
+    return (distinct[number] for number in message.numbers or [0] * count)
+
+
+def source_from_proto(message: pb.Source) -> Source:
+    return Source(message.line, message.in_task)
+
+
+def divergence_to_proto(divergence: Divergence) -> pb.Divergence:
+    replayed = divergence.replayed
+    return pb.Divergence(
+        kind=_DIVERGENCE_KIND_NUMBERS[divergence.kind],
+        operation_id=divergence.operation_id,
+        recorded=pb.Identity(**divergence.recorded._asdict()),
+        replayed=pb.Identity(**replayed._asdict()) if replayed is not None else None,
+    )
+
+
+def divergence_from_proto(message: pb.Divergence, invocation: int = 0) -> Divergence:
+    """The number of the invocation does not travel; whoever receives it knows."""
+    return Divergence(
+        _known(_DIVERGENCE_KINDS, message.kind, "Unknown kind of divergence."),
+        message.operation_id,
+        _identity(message.recorded),
+        _identity(message.replayed) if message.HasField("replayed") else None,
+        invocation,
+    )
+
+
+def _identity(message: pb.Identity) -> Identity:
+    return Identity(
+        type=message.type,
+        sub_type=message.sub_type,
+        name=message.name if message.HasField("name") else None,
+        parent_id=message.parent_id if message.HasField("parent_id") else None,
+        source=message.source,
+        parent_name=message.parent_name,
+    )
 
 
 def execution_status_to_proto(status: ExecutionStatus) -> Any:

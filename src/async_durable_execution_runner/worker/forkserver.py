@@ -5,9 +5,11 @@ can be mistaken for another's. It is single-threaded and holds nothing but that.
 speaks with it over a socket, one JSON object per line (`start` comes with the descriptor of
 the worker's output file); when the socket ends, it kills every worker's group and exits.
 
-Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}, {"stop": id, "on": bool}.
+Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}, {"stop": id, "on": bool},
+{"inspect": id, "request": request id}.
 Reports: {"started": id, "pid": n}, {"failed": id, "why": text},
-{"exited": id, "status": wait status, "memory": bool, "peak": bytes}.
+{"exited": id, "status": wait status, "memory": bool, "peak": bytes},
+{"inspected": id, "request": request id, "answers": texts, "busy": share or null, "why": text}.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ import select
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .connection import Connection
+from .inspection import Inspection
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -35,6 +39,9 @@ _POLL_MEMORY = 0.05
 class _Worker:
     worker_id: str
     pid: int
+    #: Where its stacks come from.
+    stacks: int
+    inspection: Inspection | None = None
     limit: int = 0
     over_limit: bool = False
 
@@ -87,8 +94,12 @@ class Forkserver:
     def _loop(self, wake: int) -> None:
         while True:
             limited = any(worker.limit for worker in self._workers.values())
+            inspected = [each for each in self._workers.values() if each.inspection is not None]
             host = self._host.fileno()
-            ready, _, _ = select.select([host, wake], [], [], _POLL_MEMORY if limited else None)
+            pipes = [worker.stacks for worker in inspected]
+            ready, _, _ = select.select([host, wake, *pipes], [], [], self._patience(limited))
+            for worker in inspected:
+                self._inspect(worker, worker.stacks in ready)
             if wake in ready:
                 os.read(wake, 4096)
                 self._reap()
@@ -96,6 +107,12 @@ class Forkserver:
                 return
             if limited:
                 self._check_memory()
+
+    def _patience(self, limited: bool) -> float | None:
+        """Seconds until there is something to do."""
+        due = [each.inspection.due for each in self._workers.values() if each.inspection]
+        left = [max(0.0, min(due) - time.monotonic())] if due else []
+        return min([*left, *([_POLL_MEMORY] if limited else [])], default=None)
 
     def receive(self) -> bool:
         """Carry out what the host has sent; False when it is gone."""
@@ -123,25 +140,55 @@ class Forkserver:
             case {"stop": str(worker_id), "on": bool(on)}:
                 if (worker := self._workers.get(worker_id)) is not None:
                     _signal(worker.pid, signal.SIGSTOP if on else signal.SIGCONT)
+            case {"inspect": str(worker_id), "request": str(request_id)}:
+                if (worker := self._workers.get(worker_id)) is not None:
+                    worker.inspection = Inspection(worker.pid, worker.stacks, request_id)
+
+    def _inspect(self, worker: _Worker, readable: bool) -> None:
+        inspection = worker.inspection
+        assert inspection is not None
+        if readable:
+            inspection.read()
+        if not inspection.done and time.monotonic() >= inspection.due:
+            inspection.pass_time()
+        if inspection.done:
+            self._end_inspection(worker, inspection)
+
+    def _end_inspection(self, worker: _Worker, inspection: Inspection) -> None:
+        worker.inspection = None
+        self._report(
+            inspected=worker.worker_id,
+            request=inspection.request_id,
+            answers=inspection.answers,
+            busy=inspection.busy,
+            why=inspection.why,
+        )
 
     def _report(self, **report: Any) -> None:
         self._host.sendall(json.dumps(report).encode() + b"\n")
 
     def _start(self, worker_id: str, output: int) -> None:
         parent = os.getpid()
+        pipe: tuple[int, ...] = ()
         try:
+            pipe = os.pipe()
             pid = os.fork()
         except OSError as error:
             self._report(failed=worker_id, why=f"fork failed: {error}")
-            os.close(output)
+            for fd in (output, *pipe):
+                os.close(fd)
             return
+        stacks, answers = pipe
         if pid == 0:
-            self._become_worker(worker_id, output, parent)
+            os.close(stacks)
+            self._become_worker(worker_id, output, answers, parent)
         os.close(output)
-        self._workers[worker_id] = _Worker(worker_id, pid)
+        os.close(answers)
+        os.set_blocking(stacks, False)
+        self._workers[worker_id] = _Worker(worker_id, pid, stacks)
         self._report(started=worker_id, pid=pid)
 
-    def _become_worker(self, worker_id: str, output: int, parent: int) -> NoReturn:
+    def _become_worker(self, worker_id: str, output: int, answers: int, parent: int) -> NoReturn:
         from . import process
 
         try:
@@ -153,9 +200,9 @@ class Forkserver:
                 os._exit(1)
             self._prctl(_PR_SET_NAME, b"durable-worker")
             self._host.close()
-            for fd in (*self._wake, *self._fds):
+            for fd in (*self._wake, *self._fds, *(each.stacks for each in self._workers.values())):
                 os.close(fd)
-            process.main(self._connection, worker_id, output)
+            process.main(self._connection, worker_id, output, answers)
         finally:
             os._exit(1)
 
@@ -170,6 +217,10 @@ class Forkserver:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
         _, status, usage = os.wait4(worker.pid, 0)
+        if worker.inspection is not None:
+            worker.inspection.end("it ended meanwhile")
+            self._end_inspection(worker, worker.inspection)
+        os.close(worker.stacks)
         del self._workers[worker.worker_id]
         self._report(
             exited=worker.worker_id,

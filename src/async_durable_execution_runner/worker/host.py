@@ -27,7 +27,7 @@ import grpc.aio
 from .. import errors
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from . import output
+from . import output, stacks
 from .connection import Connection
 from .session import greet, refusal
 
@@ -59,7 +59,8 @@ class Host:
         tempfile.gettempdir()
         self._workers: dict[str, _Worker] = {}
         self._pending = b""
-        self._reports: asyncio.Queue[worker_pb2.WorkerExited | None] = asyncio.Queue()
+        self._reports: asyncio.Queue[worker_pb2.SuperviseRequest | None] = asyncio.Queue()
+        self._reading: set[asyncio.Task[None]] = set()
         self._reporting: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -145,7 +146,7 @@ class Host:
     async def _send_reports(self, call: Any) -> None:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             while (report := await self._reports.get()) is not None:
-                await call.write(worker_pb2.SuperviseRequest(exited=report))
+                await call.write(report)
         self._finish(_FORKSERVER_LOST)
 
     def _obey(self, order: worker_pb2.SuperviseResponse) -> None:
@@ -162,6 +163,9 @@ class Host:
                 self._tell_forkserver({"stop": order.signal.worker_id, "on": stop})
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "take_stacks":
+                wanted = order.take_stacks
+                self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
 
     def _start(self, worker_id: str) -> None:
         try:
@@ -175,11 +179,10 @@ class Host:
         self._tell_forkserver({"start": worker_id}, [file.fileno()])
 
     def _not_started(self, worker_id: str, why: str) -> None:
-        self._reports.put_nowait(
-            worker_pb2.WorkerExited(
-                worker_id=worker_id, cause=worker_pb2.EXIT_CAUSE_NOT_STARTED, detail=why
-            )
+        exited = worker_pb2.WorkerExited(
+            worker_id=worker_id, cause=worker_pb2.EXIT_CAUSE_NOT_STARTED, detail=why
         )
+        self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
 
     def _tell_forkserver(self, order: dict[str, Any], fds: list[int] | None = None) -> None:
         data = json.dumps(order).encode() + b"\n"
@@ -221,6 +224,20 @@ class Host:
                 if report["memory"]:
                     exited.cause = worker_pb2.EXIT_CAUSE_MEMORY
                 self._exited(worker_id, exited)
+            case {"inspected": str(worker_id)}:
+                reading = asyncio.ensure_future(self._read_stacks(worker_id, report))
+                self._reading.add(reading)
+                reading.add_done_callback(self._reading.discard)
+
+    async def _read_stacks(self, worker_id: str, report: dict[str, Any]) -> None:
+        # The lines of source may be on a slow disk.
+        dumps, verdict = await asyncio.to_thread(
+            stacks.report, report["answers"], report["busy"], report["why"]
+        )
+        taken = worker_pb2.WorkerStacks(
+            worker_id=worker_id, request_id=report["request"], dumps=dumps, verdict=verdict
+        )
+        self._reports.put_nowait(worker_pb2.SuperviseRequest(stacks=taken))
 
     def _exited(self, worker_id: str, exited: worker_pb2.WorkerExited) -> None:
         worker = self._workers.pop(worker_id)
@@ -229,7 +246,7 @@ class Host:
         exited.worker_id = worker_id
         exited.output.extend(codec.line_to_proto(line) for line in lines)
         exited.output_truncated = truncated
-        self._reports.put_nowait(exited)
+        self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
 
     def _lose_forkserver(self) -> None:
         for worker_id, worker in list(self._workers.items()):

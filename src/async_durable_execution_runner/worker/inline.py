@@ -19,6 +19,7 @@ from .connection import Connection
 from .invocation import Functions, error_object
 from .output import InlineCapture
 from .session import Session
+from .stacks import Report, take
 
 
 class InlineWorker:
@@ -46,6 +47,11 @@ class InlineWorker:
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end of the session; `error` then says if it was refused."""
         self._thread.join(timeout)
+
+    def stacks(self) -> Report:
+        """What its thread is doing, looked at twice. Blocks for a moment."""
+        assert self._thread.ident is not None
+        return take(self._thread.ident)
 
     def _run(self) -> None:
         try:

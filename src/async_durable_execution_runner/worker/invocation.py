@@ -18,12 +18,14 @@ from typing import Any
 from uuid import uuid4
 
 from .. import errors, ledger
+from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
 from . import environment, loading
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
 from .recorder import EffectRecorder
+from .replay import install, watched
 from .service_client import GrpcServiceClient
 
 _PACKAGE = str(Path(__file__).parent)
@@ -40,6 +42,7 @@ class Functions:
         self._environments: dict[str, dict[str, str]] = {}
         self._environment_id = uuid4().hex
         self._recorder = EffectRecorder(connection)
+        install()
 
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         """Run the handler; `output` or `error` is set in what comes back."""
@@ -71,14 +74,20 @@ class Functions:
                     invocation.client_context if invocation.HasField("client_context") else None
                 ),
             )
+            value = None
             try:
                 event = _event(invocation) if client is None else _durable_event(invocation, client)
-                value = handler(event, context)
-                if inspect.iscoroutine(value):
-                    value = asyncio.run(value)
+                with watched(None if client is None else client.replay):
+                    value = handler(event, context)
+                    if inspect.iscoroutine(value):
+                        value = asyncio.run(value)
             except Exception as error:
                 result.error.CopyFrom(error_object(error))
                 return result
+            finally:
+                if client is not None:
+                    found = client.replay.divergences(_succeeded(value))
+                    result.divergences.extend(map(codec.divergence_to_proto, found))
         try:
             result.output = _dump(value)
         except Exception as error:
@@ -159,6 +168,10 @@ def _durable_event(invocation: worker_pb2.Invocation, client: GrpcServiceClient)
         "CheckpointToken": invocation.checkpoint_token,
         "InitialExecutionState": {"Operations": [], "NextMarker": client.begin(invocation)},
     }
+
+
+def _succeeded(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("Status") == "SUCCEEDED"
 
 
 def _dump(value: Any) -> str:

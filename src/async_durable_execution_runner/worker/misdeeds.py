@@ -27,9 +27,18 @@ def commit(misdeed: worker_pb2.Misdeed) -> None:
         case worker_pb2.MISDEED_KIND_HANG_PYTHON:
             threading.Event().wait()
         case worker_pb2.MISDEED_KIND_HANG_C:
-            # Keeps the interpreter's lock, as an extension module that blocks does.
-            while True:
-                ctypes.PyDLL(None).pause()
+            _block_in_c()
+
+
+def _block_in_c() -> None:
+    """As an extension module that waits for ever, and keeps the interpreter's lock."""
+    library = ctypes.PyDLL(None)
+    mutex = ctypes.create_string_buffer(128)
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
+    # Where zeros are no mutex.
+    while True:
+        library.pause()
 
 
 def _take_memory() -> None:

@@ -23,13 +23,15 @@ from .inline import exit_code
 from .invocation import Functions
 from .output import FileCapture
 from .session import Session
+from .stacks import install
 
 
-def main(connection: Connection, worker_id: str, output: int) -> NoReturn:
-    """Be the worker `worker_id`; `output` is the file that takes what it writes."""
+def main(connection: Connection, worker_id: str, output: int, stacks: int) -> NoReturn:
+    """Be the worker `worker_id`; `output` is the file that takes what it writes, `stacks` the
+    pipe for what its threads and tasks are doing when somebody asks."""
     code = 1
     try:
-        _take_over(output)
+        _take_over(output, stacks)
         code = _serve(connection, worker_id, output)
     except BaseException:
         traceback.print_exc()
@@ -37,7 +39,7 @@ def main(connection: Connection, worker_id: str, output: int) -> NoReturn:
         _exit(code)
 
 
-def _take_over(output: int) -> None:
+def _take_over(output: int, stacks: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -48,6 +50,7 @@ def _take_over(output: int) -> None:
     os.dup2(output, 2)
     # Says where in the code a signal such as SIGSEGV struck.
     faulthandler.enable(2)
+    install(stacks)
     gc.enable()
 
 

@@ -203,7 +203,7 @@ class ExecutionHead(_message.Message):
     def __init__(self, execution_arn: _Optional[str] = ..., execution_name: _Optional[str] = ..., function_name: _Optional[str] = ..., status: _Optional[_Union[_model_pb2.ExecutionStatus, str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., result: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., timed_out: bool = ..., waiting_for: _Optional[str] = ..., unfired_faults: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class InvocationRecord(_message.Message):
-    __slots__ = ("request_id", "worker_id", "start_ms", "end_ms", "outcome", "error", "output", "output_truncated", "pid")
+    __slots__ = ("request_id", "worker_id", "start_ms", "end_ms", "outcome", "error", "output", "output_truncated", "pid", "divergences", "stacks", "verdict")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     START_MS_FIELD_NUMBER: _ClassVar[int]
@@ -213,6 +213,9 @@ class InvocationRecord(_message.Message):
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
+    DIVERGENCES_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     worker_id: str
     start_ms: int
@@ -222,7 +225,10 @@ class InvocationRecord(_message.Message):
     output: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
     output_truncated: bool
     pid: int
-    def __init__(self, request_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., outcome: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., output: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., output_truncated: bool = ..., pid: _Optional[int] = ...) -> None: ...
+    divergences: _containers.RepeatedCompositeFieldContainer[_model_pb2.Divergence]
+    stacks: _containers.RepeatedScalarFieldContainer[str]
+    verdict: str
+    def __init__(self, request_id: _Optional[str] = ..., worker_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., outcome: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., output: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., output_truncated: bool = ..., pid: _Optional[int] = ..., divergences: _Optional[_Iterable[_Union[_model_pb2.Divergence, _Mapping]]] = ..., stacks: _Optional[_Iterable[str]] = ..., verdict: _Optional[str] = ...) -> None: ...
 
 class AwaitCallbackRequest(_message.Message):
     __slots__ = ("execution_arn", "name", "timeout_ms")

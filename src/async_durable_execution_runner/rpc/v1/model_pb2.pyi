@@ -46,6 +46,16 @@ class ExecutionStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXECUTION_STATUS_TIMED_OUT: _ClassVar[ExecutionStatus]
     EXECUTION_STATUS_STOPPED: _ClassVar[ExecutionStatus]
 
+class DivergenceKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DIVERGENCE_KIND_UNSPECIFIED: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_TYPE: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_NAME: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_PARENT: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_ORDER: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_SOURCE: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_LEFT_OVER: _ClassVar[DivergenceKind]
+
 class OutputStream(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OUTPUT_STREAM_UNSPECIFIED: _ClassVar[OutputStream]
@@ -81,6 +91,13 @@ EXECUTION_STATUS_SUCCEEDED: ExecutionStatus
 EXECUTION_STATUS_FAILED: ExecutionStatus
 EXECUTION_STATUS_TIMED_OUT: ExecutionStatus
 EXECUTION_STATUS_STOPPED: ExecutionStatus
+DIVERGENCE_KIND_UNSPECIFIED: DivergenceKind
+DIVERGENCE_KIND_TYPE: DivergenceKind
+DIVERGENCE_KIND_NAME: DivergenceKind
+DIVERGENCE_KIND_PARENT: DivergenceKind
+DIVERGENCE_KIND_ORDER: DivergenceKind
+DIVERGENCE_KIND_SOURCE: DivergenceKind
+DIVERGENCE_KIND_LEFT_OVER: DivergenceKind
 OUTPUT_STREAM_UNSPECIFIED: OutputStream
 OUTPUT_STREAM_RAW: OutputStream
 OUTPUT_STREAM_STDOUT: OutputStream
@@ -218,6 +235,50 @@ class HistoryEvent(_message.Message):
     start_ms: int
     end_ms: int
     def __init__(self, event_id: _Optional[int] = ..., type: _Optional[str] = ..., timestamp_ms: _Optional[int] = ..., id: _Optional[str] = ..., parent_id: _Optional[str] = ..., name: _Optional[str] = ..., sub_type: _Optional[str] = ..., payload: _Optional[str] = ..., error: _Optional[_Union[ErrorObject, _Mapping]] = ..., attempt: _Optional[int] = ..., next_attempt_delay_seconds: _Optional[int] = ..., duration_seconds: _Optional[int] = ..., scheduled_end_ms: _Optional[int] = ..., callback_id: _Optional[str] = ..., timeout_seconds: _Optional[int] = ..., heartbeat_timeout_seconds: _Optional[int] = ..., function_name: _Optional[str] = ..., tenant_id: _Optional[str] = ..., executed_version: _Optional[str] = ..., execution_arn: _Optional[str] = ..., request_id: _Optional[str] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ...) -> None: ...
+
+class Source(_message.Message):
+    __slots__ = ("line", "in_task")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    IN_TASK_FIELD_NUMBER: _ClassVar[int]
+    line: str
+    in_task: bool
+    def __init__(self, line: _Optional[str] = ..., in_task: bool = ...) -> None: ...
+
+class Sources(_message.Message):
+    __slots__ = ("distinct", "numbers")
+    DISTINCT_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    distinct: _containers.RepeatedCompositeFieldContainer[Source]
+    numbers: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, distinct: _Optional[_Iterable[_Union[Source, _Mapping]]] = ..., numbers: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Divergence(_message.Message):
+    __slots__ = ("kind", "operation_id", "recorded", "replayed")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    kind: DivergenceKind
+    operation_id: str
+    recorded: Identity
+    replayed: Identity
+    def __init__(self, kind: _Optional[_Union[DivergenceKind, str]] = ..., operation_id: _Optional[str] = ..., recorded: _Optional[_Union[Identity, _Mapping]] = ..., replayed: _Optional[_Union[Identity, _Mapping]] = ...) -> None: ...
+
+class Identity(_message.Message):
+    __slots__ = ("type", "sub_type", "name", "parent_id", "source", "parent_name")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    SUB_TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_NAME_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    sub_type: str
+    name: str
+    parent_id: str
+    source: str
+    parent_name: str
+    def __init__(self, type: _Optional[str] = ..., sub_type: _Optional[str] = ..., name: _Optional[str] = ..., parent_id: _Optional[str] = ..., source: _Optional[str] = ..., parent_name: _Optional[str] = ...) -> None: ...
 
 class OutputLine(_message.Message):
     __slots__ = ("stream", "text", "logger", "level", "time_ms")

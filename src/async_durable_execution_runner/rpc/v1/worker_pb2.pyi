@@ -51,12 +51,14 @@ MISDEED_KIND_RAISE: MisdeedKind
 MISDEED_KIND_ASK_AGAIN: MisdeedKind
 
 class SuperviseRequest(_message.Message):
-    __slots__ = ("hello", "exited")
+    __slots__ = ("hello", "exited", "stacks")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EXITED_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
     hello: HostHello
     exited: WorkerExited
-    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ...) -> None: ...
+    stacks: WorkerStacks
+    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ..., stacks: _Optional[_Union[WorkerStacks, _Mapping]] = ...) -> None: ...
 
 class HostHello(_message.Message):
     __slots__ = ("host_id", "protocol_version", "runner_version", "python_version", "slots", "labels", "pid")
@@ -84,20 +86,22 @@ class HostHello(_message.Message):
     def __init__(self, host_id: _Optional[str] = ..., protocol_version: _Optional[int] = ..., runner_version: _Optional[str] = ..., python_version: _Optional[str] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ...) -> None: ...
 
 class SuperviseResponse(_message.Message):
-    __slots__ = ("welcome", "start", "kill", "limit_memory", "signal", "die")
+    __slots__ = ("welcome", "start", "kill", "limit_memory", "signal", "die", "take_stacks")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     KILL_FIELD_NUMBER: _ClassVar[int]
     LIMIT_MEMORY_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     DIE_FIELD_NUMBER: _ClassVar[int]
+    TAKE_STACKS_FIELD_NUMBER: _ClassVar[int]
     welcome: HostWelcome
     start: StartWorker
     kill: KillWorker
     limit_memory: LimitMemory
     signal: SignalWorker
     die: Die
-    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ...) -> None: ...
+    take_stacks: TakeStacks
+    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ..., take_stacks: _Optional[_Union[TakeStacks, _Mapping]] = ...) -> None: ...
 
 class HostWelcome(_message.Message):
     __slots__ = ("coordinator_id",)
@@ -136,6 +140,26 @@ class SignalWorker(_message.Message):
 class Die(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class TakeStacks(_message.Message):
+    __slots__ = ("worker_id", "request_id")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    request_id: str
+    def __init__(self, worker_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class WorkerStacks(_message.Message):
+    __slots__ = ("worker_id", "request_id", "dumps", "verdict")
+    WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DUMPS_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    worker_id: str
+    request_id: str
+    dumps: _containers.RepeatedScalarFieldContainer[str]
+    verdict: str
+    def __init__(self, worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., dumps: _Optional[_Iterable[str]] = ..., verdict: _Optional[str] = ...) -> None: ...
 
 class WorkerExited(_message.Message):
     __slots__ = ("worker_id", "cause", "exit_code", "signal", "detail", "output", "output_truncated", "peak_memory_bytes")
@@ -253,7 +277,7 @@ class FunctionConfig(_message.Message):
     def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Invocation(_message.Message):
-    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "client_context", "misdeed")
+    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "client_context", "misdeed")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +287,7 @@ class Invocation(_message.Message):
     NEXT_MARKER_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
     CLIENT_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MISDEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
@@ -274,53 +299,60 @@ class Invocation(_message.Message):
     next_marker: str
     payload: str
     tenant_id: str
+    sources: _model_pb2.Sources
     client_context: str
     misdeed: Misdeed
-    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., client_context: _Optional[str] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., client_context: _Optional[str] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class InvocationResult(_message.Message):
-    __slots__ = ("request_id", "output", "error", "lines", "lines_truncated")
+    __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     LINES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    DIVERGENCES_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     output: str
     error: _model_pb2.ErrorObject
     lines: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
     lines_truncated: bool
-    def __init__(self, request_id: _Optional[str] = ..., output: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., lines_truncated: bool = ...) -> None: ...
+    divergences: _containers.RepeatedCompositeFieldContainer[_model_pb2.Divergence]
+    def __init__(self, request_id: _Optional[str] = ..., output: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., lines_truncated: bool = ..., divergences: _Optional[_Iterable[_Union[_model_pb2.Divergence, _Mapping]]] = ...) -> None: ...
 
 class CheckpointRequest(_message.Message):
-    __slots__ = ("execution_arn", "checkpoint_token", "updates", "client_token", "marker", "max_items")
+    __slots__ = ("execution_arn", "checkpoint_token", "updates", "client_token", "marker", "max_items", "sources")
     EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_TOKEN_FIELD_NUMBER: _ClassVar[int]
     UPDATES_FIELD_NUMBER: _ClassVar[int]
     CLIENT_TOKEN_FIELD_NUMBER: _ClassVar[int]
     MARKER_FIELD_NUMBER: _ClassVar[int]
     MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
     execution_arn: str
     checkpoint_token: str
     updates: _containers.RepeatedCompositeFieldContainer[_model_pb2.OperationUpdate]
     client_token: str
     marker: str
     max_items: int
-    def __init__(self, execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[_model_pb2.OperationUpdate, _Mapping]]] = ..., client_token: _Optional[str] = ..., marker: _Optional[str] = ..., max_items: _Optional[int] = ...) -> None: ...
+    sources: _containers.RepeatedCompositeFieldContainer[_model_pb2.Source]
+    def __init__(self, execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[_model_pb2.OperationUpdate, _Mapping]]] = ..., client_token: _Optional[str] = ..., marker: _Optional[str] = ..., max_items: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[_model_pb2.Source, _Mapping]]] = ...) -> None: ...
 
 class CheckpointResponse(_message.Message):
-    __slots__ = ("checkpoint_token", "operations", "next_marker", "error", "misdeed")
+    __slots__ = ("checkpoint_token", "operations", "next_marker", "error", "sources", "misdeed")
     CHECKPOINT_TOKEN_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     NEXT_MARKER_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
     MISDEED_FIELD_NUMBER: _ClassVar[int]
     checkpoint_token: str
     operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
     next_marker: str
     error: _model_pb2.ServiceError
+    sources: _model_pb2.Sources
     misdeed: Misdeed
-    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class RecordEffectRequest(_message.Message):
     __slots__ = ("request_id", "name", "key", "data", "operation_id", "operation_name", "attempt", "outside_step")

@@ -1,0 +1,334 @@
+"""What a worker is doing: the stacks of its threads and asyncio tasks, asked for by a signal.
+
+The worker answers on a pipe, twice over. First comes `faulthandler`'s text, from C: it comes
+also where the main thread hangs in C with the GIL. As soon as the main thread runs Python,
+JSON with the tasks follows, behind a mark. `report` makes text and a verdict of two answers.
+
+This module must not know of processes, invocations or gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import importlib.util
+import json
+import linecache
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, takewhile
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from typing import Any, NamedTuple
+
+#: Nobody else's, where there is a choice.
+SIGNAL: int = signal.SIGRTMIN + 11 if sys.platform == "linux" else signal.SIGUSR2
+#: Seconds between the two times.
+PAUSE = 0.15
+
+_MARK = "\x1e"
+#: Bytes of JSON: a pipe takes 64 KiB that nobody has read yet, `faulthandler`'s text included.
+_LIMIT = 40_000
+_DEPTH = 100
+_SHOWN_FRAMES = 20
+_SHOWN_STACKS = 20
+#: A share of the time in between: less is what looking on costs, and a poll now and then.
+_BUSY = 0.3
+_NOTHING = "none of the handler's code"
+#: `linecache` is not made for several threads.
+_reading = threading.Lock()
+
+
+class Frame(NamedTuple):
+    file: str
+    line: int
+    function: str
+
+
+class Stack(NamedTuple):
+    """`of` is "thread MainThread" or "task Task-3"; `frames` has the innermost first."""
+
+    of: str
+    frames: Sequence[Frame]
+
+
+class Report(NamedTuple):
+    """Up to two texts, the user's own innermost line at the top, and one line on both."""
+
+    dumps: tuple[str, ...]
+    verdict: str
+
+
+_Shown = Callable[[Frame], bool]
+
+
+# -- in the worker -------------------------------------------------------------------------
+
+
+def install(pipe: int) -> None:
+    """Answer `SIGNAL` on `pipe` from now on. In the main thread; the process stays as it is."""
+    os.set_blocking(pipe, False)
+
+    def answer(_: int, frame: FrameType | None) -> None:
+        # Whatever goes wrong, as at the bottom of a recursion: the handler is not to suffer it.
+        with contextlib.suppress(Exception):
+            stacks = snapshot(frame)
+            while len(text := json.dumps(stacks)) > _LIMIT:
+                stacks.pop()
+            os.write(pipe, f"{_MARK}{text}\n".encode())
+
+    signal.signal(SIGNAL, answer)
+    faulthandler.register(SIGNAL, file=pipe, all_threads=True, chain=True)
+
+
+def snapshot(interrupted: FrameType | None = None, thread: int | None = None) -> list[Stack]:
+    """The stacks of all threads, or of the one with this ident, and of their loops' tasks.
+
+    `interrupted` is where the calling thread was when a signal came.
+    """
+    frames = sys._current_frames()
+    if interrupted is not None:
+        frames[threading.get_ident()] = interrupted
+    main = threading.main_thread().ident
+    names = {each.ident: each.name for each in threading.enumerate()}
+    threads, tasks = [], []
+    for ident in sorted(frames, key=lambda ident: ident != main):
+        if thread in (None, ident):
+            stack = list(islice(_outwards(frames[ident]), _DEPTH))
+            threads.append(Stack(f"thread {names.get(ident, ident)}", list(map(_frame, stack))))
+            if (loop := _loop_of(frames[ident])) is not None:
+                tasks += _tasks(loop)
+    # A thread other than the first is rarely where it hangs.
+    return [*threads[:1], *tasks, *threads[1:]]
+
+
+def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _frame(frame: FrameType) -> Frame:
+    # Cython's frames have no line.
+    return Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name)
+
+
+def _loop_of(frame: FrameType) -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this stack."""
+    running = asyncio.BaseEventLoop.run_forever.__code__
+    for each in _outwards(frame):
+        if each.f_code is running:
+            loop: asyncio.AbstractEventLoop = each.f_locals["self"]
+            return loop
+    return None
+
+
+def _tasks(loop: asyncio.AbstractEventLoop) -> list[Stack]:
+    """Those that no other task awaits, the youngest first, each with all that it awaits."""
+    stacks: dict[asyncio.Task[Any], Stack] = {}
+    awaited: set[asyncio.Task[Any]] = set()
+    for task in sorted(asyncio.all_tasks(loop), key=_age):
+        frames: list[Frame] = []
+        for each in islice(_awaits(task.get_coro()), _DEPTH):
+            if isinstance(each, asyncio.Task):
+                awaited.add(each)
+            elif (frame := _frame_of(each)) is not None:
+                frames.append(_frame(frame))
+        # The current one is on the stack of its thread.
+        if task is not asyncio.current_task(loop):
+            stacks[task] = Stack(f"task {task.get_name()}", frames[::-1])
+    return [stack for task, stack in stacks.items() if task not in awaited]
+
+
+def _age(task: asyncio.Task[Any]) -> int:
+    default = re.fullmatch(r"Task-(\d+)", task.get_name())
+    return -int(default[1]) if default else -sys.maxsize
+
+
+_AWAITING = (CoroutineType, GeneratorType, AsyncGeneratorType, asyncio.Task)
+
+
+def _awaits(awaitable: Any) -> Iterator[Any]:
+    """From a coroutine through all that is awaited below it, other tasks included."""
+    while awaitable is not None:
+        yield awaitable
+        match awaitable:
+            case GeneratorType():
+                awaitable = awaitable.gi_yieldfrom
+            case AsyncGeneratorType():
+                awaitable = awaitable.ag_await
+            case asyncio.Task():
+                awaitable = awaitable.get_coro()
+            case asyncio.Future():
+                return
+            case _ if hasattr(awaitable, "cr_await"):
+                awaitable = awaitable.cr_await
+            case _:
+                # What `anext` or a future gives to await is opaque, but holds what it is of.
+                held = gc.get_referents(awaitable)
+                awaitable = next((each for each in held if isinstance(each, _AWAITING)), None)
+
+
+def _frame_of(awaitable: Any) -> FrameType | None:
+    for name in ("cr_frame", "gi_frame", "ag_frame"):
+        if (frame := getattr(awaitable, name, None)) is not None:
+            return frame  # type: ignore[no-any-return]
+    return None
+
+
+# -- what is made of it --------------------------------------------------------------------
+
+
+def is_complete(answer: bytes) -> bool:
+    """Whether there is nothing more to come."""
+    return answer.endswith(b"\n") and _MARK.encode() in answer
+
+
+def report(answers: Sequence[str], busy: float | None, why: str) -> Report:
+    """Text and verdict of what a worker answered. It reads source files, and so may block.
+
+    `busy` is the share of the time in between that it was computing, where that is known;
+    `why` says why there are not two answers.
+    """
+    return compare([parse(answer) for answer in answers], busy, why)
+
+
+def take(thread: int) -> Report:
+    """The report on a thread of this process, an inline worker's. Blocks for `PAUSE`."""
+    first = snapshot(thread=thread)
+    time.sleep(PAUSE)
+    return compare([first, snapshot(thread=thread)], None)
+
+
+def compare(taken: Sequence[Sequence[Stack]], busy: float | None, why: str = "") -> Report:
+    """`report`, of stacks that are parsed."""
+    shown = _what_to_show(taken)
+    chosen = [[each for each in stacks if any(map(shown, each.frames))] for stacks in taken]
+    with _reading:
+        linecache.checkcache()
+        dumps = tuple("\n".join(_text(stacks, shown)) or _NOTHING for stacks in chosen)
+        verdict = _verdict(chosen, shown, busy) if len(taken) == 2 else f"unknown: {why}"
+    return Report(tuple(map(_utf8, dumps)), _utf8(verdict))
+
+
+def _verdict(chosen: Sequence[Sequence[Stack]], shown: _Shown, busy: float | None) -> str:
+    working = "" if busy is None else ", computing" if busy > _BUSY else ", waiting"
+    # Not by the function's name, which `faulthandler` may spell differently.
+    first, second = ({_top(stack, shown)[:2]: stack for stack in stacks} for stacks in chosen)
+    if list(first) == list(second):
+        return f"stuck{working}: both times in {_where(list(first.values()), shown)}"
+    # One may move on where others stand still.
+    before = [stack for top, stack in first.items() if top not in second] or [*first.values()]
+    after = [stack for top, stack in second.items() if top not in first] or [*second.values()]
+    return f"slow{working}: first in {_where(before, shown)}, then in {_where(after, shown)}"
+
+
+def parse(answer: str) -> list[Stack]:
+    text, _, data = answer.partition(_MARK)
+    try:
+        return [Stack(of, [Frame(*each) for each in frames]) for of, frames in json.loads(data)]
+    except (ValueError, TypeError):
+        return _parse_text(text)
+
+
+_THREAD = re.compile(r"(?:Current t|T)hread (0x[0-9a-f]+)[^\n]*:$")
+_LINE = re.compile(r'  File "(.*)", line (\d+) in (.*)$')
+
+
+def _parse_text(text: str) -> list[Stack]:
+    """`faulthandler`'s. The thread that took the signal, mostly the main one, comes first."""
+    stacks: list[Stack] = []
+    current = 0
+    for line in text.splitlines():
+        if thread := _THREAD.match(line):
+            if line.startswith("Current"):
+                current = len(stacks)
+            stacks.append(Stack(f"thread {thread[1]}", []))
+        elif (frame := _LINE.match(line)) and stacks:
+            stacks[-1] = Stack(
+                stacks[-1].of, [*stacks[-1].frames, Frame(frame[1], int(frame[2]), frame[3])]
+            )
+    return [*stacks[current : current + 1], *stacks[:current], *stacks[current + 1 :]]
+
+
+def _folder(package: str) -> str:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return os.path.dirname(spec.origin) + os.sep
+
+
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_INSTALLED = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
+_OURS = (
+    os.path.dirname(__file__) + os.sep,
+    _folder("async_durable_execution"),
+    _folder("grpc"),
+    "src/python/grpcio/",
+    "<frozen ",
+)
+
+
+def _foreign(frame: Frame) -> bool:
+    """Not of the runner, the SDK, gRPC or the standard library."""
+    in_library = frame.file.startswith(_LIBRARY) and not _INSTALLED.match(frame.file)
+    return not in_library and not frame.file.startswith(_OURS)
+
+
+def _own(frame: Frame) -> bool:
+    """The user's own code, as far as one can tell."""
+    return _foreign(frame) and not _INSTALLED.match(frame.file)
+
+
+def _what_to_show(taken: Sequence[Sequence[Stack]]) -> _Shown:
+    frames = [frame for stacks in taken for stack in stacks for frame in stack.frames]
+    for shown in (_own, _foreign):
+        if any(map(shown, frames)):
+            return shown
+    # It hangs in none of the user's code: whoever reads this has to know all.
+    return lambda _: True
+
+
+def _top(stack: Stack, shown: _Shown) -> Frame:
+    return next(filter(shown, stack.frames))
+
+
+def _text(stacks: Sequence[Stack], shown: _Shown) -> Iterator[str]:
+    for stack in stacks[:_SHOWN_STACKS]:
+        yield f"{stack.of}:"
+        for frame in islice(filter(shown, stack.frames), _SHOWN_FRAMES):
+            yield f'  File "{frame.file}", line {frame.line}, in {frame.function}'
+            if line := _source(frame):
+                yield f"    {line}"
+        below = list(takewhile(lambda frame: not shown(frame), stack.frames))
+        if below and not any(frame.file.startswith(_OURS) for frame in below):
+            yield f"  inside: {' > '.join(map(_short, below[::-1]))}"
+
+
+def _short(frame: Frame) -> str:
+    """A library's frame."""
+    file = _INSTALLED.sub("", frame.file).removeprefix(_LIBRARY)
+    return f"{frame.function} ({file}:{frame.line})"
+
+
+def _where(stacks: Sequence[Stack], shown: _Shown) -> str:
+    if not stacks:
+        return _NOTHING
+    top = _top(stacks[0], shown)
+    line = _source(top)
+    return f"{top.function} ({top.file}:{top.line})" + (f": {line}" if line else "")
+
+
+def _source(frame: Frame) -> str:
+    return linecache.getline(frame.file, frame.line).strip()
+
+
+def _utf8(text: str) -> str:
+    """`text` as a message can carry it."""
+    return text.encode("utf-8", "backslashreplace").decode()

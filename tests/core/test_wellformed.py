@@ -1,0 +1,66 @@
+"""The judge of histories: what it lets pass, and what it sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from async_durable_execution_runner.core.model import EventType, HistoryEvent
+from async_durable_execution_runner.core.wellformed import problems
+
+T = EventType
+
+
+def events(*rows: tuple) -> list[HistoryEvent]:
+    """(type, operation id, anything else), one after another."""
+    return [
+        HistoryEvent(number, type_, number, id=operation_id, **(rest[0] if rest else {}))
+        for number, (type_, operation_id, *rest) in enumerate(rows, start=1)
+    ]
+
+
+GOOD = events(
+    (T.EXECUTION_STARTED, "e"),
+    (T.STEP_STARTED, "s"),
+    (T.STEP_FAILED, "s", {"next_attempt_delay_seconds": 1}),
+    (T.INVOCATION_COMPLETED, None),
+    (T.STEP_STARTED, "s"),
+    (T.STEP_SUCCEEDED, "s"),
+    (T.CONTEXT_STARTED, "c"),
+    (T.WAIT_STARTED, "w", {"parent_id": "c"}),
+    (T.WAIT_SUCCEEDED, "w", {"parent_id": "c"}),
+    (T.CONTEXT_SUCCEEDED, "c"),
+    (T.INVOCATION_COMPLETED, None),
+    (T.EXECUTION_SUCCEEDED, "e"),
+)
+
+
+def test_a_good_one_has_no_problems():
+    assert problems(GOOD) == []
+
+
+def without(*numbers: int) -> list[HistoryEvent]:
+    kept = [event for event in GOOD if event.event_id not in numbers]
+    return [replace(event, event_id=number) for number, event in enumerate(kept, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("history", "problem"),
+    [
+        ([replace(event, event_id=event.event_id + 1) for event in GOOD], "event ids"),
+        ([*GOOD[:5], replace(GOOD[5], timestamp_ms=1), *GOOD[6:]], "order of their time"),
+        (without(1), "does not begin with ExecutionStarted"),
+        (without(12), "it ends 0 times: never"),
+        ([*GOOD, replace(GOOD[-1], event_id=13, timestamp_ms=13)], "it ends 2 times"),
+        (without(3), "step s was started twice in one attempt"),
+        (without(2), "StepFailed of s without a start"),
+        (without(7), "WaitStarted of w comes before its parent's start"),
+        (
+            [*GOOD[:-1], *events((T.WAIT_SUCCEEDED, "w"), (T.EXECUTION_SUCCEEDED, "e"))],
+            "WaitSucceeded of w after WaitSucceeded",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(history: list[HistoryEvent], problem: str):
+    assert any(problem in each for each in problems(history)), problems(history)

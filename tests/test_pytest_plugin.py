@@ -1,0 +1,133 @@
+"""The plugin as a user's test suite sees it: markers, fixtures, what a failure looks like."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+FLOWS = """
+    from async_durable_execution import durable_execution, step
+    from async_durable_execution_runner import ledger
+
+    async def charge():
+        ledger.record("charge")
+
+    @durable_execution
+    async def pay(event):
+        await step(charge, name="charge")
+        return event["order"]
+"""
+
+
+@pytest.mark.processes
+def test_a_marker_names_the_handler_and_the_options(pytester: pytest.Pytester):
+    pytester.makepyfile(flows=FLOWS)
+    pytester.makepyfile(
+        """
+        import flows, pytest
+
+        @pytest.mark.durable(flows.pay, workers=1, function_name="Pay")
+        def test_pay(durable_runner):
+            result = durable_runner.run({"order": 3})
+            assert (result.result, result.function_name) == ("3", "Pay")
+
+        @pytest.mark.durable(handler=flows.pay)
+        class TestAll:
+            def test_pay(self, durable_runner):
+                assert durable_runner.run({"order": 4}).result == "4"
+        """
+    )
+    # In a process of its own, as the shared processes of ours are not its to close.
+    pytester.runpytest_subprocess("--strict-markers").assert_outcomes(passed=2)
+
+
+@pytest.mark.processes
+def test_a_report_of_every_crash_point(pytester: pytest.Pytester):
+    pytester.makepyfile(flows=FLOWS)
+    pytester.makepyfile(
+        """
+        import flows, pytest
+
+        def ordered(result):
+            assert result.result == "3"
+
+        @pytest.mark.durable(flows.pay, workers=2)
+        @pytest.mark.explore_crashes({"order": 3}, check=ordered)
+        def test_pay(crash_report):
+            assert crash_report.explored == 5
+            crash_report.assert_ok()
+        """
+    )
+    outcome = pytester.runpytest_subprocess()
+    outcome.assert_outcomes(failed=1)
+    outcome.stdout.fnmatch_lines(
+        [
+            "*pay · 5 crash points explored: 3 passed, 2 failed*",
+            '*faults="kill@effect:1"',
+            "*charge happened twice (in the clean run once)*",
+        ]
+    )
+
+
+def test_threads_that_an_inline_handler_leaves_do_not_hold_up_the_end(pytester: pytest.Pytester):
+    pytester.makepyfile(
+        """
+        import asyncio, threading
+        import pytest
+        from async_durable_execution import durable_execution
+        from async_durable_execution_runner import DurableFunctionTestRunner
+
+        def for_ever():
+            threading.Event().wait()
+
+        @durable_execution
+        async def leaves_a_thread(event):
+            threading.Thread(target=for_ever, name="left behind").start()
+
+        @durable_execution
+        async def never_returns(event):
+            await asyncio.to_thread(for_ever)
+
+        def test_leaves():
+            with DurableFunctionTestRunner(leaves_a_thread, isolation="inline") as runner:
+                runner.run()
+
+        def test_never_returns():
+            with (
+                DurableFunctionTestRunner(never_returns, isolation="inline") as runner,
+                pytest.raises(TimeoutError),
+            ):
+                runner.run(timeout=0.5)
+
+        def test_fails():
+            assert False
+        """
+    )
+    outcome = pytester.runpytest_subprocess(timeout=60)
+    outcome.assert_outcomes(passed=2, failed=1)
+    assert outcome.ret == 1
+    outcome.stderr.fnmatch_lines(
+        ["*left threads behind; pytest ends without them:", "left behind", "*in for_ever"]
+    )
+
+
+def test_a_runner_without_a_handler_is_a_clear_error(pytester: pytest.Pytester):
+    pytester.makepyfile("def test_pay(durable_runner): pass")
+    outcome = pytester.runpytest_inprocess()
+    outcome.assert_outcomes(errors=1)
+    outcome.stdout.fnmatch_lines(["*needs @pytest.mark.durable(handler=...)*"])
+
+
+def test_a_suite_that_does_not_use_it_does_not_pay_for_it():
+    program = (
+        "import sys, async_durable_execution_runner.pytest_plugin\n"
+        "print([name for name in ('grpc', 'async_durable_execution') if name in sys.modules])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert output.stdout == "[]\n"

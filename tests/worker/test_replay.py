@@ -1,0 +1,169 @@
+"""What is seen of the SDK while a handler runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import async_durable_execution as sdk
+import pytest
+
+from async_durable_execution_runner.core.divergence import Source
+from async_durable_execution_runner.rpc.v1 import model_pb2 as model
+from async_durable_execution_runner.worker import replay
+from async_durable_execution_runner.worker.replay import Replay, watched
+
+EXECUTION = model.Operation(id="e", type=model.OPERATION_TYPE_EXECUTION)
+STEP = model.Operation(id="1", type=model.OPERATION_TYPE_STEP, name="a", sub_type="Step")
+
+
+@pytest.fixture(autouse=True)
+def _watching() -> None:
+    assert replay.install()
+
+
+def ask(operation_id: str | None = "1", name: str | None = "a") -> Any:
+    return replay.identifier_class()(operation_id, sdk.OperationSubType.STEP, None, name)
+
+
+def line_of_asking(call: Callable[[], Any]) -> str:
+    seen = Replay()
+    with watched(seen):
+        call()
+    return seen.asked["1"][1].line.rpartition("/")[2]
+
+
+def test_this_release_of_the_sdk_can_be_watched() -> None:
+    cls = replay.identifier_class()
+    assert cls.__name__ == "OperationIdentifier"
+    assert [field.name for field in dataclasses.fields(cls)][:4] == [
+        *("operation_id", "sub_type", "parent_id", "name")
+    ]
+
+
+def test_it_is_watched_once() -> None:
+    before = replay.identifier_class().__init__
+    assert replay.install()
+    assert replay.identifier_class().__init__ is before
+
+
+@pytest.mark.parametrize("annotations", [{}, {"operation_identifier": "Gone"}])
+def test_a_release_that_cannot_be_watched_is_not(monkeypatch, annotations) -> None:
+    context = type("DurableContext", (), {"__annotations__": annotations})
+    monkeypatch.setattr(sdk, "DurableContext", context)
+    assert replay.identifier_class() is None
+    assert not replay.install()
+
+
+def test_where_nothing_was_seen_nothing_is_missed() -> None:
+    unseen = Replay()
+    sources = model.Sources(distinct=[model.Source(line="h.py:1 in h")], numbers=[0, 1])
+    unseen.deliver([EXECUTION, STEP], sources)
+    assert unseen.divergences(succeeded=True) == []
+
+
+def test_nothing_is_seen_outside_an_invocation() -> None:
+    seen = Replay()
+    with watched(seen):
+        contextvars.Context().run(ask)
+    ask()
+    assert seen.asked == {}
+
+
+def test_what_has_no_id_is_no_operation() -> None:
+    seen = Replay()
+    with watched(seen):
+        ask(None)
+    assert seen.asked == {}
+
+
+def test_who_asked_first_has_asked() -> None:
+    seen = Replay()
+    with watched(seen):
+        ask(name="a")
+        ask(name="b")
+    assert seen.asked["1"][0].name == "a"
+
+
+# -- the line that asked ----------------------------------------------------------------
+
+
+def here() -> None:
+    ask()
+
+
+def test_the_innermost_line_of_the_handler_s_code() -> None:
+    line = inspect.getsourcelines(ask)[1] + 1
+    assert line_of_asking(here) == f"test_replay.py:{line} in ask"
+
+
+def test_the_standard_library_s_lines_are_not_the_handler_s(monkeypatch) -> None:
+    monkeypatch.setattr(replay, "_files", {__file__: replay._USER})
+    make = functools.partial(replay.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a")
+
+    def called_through_the_library() -> None:
+        with contextlib.ExitStack() as stack:
+            stack.callback(make)
+
+    line = inspect.getsourcelines(called_through_the_library)[1] + 1
+    assert line_of_asking(called_through_the_library) == (
+        f"test_replay.py:{line} in called_through_the_library"
+    )
+
+
+def test_who_called_the_handler_did_not_ask() -> None:
+    """A decorator above the handler is on the stack below the SDK's event loop."""
+    make = functools.partial(replay.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a")
+
+    async def later() -> None:
+        asyncio.get_running_loop().call_soon(make)
+        await asyncio.sleep(0)
+
+    assert line_of_asking(lambda: asyncio.run(later())) == ""
+
+
+def test_a_task_of_the_handler_s_own() -> None:
+    seen = Replay()
+
+    async def handler() -> None:
+        await asyncio.create_task(branch())
+
+    async def branch() -> None:
+        ask()
+
+    with watched(seen):
+        asyncio.run(handler())
+    assert seen.asked["1"][1].in_task
+
+
+# -- what goes to the coordinator -------------------------------------------------------
+
+
+def update(action: Any, operation_id: str = "1") -> Any:
+    return SimpleNamespace(id=operation_id, action=action)
+
+
+def test_the_source_travels_with_the_update_that_starts_an_operation() -> None:
+    seen = Replay()
+    with watched(seen):
+        ask()
+    start, succeed = model.OPERATION_ACTION_START, model.OPERATION_ACTION_SUCCEED
+    sources = list(seen.sources([update(start), update(succeed), update(start, "unseen")]))
+    _, source = seen.asked["1"]
+    assert [Source(each.line, each.in_task) for each in sources] == [source, Source(), Source()]
+    assert source.line
+
+
+def test_the_source_of_a_recorded_operation_stays_as_it_is() -> None:
+    seen = Replay()
+    seen.deliver([EXECUTION, STEP], model.Sources())
+    with watched(seen):
+        ask()
+    assert [each.line for each in seen.sources([update(model.OPERATION_ACTION_START)])] == [""]

@@ -1,0 +1,230 @@
+"""What is made of a worker's answers; how they are had from real ones is in `bad_days`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from async_durable_execution_runner.worker import inspection, stacks
+from async_durable_execution_runner.worker.inspection import Inspection
+from async_durable_execution_runner.worker.stacks import Frame, Stack
+
+SLEEP = Frame("/shop/orders.py", 12, "pay")
+HANDLER = Frame("/shop/orders.py", 30, "handler")
+OTHER = Frame("/shop/orders.py", 14, "pay")
+REQUESTS = Frame("/venv/lib/python3.11/site-packages/requests/api.py", 59, "request")
+LIBRARY = Frame(threading.__file__, 629, "wait")
+GRPC = Frame("src/python/grpcio/grpc/_cython/_cygrpc/aio/call.pyx.pxi", 0, "execute_batch")
+RUNNER = Frame(stacks.__file__, 1, "snapshot")
+
+
+def thread(*frames: Frame, name: str = "MainThread") -> Stack:
+    return Stack(f"thread {name}", frames)
+
+
+def answer(*taken: Stack, text: str = "") -> str:
+    return f"{text}\x1e{json.dumps(taken)}\n"
+
+
+def report(first: Sequence[Stack], second: Sequence[Stack], busy: float | None = None) -> Any:
+    return stacks.report([answer(*first), answer(*second)], busy, "")
+
+
+@pytest.mark.parametrize(
+    ("busy", "how"), [(None, "stuck"), (0.01, "stuck, waiting"), (0.9, "stuck, computing")]
+)
+def test_the_same_frame_twice_is_stuck(busy: float | None, how: str) -> None:
+    taken = [thread(LIBRARY, SLEEP, HANDLER, RUNNER), thread(GRPC, name="poller")]
+    dump = (
+        "thread MainThread:\n"
+        '  File "/shop/orders.py", line 12, in pay\n'
+        '  File "/shop/orders.py", line 30, in handler\n'
+        "  inside: wait (threading.py:629)"
+    )
+    assert report(taken, taken, busy) == (
+        (dump, dump),
+        f"{how}: both times in pay (/shop/orders.py:12)",
+    )
+
+
+def test_different_frames_are_slow_and_the_one_that_moved_is_named() -> None:
+    still = thread(HANDLER, name="other")
+    result = report([still, thread(SLEEP)], [still, thread(OTHER)], 0.5)
+    assert result.verdict == (
+        "slow, computing: first in pay (/shop/orders.py:12), then in pay (/shop/orders.py:14)"
+    )
+
+
+def test_one_that_has_left_the_users_code_is_not_shown_the_runners() -> None:
+    result = report([thread(SLEEP)], [thread(LIBRARY, RUNNER)])
+    nothing = "none of the handler's code"
+    assert result.verdict == f"slow: first in pay (/shop/orders.py:12), then in {nothing}"
+    assert result.dumps[1] == nothing
+
+
+def test_where_the_user_has_no_code_an_installed_package_may() -> None:
+    taken = [thread(LIBRARY, REQUESTS, RUNNER)]
+    assert report(taken, taken).verdict.startswith(f"stuck: both times in request ({REQUESTS.file}")
+    with_own = [thread(LIBRARY, REQUESTS, SLEEP, RUNNER)]
+    result = report(with_own, with_own)
+    assert result.verdict == "stuck: both times in pay (/shop/orders.py:12)"
+    inside = "  inside: request (requests/api.py:59) > wait (threading.py:629)"
+    assert result.dumps[1].splitlines()[-1] == inside
+
+
+def test_one_that_hangs_in_nobodys_code_is_shown_in_full() -> None:
+    taken = [thread(LIBRARY, RUNNER), thread(GRPC, name="poller")]
+    result = report(taken, taken)
+    assert result.verdict.startswith(f"stuck: both times in wait ({threading.__file__}:629)")
+    assert ", in snapshot" in result.dumps[1]
+    assert ", in execute_batch" in result.dumps[1]
+
+
+def test_fewer_than_two_allow_no_verdict() -> None:
+    result = stacks.report([answer(thread(SLEEP))], None, "it ended meanwhile")
+    assert result.verdict == "unknown: it ended meanwhile"
+    assert len(result.dumps) == 1
+
+
+FATAL = """Thread 0x00007f01 (most recent call first):
+  File "/usr/x.py", line 3 in poll
+
+Current thread 0x00007f02 (most recent call first):
+  File "/shop/orders.py", line 12 in pay
+  File "/shop/orders.py", line 30 in handler
+"""
+
+
+@pytest.mark.parametrize("rest", ["", '\x1e[["thread MainThr', "\x1e17\n", '\x1e["a"]\n'])
+def test_what_comes_from_c_is_enough(rest: str) -> None:
+    """Where the main thread comes to run no Python, or no more of it fits."""
+    assert stacks.parse(FATAL + rest) == [
+        Stack("thread 0x00007f02", [SLEEP, HANDLER]),
+        Stack("thread 0x00007f01", [Frame("/usr/x.py", 3, "poll")]),
+    ]
+
+
+def test_what_comes_from_python_is_better() -> None:
+    assert stacks.parse(answer(thread(OTHER), text=FATAL)) == [Stack("thread MainThread", [OTHER])]
+
+
+def test_names_that_no_message_can_carry() -> None:
+    taken = [thread(Frame("/caf\udce9.py", 1, "f"))]
+    result = report(taken, taken)
+    assert result.verdict == "stuck: both times in f (/caf\\udce9.py:1)"
+    assert all(dump.encode() for dump in result.dumps)
+
+
+async def test_a_loops_tasks_are_in_the_snapshot_each_with_all_that_it_awaits() -> None:
+    async def inner() -> None:
+        await asyncio.Event().wait()
+
+    async def outer() -> None:
+        await asyncio.create_task(inner(), name="inner")
+
+    async def beside() -> None:
+        await asyncio.sleep(60)
+
+    tasks = [asyncio.create_task(outer(), name="outer"), asyncio.create_task(beside(), name="b")]
+    # All of them have come to their awaits.
+    for _ in range(3):
+        await asyncio.sleep(0)
+    found = {stack.of: [frame.function for frame in stack.frames] for stack in stacks.snapshot()}
+    for task in tasks:
+        task.cancel()
+    assert found["task outer"] == ["wait", "inner", "outer"]
+    assert found["task b"] == ["sleep", "beside"]
+    assert "task inner" not in found
+
+
+@pytest.mark.parametrize(
+    ("computed", "waited", "busy"),
+    [(0.0, 0.0, False), (0.1, 0.0, True), (0.01, 0.1, True), (0.001, 0.1, False)],
+    ids=["idle", "computing", "computing on a busy machine", "idle on a busy machine"],
+)
+def test_who_computes_is_told_from_who_waits(computed: float, waited: float, busy: bool) -> None:
+    assert (inspection._busy(0.15, computed, waited) > stacks._BUSY) is busy
+
+
+# -- those that do not answer --------------------------------------------------------------
+
+
+@pytest.fixture
+def deaf() -> Any:
+    """A process that would take the signal but blocks it."""
+    number = stacks.SIGNAL
+    code = (
+        f"import signal, sys; signal.signal({number}, lambda *_: None);"
+        f"signal.pthread_sigmask(signal.SIG_BLOCK, {{{number}}});"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.kill()
+
+
+def test_one_that_blocks_the_signal_is_not_waited_for(
+    deaf: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "_PATIENCE", 0.0)
+    own, its = os.pipe()
+    os.set_blocking(own, False)
+    inspected = Inspection(deaf.pid, own, "r-1")
+    assert not inspected.done
+    inspected.pass_time()
+    assert inspected.done
+    assert inspected.why == f"it did not answer in 0 s: it blocks signal {stacks.SIGNAL}, " + (
+        "which asks for them"
+    )
+    os.close(own)
+    os.close(its)
+
+
+def test_one_that_has_closed_its_end_is_not_waited_for(deaf: subprocess.Popen[bytes]) -> None:
+    own, its = os.pipe()
+    os.set_blocking(own, False)
+    inspected = Inspection(deaf.pid, own, "r-1")
+    os.close(its)
+    assert select.select([own], [], [], 0)[0]
+    inspected.read()
+    assert (inspected.done, inspected.answers) == (True, [])
+    assert inspected.why == "it closed the pipe for them"
+    os.close(own)
+
+
+def test_one_that_is_stopped_is_not_sent_the_signal(deaf: subprocess.Popen[bytes]) -> None:
+    deaf.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, deaf.pid, os.WSTOPPED)
+    own, its = os.pipe()
+    os.set_blocking(own, False)
+    assert Inspection(deaf.pid, own, "r-1").why.startswith("it is stopped")
+    os.close(own)
+    os.close(its)
+
+
+def test_what_came_too_late_for_one_is_not_taken_for_the_next(
+    deaf: subprocess.Popen[bytes],
+) -> None:
+    own, its = os.pipe()
+    os.set_blocking(own, False)
+    os.write(its, answer(thread(SLEEP)).encode())
+    inspected = Inspection(deaf.pid, own, "r-1")
+    os.write(its, answer(thread(OTHER)).encode())
+    inspected.read()
+    assert [stacks.parse(each)[0].frames[0] for each in inspected.answers] == [OTHER]
+    os.close(own)
+    os.close(its)
