@@ -19,6 +19,7 @@ from async_durable_execution_runner.gateway import shapes
 
 from .cases import Case
 from .handlers import Deployment
+from .matching import Bindings, history_problems, log_problems, problems
 
 #: On the execution's clock; a case that takes longer hangs.
 _LONGEST_SECONDS = 120
@@ -34,6 +35,22 @@ class Observation:
     history: list[dict[str, Any]]
     #: The handler's JSON log records that name the execution, in order.
     logs: list[dict[str, Any]]
+
+
+def check(case: Case, driver: Driver) -> None:
+    """Drive it, and compare status, result, history and logs."""
+    seen = driver.drive(
+        case, lambda seen: not history_problems(case.history, seen.history, Bindings())
+    )
+    names = Bindings()
+    found = history_problems(case.history, seen.history, names)
+    found += log_problems(case.logs, seen.logs, names)
+    if case.result is not None:
+        actual = {"ExecutionStatus": seen.status}
+        if "Result" in case.result:
+            actual["Result"] = json.loads(seen.result) if seen.result else None
+        found += problems(case.result, actual, names, "result")
+    assert not found, "\n".join([*found, *map(str, seen.history), *map(str, seen.logs)])
 
 
 class Driver(Protocol):
@@ -54,7 +71,7 @@ class RunnerDriver:
             handler=deployment.handler, workers=2, isolation=self.isolation, **deployment.options
         ) as runner:
             for name, target in deployment.durable.items():
-                runner.register_durable_function(name, target)
+                runner.register_durable_function(name, target, **deployment.target_options)
             for name, target in deployment.plain.items():
                 runner.register_function(name, target)
             handle = runner.run_until_suspended(payload=json.dumps(case.input), timeout=30)

@@ -15,7 +15,6 @@ from .machine import (
     CALLBACK,
     CHAINED_INVOKE,
     CONTEXT,
-    EXECUTION,
     STEP,
     WAIT,
     Machine,
@@ -125,7 +124,6 @@ def test_every_type_of_event_is_written_by_some_change() -> None:
             (start(STEP, "other"), start(type))
             for type in (STEP, CONTEXT, WAIT, CALLBACK, CHAINED_INVOKE)
         ),
-        (start(STEP, "other"), succeed(EXECUTION)),
         (start(STEP, "other"), succeed(STEP)),
         (start(STEP, "other"), succeed(CONTEXT)),
     ],

@@ -12,7 +12,7 @@ from async_durable_execution_runner.core.model import (
     ExecutionStatus,
     OperationStatus,
 )
-from async_durable_execution_runner.errors import InvalidCheckpointToken
+from async_durable_execution_runner.errors import InvalidCheckpointToken, InvalidParameterValue
 
 from .machine import (
     BOOM,
@@ -75,18 +75,43 @@ def test_an_error_of_the_handler_ends_it() -> None:
     ],
     ids=["SUCCEED", "FAIL"],
 )
-def test_a_checkpoint_of_the_execution_ends_it(end: object, status: ExecutionStatus) -> None:
+def test_a_checkpoint_of_the_execution_ends_it_with_the_invocation(
+    end: object, status: ExecutionStatus
+) -> None:
     """The invocation's own result, which comes later, says nothing any more."""
-    machine = invoked()
+    machine = invoked(start(WAIT, "wait"))
     reply = machine.checkpoint(start(STEP), end)
     assert reply.token is None
-    assert machine.commands == [Finish(status), reply]
-    root = machine.execution.root
+    assert machine.commands == [reply]
+    assert machine.execution.closing
+    assert machine.pass_time(100) == []
+    assert machine.returns(Outcome.SUCCEEDED, result="") == [Finish(status)]
     assert machine.execution.status is status
-    assert machine.returns(Outcome.SUCCEEDED, result="") == []
-    assert machine.execution.root == root
-    assert machine.events[-2:] == [f"Execution{status.value.capitalize()}", "InvocationCompleted"]
+    root = machine.execution.root
+    assert (root.result, root.error) == (("1", None) if root.result else (None, BOOM))
+    assert machine.events[-2:] == ["InvocationCompleted", f"Execution{status.value.capitalize()}"]
     assert "made-up" not in machine.execution.operations
+
+
+def test_an_execution_that_its_handler_closed_ends_so_however_the_invocation_ends() -> None:
+    machine = invoked(succeed(EXECUTION, payload="1"))
+    assert machine.fails() == [Finish(ExecutionStatus.SUCCEEDED)]
+    assert machine.execution.history[-2].error == BOOM
+    assert machine.execution.root.result == "1"
+
+
+def test_a_stop_comes_before_the_end_of_the_invocation() -> None:
+    machine = invoked(succeed(EXECUTION, payload="1"))
+    assert machine.send(ev.Stopped, error=BOOM) == [Finish(ExecutionStatus.STOPPED)]
+    assert machine.returns(Outcome.SUCCEEDED, result="") == []
+    assert machine.events[-2:] == ["ExecutionStopped", "InvocationCompleted"]
+
+
+def test_a_checkpoint_cannot_close_it_with_a_result_that_its_caller_cannot_take() -> None:
+    machine = invoked(result_bytes=4)
+    with pytest.raises(InvalidParameterValue, match=r"^Execution output payload size must"):
+        machine.checkpoint(succeed(EXECUTION, payload='"123"'))
+    assert not machine.execution.closing
 
 
 def test_what_was_in_progress_at_the_end_stays_so() -> None:
@@ -157,7 +182,8 @@ def test_a_completion_while_an_invocation_is_asked_for_asks_for_no_other() -> No
 
 
 def test_pending_with_nothing_pending_for_the_third_time_in_a_row_fails_the_execution() -> None:
-    machine = invoked(retries=100)
+    """However many retries there are for invocations that die."""
+    machine = invoked(retries=0)
     for _ in range(2):
         assert machine.suspends() == []
         machine.pass_time(10)

@@ -216,7 +216,7 @@ class Chaos:
         """Everything that time must end has a timer, and nothing else has."""
         execution = self.machine.execution
         timer = execution.next_timer()
-        if execution.ended:
+        if execution.ended or execution.closing:
             assert timer is None
             return
         ends = [execution.root.start_ms + execution.config.timeout_ms]

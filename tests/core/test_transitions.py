@@ -116,8 +116,13 @@ def test_an_action(type: OperationType, status: str, action: OperationAction) ->
 
     if status in sources:
         machine.checkpoint(update(type, action, id))
+        if type is EXECUTION:
+            # It takes effect with the end of the invocation, which has an event of its own.
+            machine.fails()
+            assert len(before["history"]) + 2 == len(machine.execution.history)
+        else:
+            assert len(before["history"]) + 1 == len(machine.execution.history)
         assert target == machine.op(id).status.value
-        assert len(before["history"]) + 1 == len(machine.execution.history)
     else:
         with pytest.raises(InvalidParameterValue) as refused:
             machine.checkpoint(update(type, action, id))

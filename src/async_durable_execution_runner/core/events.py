@@ -42,6 +42,15 @@ class InvocationReturned:
     result: str | None = None
     error: ErrorObject | None = None
 
+    @property
+    def contradiction(self) -> str:
+        """Why this is no output, in the service's words; empty where it is one."""
+        if self.outcome is Outcome.SUCCEEDED and self.error is not None:
+            return "Cannot provide an Error for SUCCEEDED status."
+        if self.outcome is Outcome.FAILED and self.result is not None:
+            return "Cannot provide a Result for FAILED status."
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class InvocationFailed:

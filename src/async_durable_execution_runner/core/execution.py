@@ -28,7 +28,8 @@ from .model import (
 )
 from .operations import callback, chained_invoke, step, wait
 from .operations.execution import end
-from .turn import Timer, TimerKind, Turn
+from .repeats import Repeats
+from .turn import Ending, Timer, TimerKind, Turn
 
 _NO_TARGETS: Mapping[str, ev.ChainedTarget | ErrorObject] = {}
 
@@ -64,6 +65,8 @@ class _Invocation:
     #: The one token that is accepted now.
     token: str
     sequence: int = 0
+    #: The handler has closed the execution; it ends with this invocation, however that ends.
+    ending: Ending | None = None
 
 
 class Execution:
@@ -87,7 +90,7 @@ class Execution:
         self._due: list[tuple[int, int, Timer]] = []
         self._timer_count = 0
         self._heartbeats: dict[str, int] = {}
-        self._answers: dict[str, tuple[ev.Checkpoint, Reply]] = {}
+        self._repeats = Repeats()
 
     # -- what others may read --------------------------------------------------------------
 
@@ -101,6 +104,11 @@ class Execution:
         return self.status is not ExecutionStatus.RUNNING
 
     @property
+    def closing(self) -> bool:
+        """The handler has closed it by a checkpoint: it ends with the invocation in progress."""
+        return self._invocation is not None and self._invocation.ending is not None
+
+    @property
     def suspended(self) -> bool:
         """Running, with no invocation in progress nor asked for."""
         return not (self.ended or self._invocation or self._invoke_requested)
@@ -112,7 +120,9 @@ class Execution:
 
     def holds(self, token: str) -> bool:
         """Whether a checkpoint with this token would be taken now."""
-        return bool(not self.ended and self._invocation and token == self._invocation.token)
+        if self.ended or self.closing or self._invocation is None:
+            return False
+        return token == self._invocation.token
 
     @property
     def waiting(self) -> list[Operation]:
@@ -120,7 +130,9 @@ class Execution:
         return [self.operations[operation_id] for operation_id in self._waiting]
 
     def next_timer(self) -> tuple[Timer, int] | None:
-        """The timer that is due first, and when."""
+        """The timer that is due first, and when; none once the handler has closed it all."""
+        if self.closing:
+            return None
         while self._due:
             due, _, timer = self._due[0]
             if self._timers.get(timer) == due:
@@ -204,58 +216,64 @@ class Execution:
         invocation = self._invocation
         if invocation is None or invocation.request_id != event.request_id:
             return []
-        if event.outcome is ev.Outcome.PENDING and not self.ended:
+        if self.ended or invocation.ending:
+            return self._commit(self._complete_invocation(invocation, event.now_ms, None))
+        if event.outcome is ev.Outcome.PENDING:
             # A handler that left without the newest state is invoked again to get it. What
             # a reply told it is its own business: so the service does it.
             if not (self._waiting or self._unseen):
                 self._idle_suspensions += 1
-                final = self._idle_suspensions >= limits.IDLE_SUSPENSIONS
-                return self._invocation_failed(
-                    ev.InvocationFailed(event.now_ms, event.request_id, _NOTHING_PENDING, final)
-                )
+                turn = self._complete_invocation(invocation, event.now_ms, _NOTHING_PENDING)
+                last = self._idle_suspensions >= limits.IDLE_SUSPENSIONS
+                return self._retry(turn, _NOTHING_PENDING, last)
             turn = self._complete_invocation(invocation, event.now_ms, None)
             self._failures = self._idle_suspensions = 0
             if self._unseen:
                 self._request_invocation(turn)
             return self._commit(turn)
-        if not self.ended and (why := _contradiction(event)):
+        if why := event.contradiction:
             invalid = ErrorObject(why, _INVALID)
             return self._invocation_failed(
                 ev.InvocationFailed(event.now_ms, event.request_id, invalid, final=True)
             )
         turn = self._complete_invocation(invocation, event.now_ms, None)
-        if not self.ended:
-            error = event.error or self._oversize(event.result)
-            if event.outcome is ev.Outcome.SUCCEEDED and error is None:
-                end(turn, self.root, ExecutionStatus.SUCCEEDED, result=event.result)
-            else:
-                end(turn, self.root, ExecutionStatus.FAILED, error=error)
+        if event.outcome is ev.Outcome.FAILED:
+            ending = Ending(ExecutionStatus.FAILED, error=event.error)
+        elif why := self._oversize(event.result):
+            ending = Ending(ExecutionStatus.FAILED, error=ErrorObject(why))
+        else:
+            ending = Ending(ExecutionStatus.SUCCEEDED, result=event.result)
+        end(turn, self.root, ending)
         return self._commit(turn)
 
-    def _oversize(self, result: str | None) -> ErrorObject | None:
+    def _oversize(self, result: str | None) -> str:
+        """The service's refusal of a result that its caller could not take; empty if it could."""
         limit = self.config.result_bytes
         if limit is None or result is None or limits.size(result) <= limit:
-            return None
-        return ErrorObject(
-            f"Execution output payload size must be less than or equal to {limit} bytes."
-        )
+            return ""
+        return f"Execution output payload size must be less than or equal to {limit} bytes."
 
     def _invocation_failed(self, event: ev.InvocationFailed) -> list[Command]:
         invocation = self._invocation
         if invocation is None or invocation.request_id != event.request_id:
             return []
         turn = self._complete_invocation(invocation, event.now_ms, event.error)
-        if self.ended:
+        if self.ended or invocation.ending:
             return self._commit(turn)
+        last = event.final or self._failures >= self.config.invocation_retries
+        return self._retry(turn, event.error, last)
+
+    def _retry(self, turn: Turn, error: ErrorObject, last: bool) -> list[Command]:
+        """Invoke again after a back-off, unless this attempt was the last."""
         self._failures += 1
-        if event.final or self._failures > self.config.invocation_retries:
-            end(turn, self.root, ExecutionStatus.FAILED, error=event.error)
+        if last:
+            end(turn, self.root, Ending(ExecutionStatus.FAILED, error=error))
         else:
             backoff = min(
                 self.config.retry_backoff_ms * 2 ** (self._failures - 1),
                 self.config.max_retry_backoff_ms,
             )
-            turn.set_timer(TimerKind.INVOCATION_RETRY, self.id, event.now_ms + backoff)
+            turn.set_timer(TimerKind.INVOCATION_RETRY, self.id, turn.now_ms + backoff)
         return self._commit(turn)
 
     def _complete_invocation(
@@ -270,6 +288,8 @@ class Execution:
             end_ms=now_ms,
             error=error,
         )
+        if invocation.ending and not self.ended:
+            end(turn, self.root, invocation.ending)
         return turn
 
     def _request_invocation(self, turn: Turn) -> None:
@@ -287,44 +307,40 @@ class Execution:
         assert self._invocation is not None
         turn = self._turn(event.now_ms, event.targets)
         CheckpointProcessor(turn, self.id).process(event.updates)
+        if turn.ending and (why := self._oversize(turn.ending.result)):
+            raise InvalidParameterValue(why)
         if event.updates:
             self._failures = 0
         commands = self._commit(turn)
         self._invocation.sequence += 1
+        self._invocation.ending = turn.ending
         unseen = list(self._unseen)
         self._unseen.clear()
         token = None
-        if not self.ended:
+        if not turn.ending:
             token = tokens.checkpoint_token(self._invocation.seed, self._invocation.sequence)
             self._invocation.token = token
         reply = Reply(token, [self.operations[operation_id] for operation_id in unseen])
         if event.client_token:
-            self._remember(event.client_token, event, reply)
+            self._repeats.remember(event.client_token, event, reply)
         commands.append(reply)
         return commands
 
     def _check_token(self, token: str) -> None:
         invocation = self._invocation
-        if self.ended:
+        if self.ended or self.closing:
             raise InvalidCheckpointToken("the execution has ended.")
         if invocation is None:
             raise InvalidCheckpointToken("no invocation of this execution is in progress.")
         if token != invocation.token:
             raise InvalidCheckpointToken("it has been used, or was never given out.")
 
-    def _remember(self, client_token: str, event: ev.Checkpoint, reply: Reply) -> None:
-        while self._answers:
-            oldest = next(iter(self._answers))
-            if event.now_ms - self._answers[oldest][0].now_ms <= limits.CLIENT_TOKEN_MS:
-                break
-            del self._answers[oldest]
-        self._answers[client_token] = (event, reply)
-
     def _repeated(self, event: ev.Checkpoint) -> Reply | None:
         """The first answer to this very request, of which the checkpoint token is a part."""
-        first, reply = self._answers.get(event.client_token or "", (None, None))
-        if first is None or event.now_ms - first.now_ms > limits.CLIENT_TOKEN_MS:
+        found = self._repeats.first(event)
+        if found is None:
             return None
+        first, reply = found
         if first.token != event.token:
             self._check_token(event.token)
         elif first.updates == event.updates:
@@ -336,7 +352,7 @@ class Execution:
     def _fire(self, now_ms: int) -> list[Command]:
         """Everything due by `now_ms`, each in a turn of its own, in order."""
         commands: list[Command] = []
-        while not self.ended and (first := self.next_timer()) and first[1] <= now_ms:
+        while (first := self.next_timer()) and first[1] <= now_ms:
             timer, due_ms = first
             turn = self._turn(max(due_ms, self._last_ms))
             turn.timers[timer] = None
@@ -350,7 +366,7 @@ class Execution:
                     callback.timed_out(turn, operation, timer.kind)
                 case TimerKind.EXECUTION_TIMEOUT:
                     # The service gives no error: the status says it all.
-                    end(turn, operation, ExecutionStatus.TIMED_OUT)
+                    end(turn, operation, Ending(ExecutionStatus.TIMED_OUT))
                 case TimerKind.INVOCATION_RETRY:
                     self._request_invocation(turn)
                 case _:
@@ -395,7 +411,7 @@ class Execution:
         if self.ended:
             return []
         turn = self._turn(event.now_ms)
-        end(turn, self.root, ExecutionStatus.STOPPED, error=event.error)
+        end(turn, self.root, Ending(ExecutionStatus.STOPPED, error=event.error))
         return self._commit(turn)
 
     def _service_completed(self, turn: Turn) -> None:
@@ -448,7 +464,7 @@ class Execution:
         self._timers.clear()
         self._due.clear()
         self._heartbeats.clear()
-        self._answers.clear()
+        self._repeats.clear()
         self._unseen.clear()
         self._waiting.clear()
 
@@ -477,12 +493,3 @@ def _ended_by_others(operation: Operation) -> bool:
             return operation.status is OperationStatus.PENDING
         case _:
             return False
-
-
-def _contradiction(event: ev.InvocationReturned) -> str:
-    """Why this output is none, in the service's words."""
-    if event.outcome is ev.Outcome.SUCCEEDED and event.error is not None:
-        return "Cannot provide an Error for SUCCEEDED status."
-    if event.outcome is ev.Outcome.FAILED and event.result is not None:
-        return "Cannot provide a Result for FAILED status."
-    return ""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .commands import Command
 from .events import ChainedTarget
-from .model import ErrorObject, EventType, HistoryEvent, Operation
+from .model import ErrorObject, EventType, ExecutionStatus, HistoryEvent, Operation
 
 
 class TimerKind(Enum):
@@ -31,6 +31,14 @@ class Timer(NamedTuple):
     operation_id: str
 
 
+class Ending(NamedTuple):
+    """How an execution is to end."""
+
+    status: ExecutionStatus
+    result: str | None = None
+    error: ErrorObject | None = None
+
+
 class Turn:
     """What the operation modules see of an execution, and where their changes go."""
 
@@ -38,6 +46,7 @@ class Turn:
         "_first_event_id",
         "_operations",
         "commands",
+        "ending",
         "events",
         "execution_arn",
         "heartbeats",
@@ -64,6 +73,8 @@ class Turn:
         self.operations: dict[str, Operation] = {}
         self.events: list[HistoryEvent] = []
         self.commands: list[Command] = []
+        #: Set where the handler closed the execution itself.
+        self.ending: Ending | None = None
         #: Timers set (due, in ms) and cleared (None).
         self.timers: dict[Timer, int | None] = {}
         #: Heartbeat time-outs in seconds, by operation id.

@@ -7,6 +7,7 @@ from . import (
     child,
     invoke,
     map,
+    own,
     parallel,
     plugin,
     step,
@@ -27,6 +28,7 @@ _AREAS = (
     parallel,
     map,
     plugin,
+    own,
 )
 
 DEPLOYMENTS = {

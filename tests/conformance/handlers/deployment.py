@@ -15,5 +15,6 @@ class Deployment:
     #: Durable and plain functions by the names under which they are invoked.
     durable: dict[str, Handler] = field(default_factory=dict)
     plain: dict[str, Handler] = field(default_factory=dict)
-    #: Of the runner: time-outs, memory.
+    #: Of the runner, and of each durable target: time-outs, retries.
     options: dict[str, Any] = field(default_factory=dict)
+    target_options: dict[str, Any] = field(default_factory=dict)

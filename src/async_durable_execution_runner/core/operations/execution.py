@@ -1,4 +1,7 @@
-"""EXECUTION: the root operation. A handler closes it by a checkpoint where its result is large."""
+"""EXECUTION: the root operation. A handler closes it by a checkpoint where its result is large.
+
+It ends with the invocation all the same: that is the order in which the service records it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from dataclasses import replace
 
 from ..commands import Finish
 from ..model import (
-    ErrorObject,
     EventType,
     ExecutionStatus,
     Operation,
@@ -15,7 +17,7 @@ from ..model import (
     OperationType,
     OperationUpdate,
 )
-from ..turn import Turn
+from ..turn import Ending, Turn
 from .rules import Rule, Trigger
 
 _EXECUTION = OperationType.EXECUTION
@@ -47,19 +49,14 @@ def validate(update: OperationUpdate) -> None:
 
 def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
     if update.action is OperationAction.SUCCEED:
-        end(turn, operation, ExecutionStatus.SUCCEEDED, result=update.payload)
+        turn.ending = Ending(ExecutionStatus.SUCCEEDED, result=update.payload)
     else:
-        end(turn, operation, ExecutionStatus.FAILED, error=update.error)
+        turn.ending = Ending(ExecutionStatus.FAILED, error=update.error)
 
 
-def end(
-    turn: Turn,
-    operation: Operation,
-    status: ExecutionStatus,
-    result: str | None = None,
-    error: ErrorObject | None = None,
-) -> None:
+def end(turn: Turn, operation: Operation, ending: Ending) -> None:
     """The only way an execution ends, whoever ends it."""
+    status, result, error = ending
     operation_status, event_type = _ENDED[status]
     ended = replace(
         operation, status=operation_status, end_ms=turn.now_ms, result=result, error=error
