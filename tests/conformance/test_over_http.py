@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from .cases import SUITE, Case
+from .driver import check
 from .handlers import DEPLOYMENTS
 from .http_driver import HttpDriver
-from .test_published import CASES, check
+from .test_published import CASES
 
 pytest.importorskip("async_durable_execution", minversion="2.5.0")
 

@@ -27,10 +27,5 @@ def driver(request: pytest.FixtureRequest) -> Driver:
 def test_requirement(case: Case, driver: Driver) -> None:
     if case.id not in DEPLOYMENTS:
         pytest.skip("no handler was written for it")
-    check(case, driver)
-
-
-def check(case: Case, driver: Driver) -> None:
-    """`AssertionError` with all that is otherwise than required."""
 
     check(case, driver)
