@@ -62,6 +62,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _end_anyway(status: int) -> None:
+    # A pytest within a pytest ends earlier than its process, and that is none of our business.
+    while not _interpreter_ends():
+        time.sleep(_PATIENCE / 10)
     time.sleep(_PATIENCE)
     sys.stderr.write("\nHandlers that ran inline left threads behind; pytest ends without them:\n")
     frames = sys._current_frames()
@@ -71,6 +74,14 @@ def _end_anyway(status: int) -> None:
             sys.stderr.write(f"{thread.name}\n{''.join(stack)}")
     sys.stderr.flush()
     os._exit(status)
+
+
+def _interpreter_ends() -> bool:
+    """Whether the main thread has nothing left to run but the wait for the others."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is None or frame.f_code.co_name == "_shutdown"
 
 
 @pytest.fixture
