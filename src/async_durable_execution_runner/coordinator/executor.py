@@ -16,18 +16,13 @@ from ..core import faults, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.divergence import Divergence
 from ..core.execution import Execution, ExecutionConfig
-from ..core.limits import CHAINED_BYTES
 from ..core.model import (
     Effect,
     ErrorObject,
     ExecutionStatus,
-    OperationAction,
-    OperationStatus,
-    OperationType,
     OperationUpdate,
     OutputLine,
 )
-from ..core.operations import chained_invoke
 from ..errors import (
     DurableExecutionAlreadyStarted,
     InvalidCheckpointToken,
@@ -36,6 +31,7 @@ from ..errors import (
 )
 from . import causes
 from .causes import WorkerExit
+from .chained import ChainedInvokes
 from .clock import Clock
 from .effects import Sources
 from .injector import Injector, check_feasible
@@ -46,14 +42,6 @@ from .stacks import Inspections, Stacks
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
 
-_ENDED_AS = {
-    ExecutionStatus.SUCCEEDED: OperationStatus.SUCCEEDED,
-    ExecutionStatus.FAILED: OperationStatus.FAILED,
-    ExecutionStatus.TIMED_OUT: OperationStatus.TIMED_OUT,
-    ExecutionStatus.STOPPED: OperationStatus.STOPPED,
-}
-
-
 #: Retries of failed invocations, where they are not to run out.
 _ENDLESS = 1 << 30
 
@@ -62,7 +50,7 @@ class Executor:
     """`new_id` and `new_seed` make unique and unguessable strings; tests pass their own."""
 
     def __init__(self, new_id: Callable[[], str], new_seed: Callable[[], str]) -> None:
-        self._new_id = new_id
+        self.new_id = new_id
         self._new_seed = new_seed
         self._loop = asyncio.get_running_loop()
         self.pool = WorkerPool(self, new_id)
@@ -72,6 +60,7 @@ class Executor:
         self.runs: dict[str, Run] = {}
         self._subjects: dict[str, Subject] = {}
         self.effects = Sources()
+        self._chained = ChainedInvokes(self)
 
     # -- workspaces ------------------------------------------------------------------------
 
@@ -79,7 +68,7 @@ class Executor:
         self, workers: int, invocation_retries: int, retry_backoff_ms: int, epoch_ms: int | None
     ) -> Workspace:
         workspace = Workspace(
-            self._new_id(), workers, invocation_retries, retry_backoff_ms, epoch_ms
+            self.new_id(), workers, invocation_retries, retry_backoff_ms, epoch_ms
         )
         self.workspaces[workspace.id] = workspace
         self.pool.workspaces[workspace.id] = workspace
@@ -150,9 +139,9 @@ class Executor:
         if function.isolation is Isolation.WORKER and (record_points or retry_at_once):
             # A death must lose what the process knew; a warm one may know it from others.
             function = replace(function, isolation=Isolation.EXECUTION)
-        arn = self._new_arn(function, name)
+        arn = self.new_arn(function, name)
         family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
-        run = self._new_run(workspace, function, arn, name, family, retry_at_once)
+        run = self.new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None or record_points:
             plan = plan or faults.Plan(())
@@ -161,12 +150,12 @@ class Executor:
         self.feed(run, ev.Started(run.now, payload))
         return run
 
-    def _new_arn(self, function: Function, name: str) -> str:
+    def new_arn(self, function: Function, name: str) -> str:
         # Only one qualifier can be in it, and the version is what was executed.
         bare = function.arn.removesuffix(f":{function.qualifier}")
-        return f"{bare}:{function.version}/durable-execution/{name}/{self._new_id()}"
+        return f"{bare}:{function.version}/durable-execution/{name}/{self.new_id()}"
 
-    def _new_run(
+    def new_run(
         self,
         workspace: Workspace,
         function: Function,
@@ -223,10 +212,7 @@ class Executor:
             case Invoke():
                 self.submit(run, run.workspace, run.function, run.arn)
             case InvokeFunction():
-                # Found in the checkpoint's own turn: it might be registered anew before the next.
-                target = run.workspace.find(command.function_name)
-                self._loop.call_soon(self._invoke_function, run, command, target)
-                run.family.pending_calls += 1
+                self._chained.begin(run, command)
             case Finish():
                 self._finished(run, command.status)
             case _:
@@ -235,7 +221,7 @@ class Executor:
 
     def submit(self, subject: Subject, ws: Workspace, function: Function, arn: str) -> str:
         """Have it invoked when a worker is free; the id of the request."""
-        job = Job(self._new_id(), ws, function, arn)
+        job = Job(self.new_id(), ws, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
         return job.request_id
@@ -246,24 +232,13 @@ class Executor:
             run.injector.close()
         if run.lease is None:
             self.pool.release(run.arn)
-        if run.parent is None:
-            return
-        parent, operation_id = run.parent
-        root = run.execution.root
-        error = root.error
-        if status is ExecutionStatus.TIMED_OUT:
-            error = chained_invoke.timed_out(run.function.execution_timeout_seconds)
-        self._loop.call_soon(
-            self._feed_if_open,
-            parent,
-            ev.ChainedInvokeEnded(parent.now, operation_id, _ENDED_AS[status], root.result, error),
-        )
+        self._chained.child_ended(run, status)
 
-    def _feed_if_open(self, run: Run, event: ev.Event) -> None:
+    def feed_if_open(self, run: Run, event: ev.Event) -> None:
         if run.arn in self.runs:
             self.feed(run, event)
 
-    # -- chained invokes -------------------------------------------------------------------
+    # -- checkpoints -----------------------------------------------------------------------
 
     def checkpoint(
         self, arn: str, token: str, updates: tuple[OperationUpdate, ...], client_token: str | None
@@ -272,66 +247,12 @@ class Executor:
         run = self.runs.get(arn)
         if run is None:
             raise InvalidCheckpointToken("there is no such execution.")
-        targets = {
-            update.id: self._target(run, update.function_name or "")
-            for update in updates
-            if update.type is OperationType.CHAINED_INVOKE
-            and update.action is OperationAction.START
-        }
+        targets = self._chained.targets(run, updates)
         if run.lease is not None:
             run.lease.last_checkpoint = self._loop.time()
         reply = self.feed(run, ev.Checkpoint(run.now, token, updates, client_token, targets))
         assert isinstance(reply, Reply)
         return reply
-
-    def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | ErrorObject:
-        try:
-            function = run.workspace.find(function_name)
-        except ResourceNotFound as error:
-            return ErrorObject(error.message, error.code)
-        arn = self._new_arn(function, self._new_id()) if function.durable else None
-        return ev.ChainedTarget(function.version, arn)
-
-    def _invoke_function(self, run: Run, command: InvokeFunction, function: Function) -> None:
-        if run.arn not in self.runs:
-            return
-        run.family.pending_calls -= 1
-        if run.execution.ended:
-            self.timekeeper.settle(run.family)
-            return
-        if not function.durable:
-            call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
-            run.family.calls += 1
-            self.submit(call, run.workspace, function, "")
-            return
-        started = next(
-            event
-            for event in reversed(run.execution.history)
-            if event.id == command.operation_id and event.execution_arn
-        )
-        assert started.execution_arn is not None
-        name = started.execution_arn.split("/")[-2]
-        child = self._new_run(
-            run.workspace,
-            function,
-            started.execution_arn,
-            name,
-            run.family,
-            result_bytes=CHAINED_BYTES,
-        )
-        child.parent = (run, command.operation_id)
-        child.tenant_id = command.tenant_id
-        self.feed(child, ev.Started(child.now, command.payload))
-
-    def _end_call(
-        self,
-        run: Run,
-        operation_id: str,
-        result: str | None = None,
-        error: ErrorObject | None = None,
-    ) -> None:
-        status = OperationStatus.SUCCEEDED if error is None else OperationStatus.FAILED
-        self._feed_if_open(run, ev.ChainedInvokeEnded(run.now, operation_id, status, result, error))
 
     # -- leases ----------------------------------------------------------------------------
 
@@ -431,7 +352,7 @@ class Executor:
         record.output = [*record.output, *output]
         record.output_truncated |= truncated
         if isinstance(subject, Call):
-            self._call_returned(subject, outcome)
+            self._chained.call_ended(subject, outcome)
             return
         if subject.injector is not None:
             subject.injector.lease_ended()
@@ -454,15 +375,6 @@ class Executor:
         else:
             record.outcome, record.error = "ERROR", event.error
         self.feed(run, event)
-
-    def _call_returned(self, call: Call, outcome: str | ErrorObject) -> None:
-        call.parent.family.calls -= 1
-        if isinstance(outcome, ErrorObject):
-            if call.record is not None:
-                call.record.error = outcome
-            self._end_call(call.parent, call.operation_id, error=outcome)
-        else:
-            self._end_call(call.parent, call.operation_id, result=outcome)
 
     def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
         """`Leaseholder`: the worker ended with the lease in its hand."""
