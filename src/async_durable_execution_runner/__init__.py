@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         create_local_runner,
     )
     from .client import RunnerStatus
+    from .cloud import AsyncDurableFunctionCloudTestRunner, DurableFunctionCloudTestRunner
     from .core.faults import Fault
     from .effects import Effect, Ledger
     from .errors import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         HandlerNotLoadable,
         InvalidCheckpointToken,
         InvalidParameterValue,
+        LambdaCallFailed,
         NotStarted,
         OperationNotFound,
         ResourceNotFound,
@@ -64,6 +66,7 @@ _MODULES = {
         "create_local_runner",
     ),
     "client": ("RunnerStatus",),
+    "cloud": ("AsyncDurableFunctionCloudTestRunner", "DurableFunctionCloudTestRunner"),
     "core.faults": ("Fault",),
     "effects": ("Effect", "Ledger"),
     "errors": (
@@ -74,6 +77,7 @@ _MODULES = {
         "HandlerNotLoadable",
         "InvalidCheckpointToken",
         "InvalidParameterValue",
+        "LambdaCallFailed",
         "NotStarted",
         "OperationNotFound",
         "ResourceNotFound",
@@ -103,6 +107,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AsyncDurableFunctionCloudTestRunner",
     "AsyncDurableFunctionTestRunner",
     "AsyncExecutionHandle",
     "CallbackOperation",
@@ -113,6 +118,7 @@ __all__ = [
     "CrashReport",
     "CrashRun",
     "DurableExecutionAlreadyStarted",
+    "DurableFunctionCloudTestRunner",
     "DurableFunctionLocalTestRunner",
     "DurableFunctionTestResult",
     "DurableFunctionTestRunner",
@@ -130,6 +136,7 @@ __all__ = [
     "InvocationStatus",
     "InvokeOperation",
     "Isolation",
+    "LambdaCallFailed",
     "Ledger",
     "MockFunction",
     "NotStarted",

@@ -18,7 +18,7 @@ from async_durable_execution import ErrorObject
 from .engine import DEFAULT_TIMEOUT, Engine, Faults
 from .functions import MockFunction, Seconds
 from .results import DurableFunctionTestResult, Event
-from .runner import BaseRunner, ExecutionHandle, in_a_thread
+from .runner import BaseRunner, ExecutionHandle, Executions, in_a_thread
 
 if TYPE_CHECKING:
     from .client import RunnerStatus
@@ -202,7 +202,7 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
 class AsyncExecutionHandle:
     """An execution under way."""
 
-    def __init__(self, engine: Engine, arn: str) -> None:
+    def __init__(self, engine: Executions, arn: str) -> None:
         self._engine = engine
         self.arn = arn
 
