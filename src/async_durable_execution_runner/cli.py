@@ -3,6 +3,7 @@
 durable-runner demo           an order workflow whose worker is killed once, as a timeline
 durable-runner run            one execution of a handler, with faults from the command line
 durable-runner explore        the same with the worker killed at every moment, one after another
+durable-runner diff           where two histories of one function part
 durable-runner worker-host    serve another runner's invocations with workers on this machine
 """
 
@@ -70,6 +71,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--depth", type=int, default=1, help="2: pairs of crashes too (default: %(default)s)"
     )
     explore.set_defaults(run=_explore)
+
+    diff = commands.add_parser(
+        "diff",
+        help="compare two histories",
+        description="Show where two executions of one function part, ids and times aside. "
+        "Exit code 0 if they are the same, 1 if not, 2 if one cannot be read.",
+    )
+    for name in ("local", "cloud"):
+        diff.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a file as `aws lambda get-durable-execution-history` prints it, or an ARN",
+        )
+    diff.add_argument("--endpoint", metavar="URL", help="where executions are asked for by ARN")
+    diff.add_argument("--region", help="(default: the ARN's own)")
+    diff.set_defaults(run=_diff)
 
     host = commands.add_parser(
         "worker-host",
@@ -171,6 +188,22 @@ def _explore(arguments: argparse.Namespace) -> int:
             return 1
     sys.stdout.write(f"{report}\n")
     return 1 if report.failed else 0
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from . import diff
+
+    try:
+        return diff.run(
+            arguments.local,
+            arguments.cloud,
+            arguments.endpoint,
+            arguments.region,
+            sys.stdout.write,
+        )
+    except RunnerError as error:
+        sys.stderr.write(f"durable-runner diff: {error}\n")
+        return 2
 
 
 def _demo(_: argparse.Namespace) -> int:
