@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         create_local_runner,
     )
     from .client import RunnerStatus
+    from .cloud import AsyncDurableFunctionCloudTestRunner, DurableFunctionCloudTestRunner
     from .core.divergence import Divergence, DivergenceKind
     from .core.faults import Fault
     from .effects import Effect, Ledger
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         InvalidCheckpointToken,
         InvalidConfiguration,
         InvalidParameterValue,
+        LambdaCallFailed,
         NonDeterministicHandler,
         NonDeterministicWarning,
         NotStarted,
@@ -69,6 +71,7 @@ _MODULES = {
     ),
     "client": ("RunnerStatus",),
     "core.divergence": ("Divergence", "DivergenceKind"),
+    "cloud": ("AsyncDurableFunctionCloudTestRunner", "DurableFunctionCloudTestRunner"),
     "core.faults": ("Fault",),
     "effects": ("Effect", "Ledger"),
     "errors": (
@@ -82,6 +85,7 @@ _MODULES = {
         "InvalidParameterValue",
         "NonDeterministicHandler",
         "NonDeterministicWarning",
+        "LambdaCallFailed",
         "NotStarted",
         "OperationNotFound",
         "ResourceNotFound",
@@ -111,6 +115,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AsyncDurableFunctionCloudTestRunner",
     "AsyncDurableFunctionTestRunner",
     "AsyncExecutionHandle",
     "CallbackOperation",
@@ -123,6 +128,7 @@ __all__ = [
     "Divergence",
     "DivergenceKind",
     "DurableExecutionAlreadyStarted",
+    "DurableFunctionCloudTestRunner",
     "DurableFunctionLocalTestRunner",
     "DurableFunctionTestResult",
     "DurableFunctionTestRunner",
@@ -141,6 +147,7 @@ __all__ = [
     "InvocationStatus",
     "InvokeOperation",
     "Isolation",
+    "LambdaCallFailed",
     "Ledger",
     "MockFunction",
     "NonDeterministicHandler",

@@ -19,7 +19,7 @@ from .engine import DEFAULT_TIMEOUT, Engine
 from .functions import MockFunction, Seconds
 from .planning import Faults
 from .results import DurableFunctionTestResult, Event
-from .runner import BaseRunner, ExecutionHandle, explorer
+from .runner import BaseRunner, ExecutionHandle, Executions, explorer
 
 if TYPE_CHECKING:
     from .client import RunnerStatus
@@ -201,7 +201,7 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
 class AsyncExecutionHandle:
     """An execution under way."""
 
-    def __init__(self, engine: Engine, arn: str) -> None:
+    def __init__(self, engine: Executions, arn: str) -> None:
         self._engine = engine
         self.arn = arn
 

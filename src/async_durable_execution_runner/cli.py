@@ -4,6 +4,7 @@ durable-runner demo           an order workflow whose worker is killed once, as 
 durable-runner run            one execution of a handler, with faults from the command line
 durable-runner explore        the same with the worker killed at every moment, one after another
 durable-runner serve          functions behind the AWS API, for boto3, the AWS CLI and the SDKs
+durable-runner diff           where two histories of one function part
 durable-runner worker-host    serve another runner's invocations with workers on this machine
 """
 
@@ -107,6 +108,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "variable DURABLE_RUNNER_SECRET_KEY",
     )
     server.set_defaults(run=_serve)
+    diff = commands.add_parser(
+        "diff",
+        help="compare two histories",
+        description="Show where two executions of one function part, ids and times aside. "
+        "Exit code 0 if they are the same, 1 if not, 2 if one cannot be read.",
+    )
+    for name in ("local", "cloud"):
+        diff.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a file as `aws lambda get-durable-execution-history` prints it, or an ARN",
+        )
+    diff.add_argument("--endpoint", metavar="URL", help="where executions are asked for by ARN")
+    diff.add_argument("--region", help="(default: the ARN's own)")
+    diff.set_defaults(run=_diff)
 
     host = commands.add_parser(
         "worker-host",
@@ -242,6 +258,22 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _say(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from . import diff
+
+    try:
+        return diff.run(
+            arguments.local,
+            arguments.cloud,
+            arguments.endpoint,
+            arguments.region,
+            sys.stdout.write,
+        )
+    except RunnerError as error:
+        sys.stderr.write(f"durable-runner diff: {error}\n")
+        return 2
 
 
 def _demo(_: argparse.Namespace) -> int:

@@ -161,7 +161,8 @@ def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
         f"{number:>3}  {invocation.request_id[:8]}",
         invocation.outcome or "running",
         "" if invocation.duration is None else duration_text(invocation.duration),
-        f"{invocation.worker_id[:13]} (pid {invocation.pid})",
+        # Lambda does not say where it ran.
+        f"{invocation.worker_id[:13]} (pid {invocation.pid})" if invocation.pid else "",
         brief(invocation.error) if invocation.error is not None else "",
     )
 

@@ -10,7 +10,6 @@ is imported on opening, when the processes are already on their way.
 from __future__ import annotations
 
 import copy
-import json
 import os
 import threading
 import weakref
@@ -20,8 +19,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from async_durable_execution import ErrorObject
-
 from .core import model
 from .errors import NotStarted, OperationNotFound
 from .functions import (
@@ -29,6 +26,8 @@ from .functions import (
     Isolation,
     MockFunction,
     Seconds,
+    callback_payload,
+    error_object,
     function_name_of,
     payload_of,
     seconds,
@@ -357,7 +356,7 @@ class Engine:
         return result
 
     async def stop(self, execution: object, error: object) -> None:
-        await self.control.stop(self.arn_of(execution), _error(error))
+        await self.control.stop(self.arn_of(execution), error_object(error))
 
     async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None:
         length = seconds(duration)
@@ -413,10 +412,10 @@ class Engine:
         )
 
     async def callback_success(self, callback_id: str, result: object) -> None:
-        await self.control.callback_success(callback_id, _callback_result(result))
+        await self.control.callback_success(callback_id, callback_payload(result))
 
     async def callback_failure(self, callback_id: str, error: object) -> None:
-        failure = _error(error) or model.ErrorObject()
+        failure = error_object(error) or model.ErrorObject()
         await self.control.callback_failure(callback_id, failure)
 
     async def callback_heartbeat(self, callback_id: str) -> None:
@@ -465,29 +464,3 @@ class Engine:
             self._relay.hand_on(record)
         for arn in record.children:
             await self._hand_on_output(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
-
-
-def _error(error: object) -> model.ErrorObject | None:
-    match error:
-        case None:
-            return None
-        case ErrorObject():
-            trace = tuple(error.stack_trace) if error.stack_trace else None
-            return model.ErrorObject(error.message, error.type, error.data, trace)
-        case BaseException():
-            return model.ErrorObject(str(error), type(error).__name__)
-        case str():
-            return model.ErrorObject(error)
-    raise TypeError(f"An ErrorObject, an exception or a text is needed, not {error!r}.")
-
-
-def _callback_result(result: object) -> str | None:
-    """Text and bytes are the payload as they stand; anything else is sent as JSON."""
-    match result:
-        case None | b"":
-            return None
-        case bytes():
-            return result.decode()
-        case str():
-            return result
-    return json.dumps(result) if not isinstance(result, bytearray) else result.decode()

@@ -17,6 +17,7 @@ RunnerError
 ├── FaultNeverFired                   a fault plan tested nothing; an AssertionError
 ├── CoordinatorUnavailable            the coordinator died, or does not answer
 ├── WorkersUnavailable                no worker process can be started
+├── LambdaCallFailed                  Lambda cannot be asked: no region, no access, no such endpoint
 ├── VersionMismatch                   two parts of the runner speak different protocol versions
 └── Unauthenticated                   a missing or wrong token
 """
@@ -145,6 +146,13 @@ class CoordinatorUnavailable(RunnerError):
 
 class WorkersUnavailable(RunnerError):
     """No worker process can be started; the text has the reason that the last one gave."""
+
+    grpc_status = "UNAVAILABLE"
+
+
+class LambdaCallFailed(RunnerError):
+    """Lambda cannot be asked, or refuses for a reason of its own: no region, no credentials, no
+    permission, nobody at the endpoint. The text says which."""
 
     grpc_status = "UNAVAILABLE"
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from async_durable_execution import ErrorObject
 
+from .core import model
+
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
@@ -197,3 +199,30 @@ def exception_of(error: ErrorObject | BaseException | type[BaseException] | str)
             return kind(error.message or "")
         case _:
             return RuntimeError(error)
+
+
+def error_object(error: object) -> model.ErrorObject | None:
+    """What a caller gives as an error, as it is sent; `TypeError`."""
+    match error:
+        case None:
+            return None
+        case ErrorObject():
+            trace = tuple(error.stack_trace) if error.stack_trace else None
+            return model.ErrorObject(error.message, error.type, error.data, trace)
+        case BaseException():
+            return model.ErrorObject(str(error), type(error).__name__)
+        case str():
+            return model.ErrorObject(error)
+    raise TypeError(f"An ErrorObject, an exception or a text is needed, not {error!r}.")
+
+
+def callback_payload(result: object) -> str | None:
+    """Text and bytes are the payload as they stand; anything else is sent as JSON."""
+    match result:
+        case None | b"":
+            return None
+        case bytes():
+            return result.decode()
+        case str():
+            return result
+    return json.dumps(result) if not isinstance(result, bytearray) else result.decode()

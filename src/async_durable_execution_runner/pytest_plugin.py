@@ -9,6 +9,9 @@
     def test_order_survives(crash_report):
         crash_report.assert_ok()
 
+With `pytest --durable-mode=cloud` the fixture `durable_runner` is a runner for the function as it
+is deployed: of the handler's name, or of `function_name` in the marker.
+
 Imports nothing of the runner before a test asks for it.
 """
 
@@ -19,14 +22,27 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from .cloud import DurableFunctionCloudTestRunner
     from .explore import CrashReport
     from .runner import DurableFunctionTestRunner
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("durable functions")
+    group.addoption(
+        "--durable-mode",
+        choices=("local", "cloud"),
+        default="local",
+        help="Where durable_runner runs handlers: in worker processes, or where they are deployed.",
+    )
+    group.addoption("--durable-endpoint", metavar="URL", help="Lambda's, in cloud mode.")
+    group.addoption("--durable-region", metavar="REGION", help="Of the functions, in cloud mode.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -85,18 +101,42 @@ def _interpreter_ends() -> bool:
 
 
 @pytest.fixture
-def durable_runner(request: pytest.FixtureRequest) -> Iterator[DurableFunctionTestRunner]:
-    """An open `DurableFunctionTestRunner` for the handler of the marker `durable`."""
-    from .runner import DurableFunctionTestRunner
-
+def durable_runner(
+    request: pytest.FixtureRequest,
+) -> Iterator[DurableFunctionTestRunner | DurableFunctionCloudTestRunner]:
+    """An open runner for the handler of the marker `durable`: a `DurableFunctionTestRunner`, or
+    with --durable-mode=cloud a `DurableFunctionCloudTestRunner`."""
     marker = request.node.get_closest_marker("durable")
     if marker is None:
         raise pytest.UsageError(
             "The fixture durable_runner needs @pytest.mark.durable(handler=...) on the test, "
             "its class or its module."
         )
+    if request.config.getoption("--durable-mode") == "cloud":
+        with _cloud_runner(request.config, *marker.args, **marker.kwargs) as cloud:
+            yield cloud
+        return
+    from .runner import DurableFunctionTestRunner
+
     with DurableFunctionTestRunner(*marker.args, **marker.kwargs) as runner:
         yield runner
+
+
+def _cloud_runner(
+    config: pytest.Config,
+    handler: Callable[..., Any],
+    *,
+    function_name: str | None = None,
+    **local_only: Any,
+) -> DurableFunctionCloudTestRunner:
+    from .cloud import DurableFunctionCloudTestRunner
+    from .functions import function_name_of
+
+    return DurableFunctionCloudTestRunner(
+        function_name or function_name_of(handler),
+        region=config.getoption("--durable-region"),
+        lambda_endpoint=config.getoption("--durable-endpoint"),
+    )
 
 
 @pytest.fixture
@@ -104,6 +144,8 @@ def crash_report(
     request: pytest.FixtureRequest, durable_runner: DurableFunctionTestRunner
 ) -> CrashReport:
     """What exploring every crash point found, with the arguments of the marker."""
+    if request.config.getoption("--durable-mode") == "cloud":
+        pytest.skip("Crashes are explored with workers of one's own, in local mode.")
     marker = request.node.get_closest_marker("explore_crashes")
     arguments = ((), {}) if marker is None else (marker.args, marker.kwargs)
     return durable_runner.explore_crashes(*arguments[0], **arguments[1])

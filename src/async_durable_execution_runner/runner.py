@@ -7,12 +7,14 @@
 Only the shape of the API is here; what it does is `engine.Engine`'s.
 """
 
+# ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from async_durable_execution import ErrorObject
 
@@ -38,11 +40,13 @@ from .results import DurableFunctionTestResult, Event, Invocation
 from .statuses import InvocationStatus
 
 if TYPE_CHECKING:
-    from .client import RunnerStatus, Start
+    from .client import RunnerStatus, Start, Until
     from .explore import CrashReport, Explorer
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
+
+T = TypeVar("T")
 
 
 class BaseRunner:
@@ -395,10 +399,28 @@ class DurableFunctionTestRunner(BaseRunner):
         return self._engine.drive(self._engine.status())
 
 
+class Executions(Protocol):
+    """What a handle asks, of the coordinator's engine or of Lambda's."""
+
+    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
+
+    async def wait(
+        self, execution: object, until: Until, timeout: Seconds
+    ) -> DurableFunctionTestResult: ...
+
+    async def wait_for_callback(
+        self, execution: object, name: str | None, timeout: Seconds
+    ) -> str: ...
+
+    async def stop(self, execution: object, error: object) -> None: ...
+
+    async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None: ...
+
+
 class ExecutionHandle:
     """An execution under way."""
 
-    def __init__(self, engine: Engine, arn: str) -> None:
+    def __init__(self, engine: Executions, arn: str) -> None:
         self._engine = engine
         self.arn = arn
 

@@ -1,0 +1,1 @@
+"""The runner for functions that are deployed."""

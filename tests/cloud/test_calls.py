@@ -1,0 +1,428 @@
+"""How Lambda is asked: again and again where that helps, and what is said where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+
+from async_durable_execution_runner import (
+    DurableFunctionCloudTestRunner,
+    InvocationStatus,
+    LambdaCallFailed,
+    NotStarted,
+    OperationNotFound,
+    ResourceNotFound,
+    RunnerError,
+    ServiceFailure,
+    TooManyRequests,
+)
+from async_durable_execution_runner.lambda_api import ATTEMPTS
+from cloud.conftest import CountingClock
+from cloud.scripted import ARN, ENDED, STARTED, Script, callback, event, lambda_client, scripted
+
+Scripted = tuple[DurableFunctionCloudTestRunner, Script]
+
+
+@pytest.fixture
+def lambda_(clock: CountingClock) -> Iterator[Scripted]:
+    with scripted(clock) as both:
+        yield both
+        both[1].done()
+
+
+def test_an_execution_with_all_that_it_is_given(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    script.invoked(
+        FunctionName="order:live",
+        InvocationType="Event",
+        Payload=b'{"a": 1}',
+        DurableExecutionName="o-1",
+        TenantId="acme",
+    )
+    handle = runner.start(
+        {"a": 1}, execution_name="o-1", function_name="order:live", tenant_id="acme"
+    )
+    assert handle.arn == ARN
+
+
+def test_a_history_in_pages(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    script.execution("SUCCEEDED", Result="1")
+    script.history(STARTED, event(2, "StepStarted", "s", name="pay"), marker="m1")
+    script.history(
+        event(3, "StepSucceeded", "s", Result={"Payload": '"4 EUR"'}, RetryDetails={}),
+        marker="m2",
+        Marker="m1",
+    )
+    script.history(ENDED, Marker="m2")
+    result = runner.wait_for_result(ARN)
+    assert len(result.history) == 4
+    assert result.get_step("pay").result == '"4 EUR"'
+    assert result.function_name == "order"
+
+
+def test_it_is_asked_less_and_less_often(lambda_: Scripted, clock: CountingClock) -> None:
+    runner, script = lambda_
+    for _ in range(6):
+        script.execution("RUNNING")
+    script.execution("SUCCEEDED", Result="1")
+    script.history(STARTED, ENDED)
+    assert runner.wait_for_result(ARN).result == "1"
+    assert clock.pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"])
+def test_every_end_is_one(lambda_: Scripted, clock: CountingClock, status: str) -> None:
+    runner, script = lambda_
+    script.execution(status)
+    kind = {"TIMED_OUT": "TimedOut"}.get(status, status.capitalize())
+    outcome: dict[str, Any] = {"Result" if status == "SUCCEEDED" else "Error": {}}
+    script.history(STARTED, event(2, f"Execution{kind}", "e", **outcome))
+    result = runner.wait_for_result(ARN)
+    assert result.status is InvocationStatus[status]
+    assert result.get_execution().status.value == status
+    assert clock.pauses == []
+
+
+# -- eventual consistency --------------------------------------------------------------------
+
+
+def test_an_execution_that_is_not_known_yet(lambda_: Scripted, clock: CountingClock) -> None:
+    runner, script = lambda_
+    script.invoked()
+    for _ in range(3):
+        script.refused("get_durable_execution", "ResourceNotFoundException", 404)
+    script.execution("SUCCEEDED", Result="1")
+    script.refused("get_durable_execution_history", "ResourceNotFoundException", 404)
+    script.history(STARTED, ENDED)
+    assert runner.run().result == "1"
+    assert len(clock.pauses) == 4
+
+
+def test_an_execution_that_is_never_known(lambda_: Scripted, clock: CountingClock) -> None:
+    runner, script = lambda_
+    script.invoked()
+    for _ in range(34):
+        script.refused("get_durable_execution", "ResourceNotFoundException", 404)
+    with pytest.raises(ResourceNotFound):
+        runner.run(timeout=100)
+    assert 29 < sum(clock.pauses) < 32
+
+
+def test_a_time_out_before_it_is_known(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    script.invoked()
+    script.refused("get_durable_execution", "ResourceNotFoundException", 404)
+    with pytest.raises(TimeoutError, match="waits for Lambda to know it"):
+        runner.run(timeout=0)
+
+
+def test_somebody_else_s_execution_is_not_waited_for(
+    lambda_: Scripted, clock: CountingClock
+) -> None:
+    runner, script = lambda_
+    script.refused("get_durable_execution", "ResourceNotFoundException", 404)
+    with pytest.raises(ResourceNotFound):
+        runner.wait_for_result(ARN)
+    assert clock.pauses == []
+
+
+def test_a_history_that_is_behind(lambda_: Scripted, clock: CountingClock) -> None:
+    runner, script = lambda_
+    script.execution("SUCCEEDED", Result="1")
+    script.history()
+    script.history(STARTED)
+    script.history(STARTED, ENDED)
+    assert len(runner.wait_for_result(ARN).history) == 2
+    assert len(clock.pauses) == 2
+
+
+def test_a_history_that_stays_behind(lambda_: Scripted, clock: CountingClock) -> None:
+    """The result is there, and says what is missing."""
+    runner, script = lambda_
+    script.execution("SUCCEEDED", Result="1")
+    for _ in range(34):
+        script.history(STARTED)
+    result = runner.wait_for_result(ARN)
+    assert result.result == "1"
+    assert "the rest of its history" in result.describe()
+    assert sum(clock.pauses) == pytest.approx(30)
+
+
+# -- callbacks -------------------------------------------------------------------------------
+
+
+def test_a_callback_that_comes(lambda_: Scripted, clock: CountingClock) -> None:
+    runner, script = lambda_
+    for events in ((STARTED,), (STARTED, callback(2, "other")), (STARTED, callback(3, "mine"))):
+        script.execution("RUNNING")
+        script.history(*events)
+    assert runner.wait_for_callback(ARN, "mine") == "id-3"
+    assert clock.pauses == [0.1, 0.2]
+
+
+def test_a_callback_that_was_answered_here_is_not_given_again(lambda_: Scripted) -> None:
+    """Neither where the history does not know it yet, nor where it does."""
+    runner, script = lambda_
+    answered = event(3, "CallbackSucceeded", "c2", Result={})
+    script.answered("send_durable_execution_callback_success")
+    runner.send_callback_success("id-2", "yes")
+    one = (STARTED, callback(2, "approval"))
+    for events in (one, (*one, answered), (*one, answered, callback(4, "approval"))):
+        script.execution("RUNNING")
+        script.history(*events)
+    assert runner.wait_for_callback(ARN, "approval") == "id-4"
+
+
+def test_of_two_callbacks_each_is_given_before_one_is_given_twice(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    for _ in range(3):
+        script.execution("RUNNING")
+        script.history(STARTED, callback(2, "vote"), callback(3, "vote"))
+    assert [runner.wait_for_callback(ARN, "vote") for _ in range(3)] == ["id-2", "id-3", "id-2"]
+
+
+def test_an_open_callback_goes_before_a_completed_one(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    late = event(5, "CallbackTimedOut", "c4", Error={"Payload": {"ErrorType": "Callback.Timeout"}})
+    script.execution("RUNNING")
+    script.history(STARTED, callback(2, "vote"), callback(4, "vote"), late)
+    assert runner.wait_for_callback(ARN, "vote") == "id-2"
+
+
+def test_without_a_name_a_completed_callback_is_none(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    script.execution("SUCCEEDED")
+    script.history(
+        STARTED, callback(2, "vote"), event(3, "CallbackSucceeded", "c2", Result={}), ENDED
+    )
+    with pytest.raises(OperationNotFound, match=r"No callback will come.* ended, SUCCEEDED"):
+        runner.wait_for_callback(ARN)
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ((), "its next invocation"),
+        ((event(2, "StepStarted", "s", name="pay"),), "step 'pay', which has begun"),
+        (
+            (
+                event(
+                    2,
+                    "StepFailed",
+                    "s",
+                    name="pay",
+                    Error={},
+                    RetryDetails={"CurrentAttempt": 1, "NextAttemptDelaySeconds": 60},
+                ),
+            ),
+            "the next attempt of step 'pay' at 2026-01-01 00:01:02 UTC",
+        ),
+        ((event(2, "ChainedInvokeStarted", "i", FunctionName="f"),), "the chained invoke"),
+        (
+            (
+                event(2, "ContextStarted", "x", name="ask"),
+                event(3, "CallbackStarted", "c", parent="x", CallbackId="id-3"),
+            ),
+            "callback of 'ask', unanswered .callback id id-3.",
+        ),
+    ],
+)
+def test_a_time_out_says_what_is_waited_for(
+    lambda_: Scripted, events: tuple[dict[str, Any], ...], said: str
+) -> None:
+    runner, script = lambda_
+    script.execution("RUNNING")
+    script.history(STARTED, *events)
+    with pytest.raises(TimeoutError, match=f"did not end within 0 s; it waits for {said}"):
+        runner.wait_for_result(ARN, timeout=timedelta())
+
+
+# -- asking again ----------------------------------------------------------------------------
+
+PASSING = [
+    ("TooManyRequestsException", 429),
+    ("ThrottlingException", 400),
+    ("ServiceException", 500),
+    ("Unknown", 503),
+]
+
+
+@pytest.mark.parametrize(("code", "status"), PASSING)
+def test_what_may_pass_is_asked_again(
+    lambda_: Scripted, clock: CountingClock, code: str, status: int
+) -> None:
+    runner, script = lambda_
+    for _ in range(ATTEMPTS - 1):
+        script.refused("invoke", code, status)
+    script.invoked()
+    runner.start()
+    pauses = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0]
+    assert len(clock.pauses) == len(pauses)
+    assert all(0 <= each <= most for each, most in zip(clock.pauses, pauses, strict=True))
+    # By chance, so that many clients do not come back together.
+    assert len(set(clock.pauses)) > 1
+    assert clock.pauses != pauses
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [("TooManyRequestsException", 429, TooManyRequests), ("ServiceException", 500, ServiceFailure)],
+)
+def test_it_is_not_asked_for_ever(
+    lambda_: Scripted, code: str, status: int, kind: type[Exception]
+) -> None:
+    runner, script = lambda_
+    for _ in range(ATTEMPTS):
+        script.refused("get_durable_execution", code, status, "later")
+    with pytest.raises(kind, match="later"):
+        runner.wait_for_result(ARN)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ConnectionClosedError(endpoint_url="here"),
+        ReadTimeoutError(endpoint_url="here"),
+    ],
+    ids=type,
+)
+def test_a_lost_connection_is_made_again(clock: CountingClock, lost: Exception) -> None:
+    """Under the same name, so that there is one execution at most."""
+    client = lambda_client()
+    names: list[str] = []
+
+    def lose(request: Any, **_: Any) -> None:
+        names.append(request.headers["X-Amz-Durable-Execution-Name"])
+        raise lost
+
+    client.meta.events.register("before-send.lambda.Invoke", lose)
+    with (
+        DurableFunctionCloudTestRunner("order", client=client, clock=clock) as runner,
+        pytest.raises(LambdaCallFailed, match=r"Invoke at https://lambda.eu-west-1"),
+    ):
+        runner.start()
+    assert len(names) == ATTEMPTS
+    assert len(set(names)) == 1
+    assert names[0]
+
+
+# -- what is said ----------------------------------------------------------------------------
+
+
+def sentence(error: pytest.ExceptionInfo[RunnerError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_no_such_function(lambda_: Scripted, clock: CountingClock) -> None:
+    runner, script = lambda_
+    script.refused("invoke", "ResourceNotFoundException", 404, "Function not found: arn:x")
+    with pytest.raises(ResourceNotFound) as caught:
+        runner.start()
+    assert sentence(caught) == (
+        "There is no function 'order' in eu-west-1 at https://lambda.eu-west-1.amazonaws.com: "
+        "Function not found: arn:x"
+    )
+    assert clock.pauses == []
+
+
+def test_no_permission(lambda_: Scripted, clock: CountingClock) -> None:
+    runner, script = lambda_
+    script.refused("invoke", "AccessDeniedException", 403, "User: x is not authorized")
+    with pytest.raises(LambdaCallFailed) as caught:
+        runner.start()
+    assert sentence(caught) == (
+        "The credentials in use may not call lambda:InvokeFunction on function 'order' in "
+        "eu-west-1: AccessDeniedException: User: x is not authorized"
+    )
+    script.refused("stop_durable_execution", "ExpiredTokenException", 403)
+    with pytest.raises(LambdaCallFailed, match="lambda:StopDurableExecution in eu-west-1"):
+        runner.stop(ARN)
+    assert clock.pauses == []
+
+
+def test_a_refusal_that_has_no_class_of_its_own(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    script.refused("invoke", "KMSDisabledException", 400, "the key is off")
+    with pytest.raises(LambdaCallFailed, match="refused Invoke: KMSDisabledException: the key is"):
+        runner.start()
+
+
+def test_a_name_that_is_none() -> None:
+    with (
+        DurableFunctionCloudTestRunner("", client=lambda_client()) as runner,
+        pytest.raises(LambdaCallFailed) as caught,
+    ):
+        runner.start()
+    assert "FunctionName" in sentence(caught)
+
+
+@pytest.fixture
+def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCESS_KEY_ID", "DEFAULT_REGION", "REGION", "PROFILE", "ENDPOINT_URL"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(f"AWS_{name}", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.mark.usefixtures("nothing_configured")
+def test_no_region() -> None:
+    with (
+        pytest.raises(LambdaCallFailed) as caught,
+        DurableFunctionCloudTestRunner("order"),
+    ):
+        pass
+    assert sentence(caught).startswith("No AWS region is configured: give region=")
+
+
+@pytest.mark.usefixtures("nothing_configured")
+def test_no_credentials() -> None:
+    with (
+        DurableFunctionCloudTestRunner("order", "eu-west-1") as runner,
+        pytest.raises(LambdaCallFailed) as caught,
+    ):
+        runner.start()
+    assert sentence(caught).startswith("No AWS credentials were found")
+
+
+def test_nobody_at_the_endpoint(clock: CountingClock) -> None:
+    with (
+        DurableFunctionCloudTestRunner(
+            "order", lambda_endpoint="http://127.0.0.1:9", clock=clock
+        ) as runner,
+        pytest.raises(LambdaCallFailed) as caught,
+    ):
+        runner.start()
+    assert sentence(caught).startswith("Nobody answers at http://127.0.0.1:9")
+    assert clock.pauses == []
+
+
+def test_what_is_no_endpoint() -> None:
+    with (
+        pytest.raises(LambdaCallFailed, match="nonsense"),
+        DurableFunctionCloudTestRunner("order", "eu-west-1", "nonsense"),
+    ):
+        pass
+
+
+def test_outside_of_its_with() -> None:
+    runner = DurableFunctionCloudTestRunner("order", "eu-west-1")
+    with pytest.raises(NotStarted, match="inside its `with`"):
+        runner.start()
+
+
+def test_nothing_was_started_yet(lambda_: Scripted) -> None:
+    with pytest.raises(NotStarted, match="start"):
+        lambda_[0].wait_for_callback()
+
+
+def test_a_client_has_its_region_and_endpoint() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        DurableFunctionCloudTestRunner("order", "eu-west-1", client=lambda_client())
