@@ -4,6 +4,9 @@ durable-runner demo           an order workflow whose worker is killed once, as 
 durable-runner run            one execution of a handler, with faults from the command line
 durable-runner explore        the same with the worker killed at every moment, one after another
 durable-runner serve          functions behind the AWS API, for boto3, the AWS CLI and the SDKs
+durable-runner invoke         a function of a server, or of Lambda
+durable-runner executions     list | get | history | stop
+durable-runner callback       succeed | fail | heartbeat
 durable-runner diff           where two histories of one function part
 durable-runner worker-host    serve another runner's invocations with workers on this machine
 """
@@ -17,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import remote
 from .errors import (
     HandlerNotLoadable,
     InvalidConfiguration,
@@ -123,6 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     diff.add_argument("--endpoint", metavar="URL", help="where executions are asked for by ARN")
     diff.add_argument("--region", help="(default: the ARN's own)")
     diff.set_defaults(run=_diff)
+
+    remote.add_commands(commands)
 
     host = commands.add_parser(
         "worker-host",

@@ -132,7 +132,7 @@ class LambdaApi:
     async def invoke(self, function_name: str, payload: str, name: str, tenant: str | None) -> str:
         """Start an execution; its ARN. As it has a name, repeating this starts no second one."""
         given = {"TenantId": tenant} if tenant is not None else {}
-        answer = await self._call(
+        answer = await self.call(
             "invoke",
             FunctionName=function_name,
             InvocationType="Event",
@@ -148,7 +148,7 @@ class LambdaApi:
         return arn
 
     async def execution(self, arn: str) -> dict[str, Any]:
-        return await self._call("get_durable_execution", DurableExecutionArn=arn)
+        return await self.call("get_durable_execution", DurableExecutionArn=arn)
 
     async def history(self, arn: str) -> list[dict[str, Any]]:
         """All of it, in order."""
@@ -159,7 +159,7 @@ class LambdaApi:
             "MaxItems": _PAGE_EVENTS,
         }
         while True:
-            page = await self._call("get_durable_execution_history", **given)
+            page = await self.call("get_durable_execution_history", **given)
             events += page.get("Events", ())
             marker = page.get("NextMarker")
             if not marker:
@@ -168,21 +168,22 @@ class LambdaApi:
 
     async def stop(self, arn: str, error: dict[str, Any] | None) -> None:
         given = {} if error is None else {"Error": error}
-        await self._call("stop_durable_execution", DurableExecutionArn=arn, **given)
+        await self.call("stop_durable_execution", DurableExecutionArn=arn, **given)
 
     async def callback_success(self, callback_id: str, result: str | None) -> None:
         given = {} if result is None else {"Result": result.encode()}
-        await self._call("send_durable_execution_callback_success", CallbackId=callback_id, **given)
+        await self.call("send_durable_execution_callback_success", CallbackId=callback_id, **given)
 
     async def callback_failure(self, callback_id: str, error: dict[str, Any]) -> None:
-        await self._call(
+        await self.call(
             "send_durable_execution_callback_failure", CallbackId=callback_id, Error=error
         )
 
     async def callback_heartbeat(self, callback_id: str) -> None:
-        await self._call("send_durable_execution_callback_heartbeat", CallbackId=callback_id)
+        await self.call("send_durable_execution_callback_heartbeat", CallbackId=callback_id)
 
-    async def _call(self, method: str, **given: Any) -> dict[str, Any]:
+    async def call(self, method: str, **given: Any) -> dict[str, Any]:
+        """One call by the name that boto3 has for it, repeated where that may help."""
         call = getattr(self.client, method)
         pause = _FIRST_PAUSE
         for left in reversed(range(ATTEMPTS)):

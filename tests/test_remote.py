@@ -1,0 +1,160 @@
+"""The commands that ask Lambda, against a runner's AWS API, as a person or a script uses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+import boto3
+import pytest
+from async_durable_execution import durable_execution, step, wait, wait_for_callback
+
+from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner.cli import main
+
+pytestmark = pytest.mark.processes
+
+
+async def charge() -> str:
+    return "charged"
+
+
+async def submit() -> None:
+    pass
+
+
+@durable_execution
+async def order(event: dict) -> dict:
+    charged = await step(charge, name="charge")
+    await wait(timedelta(seconds=1), name="cool off")
+    if event["approve"]:
+        return {"approval": await wait_for_callback(submit, name="approval")}
+    return {"charged": charged}
+
+
+def fails(event: dict, context: object) -> None:
+    raise ValueError("no")
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with DurableFunctionTestRunner(order, workers=2) as runner:
+        runner.register_function("fails", fails)
+        url = runner.serve_aws_api()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
+        yield url
+
+
+Output = pytest.CaptureFixture[str]
+
+
+def said(output: Output, *arguments: str, code: int = 0) -> str:
+    assert main(arguments) == code
+    return output.readouterr().out
+
+
+def started(output: Output, name: str, approve: bool) -> str:
+    """The ARN of an execution of this name."""
+    given = json.dumps({"approve": approve})
+    arguments = f"--input={given}", f"--name={name}", "--event", "--json"
+    answer = said(output, "invoke", "order", *arguments)
+    return json.loads(answer)["DurableExecutionArn"]
+
+
+def test_invoke_shows_execution_and_result(endpoint: str, capsys: Output):
+    text = said(capsys, "invoke", "order", '--input={"approve": false}', "--name=first")
+    assert "/durable-execution/first/" in text
+    assert 'result       {"charged": "charged"}' in text
+    answer = said(capsys, "invoke", "order", '--input={"approve": false}', "--json")
+    assert json.loads(json.loads(answer)["Payload"]) == {"charged": "charged"}
+
+
+def test_a_function_that_fails_is_an_exit_code(endpoint: str, capsys: Output):
+    assert '"errorMessage": "no"' in said(capsys, "invoke", "fails", code=1)
+
+
+def test_executions_are_listed_and_looked_at(endpoint: str, capsys: Output):
+    for name in ("one", "two"):
+        said(capsys, "invoke", "order", '--input={"approve": false}', f"--name={name}")
+    lines = said(capsys, "executions", "list", "order").splitlines()
+    assert [line.split()[4] for line in lines] == ["two", "one"]
+    assert all("SUCCEEDED" in line for line in lines)
+    listed = json.loads(said(capsys, "executions", "list", "order", "--name=one", "--json"))
+    (one,) = listed["DurableExecutions"]
+    assert said(capsys, "executions", "list", "order", "--status=RUNNING") == ""
+    shown = said(capsys, "executions", "get", one["DurableExecutionArn"])
+    assert "SUCCEEDED" in shown
+    assert '{"charged": "charged"}' in shown
+
+
+def test_a_history_is_a_tree_and_a_timeline(endpoint: str, capsys: Output):
+    said(capsys, "invoke", "order", '--input={"approve": false}', "--name=one")
+    listed = json.loads(said(capsys, "executions", "list", "order", "--json"))
+    arn = listed["DurableExecutions"][0]["DurableExecutionArn"]
+    text = said(capsys, "executions", "history", arn)
+    assert "├─ step charge" in text
+    assert "└─ wait cool off" in text
+    assert "StepSucceeded" in text
+    assert "s     1  ExecutionStarted" in text
+    events = json.loads(said(capsys, "executions", "history", arn, "--json"))["Events"]
+    assert events[0]["EventType"] == "ExecutionStarted"
+    assert events[-1]["EventType"] == "ExecutionSucceeded"
+
+
+def callback_of(endpoint: str, arn: str) -> str:
+    """Its callback's id, once it is in the history."""
+    client = boto3.client(
+        "lambda",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
+    while True:
+        events = client.get_durable_execution_history(DurableExecutionArn=arn)["Events"]
+        for event in events:
+            if details := event.get("CallbackStartedDetails"):
+                return details["CallbackId"]
+
+
+def test_callbacks_are_answered(endpoint: str, capsys: Output):
+    arn = started(capsys, "approved", approve=True)
+    callback_id = callback_of(endpoint, arn)
+    assert said(capsys, "callback", "heartbeat", callback_id) == ""
+    assert said(capsys, "callback", "succeed", callback_id, "--result=yes") == ""
+    assert main(["callback", "succeed", callback_id]) == 1
+    assert "durable-runner: " in capsys.readouterr().err
+
+    arn = started(capsys, "refused", approve=True)
+    said(capsys, "callback", "fail", callback_of(endpoint, arn), "--message=no", "--type=Refused")
+
+
+def test_an_execution_is_stopped(endpoint: str, capsys: Output):
+    arn = started(capsys, "stopped", approve=True)
+    callback_of(endpoint, arn)
+    said(capsys, "executions", "stop", arn, "--error=enough")
+    shown = said(capsys, "executions", "get", arn)
+    assert "STOPPED" in shown
+    assert "enough" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["invoke", "nobody"], "There is no function 'nobody'"),
+        (["invoke", "order", "--input={"], "--input is no JSON"),
+        (["executions", "get", "arn:none"], "durableExecutionArn"),
+        (["executions", "list", "nobody"], "nobody"),
+        (["callback", "succeed", "none"], "callback"),
+        (["invoke", "order", "--endpoint=http://127.0.0.1:9"], "Nobody answers at"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(
+    endpoint: str, capsys: Output, arguments: list[str], complaint: str
+):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert complaint.lower() in error.lower()
+    assert error.startswith("durable-runner: ")
+    assert len(error.splitlines()) == 1
