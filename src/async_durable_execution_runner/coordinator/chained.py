@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..core import events as ev
@@ -26,6 +27,8 @@ from .workspace import Function
 if TYPE_CHECKING:
     from .executor import Executor
 
+#: Real seconds that an invocation has to suspend before it is told of the end of a chained invoke.
+_REST_SECONDS = 0.1
 _ENDED_AS = {
     ExecutionStatus.SUCCEEDED: OperationStatus.SUCCEEDED,
     ExecutionStatus.FAILED: OperationStatus.FAILED,
@@ -38,6 +41,7 @@ class ChainedInvokes:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._loop = asyncio.get_running_loop()
+        self._telling: set[asyncio.Task[None]] = set()
 
     def targets(
         self, run: Run, updates: Iterable[OperationUpdate]
@@ -104,9 +108,7 @@ class ChainedInvokes:
                 call.record.error = outcome
         else:
             result = outcome
-        self._executor.feed_if_open(
-            run, ev.ChainedInvokeEnded(run.now, call.operation_id, status, result, error)
-        )
+        self._tell(run, call.operation_id, status, result, error)
 
     def child_ended(self, run: Run, status: ExecutionStatus) -> None:
         """An execution that may have been invoked in a chain: whoever did is told, afterwards."""
@@ -117,8 +119,35 @@ class ChainedInvokes:
         error = root.error
         if status is ExecutionStatus.TIMED_OUT:
             error = chained_invoke.timed_out(run.function.execution_timeout_seconds)
-        self._loop.call_soon(
-            self._executor.feed_if_open,
-            parent,
-            ev.ChainedInvokeEnded(parent.now, operation_id, _ENDED_AS[status], root.result, error),
-        )
+        self._tell(parent, operation_id, _ENDED_AS[status], root.result, error)
+
+    def _tell(
+        self,
+        run: Run,
+        operation_id: str,
+        status: OperationStatus,
+        result: str | None,
+        error: ErrorObject | None,
+    ) -> None:
+        """Tell `run` of the end, once its own invocation rests or has had the time to: what is
+        invoked in a chain takes longer on Lambda than whoever asked takes to suspend."""
+
+        async def tell() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REST_SECONDS):
+                    while not at_rest():
+                        await run.watch(at_rest)
+            run.family.pending_calls -= 1
+            self._executor.feed_if_open(
+                run, ev.ChainedInvokeEnded(run.now, operation_id, status, result, error)
+            )
+            self._executor.timekeeper.settle(run.family)
+
+        def at_rest() -> bool:
+            return run.lease is None or run.execution.ended
+
+        # Until then no time is to be skipped.
+        run.family.pending_calls += 1
+        telling = self._loop.create_task(tell())
+        self._telling.add(telling)
+        telling.add_done_callback(self._telling.discard)
