@@ -424,6 +424,17 @@ def test_no_region() -> None:
 
 
 @pytest.mark.usefixtures("nothing_configured")
+def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nonsense")
+    with (
+        pytest.raises(LambdaCallFailed) as caught,
+        DurableFunctionCloudTestRunner("order", "eu-west-1"),
+    ):
+        pass
+    assert sentence(caught).startswith("No boto3 client can be made: The config profile (nonsense)")
+
+
+@pytest.mark.usefixtures("nothing_configured")
 def test_no_credentials() -> None:
     with (
         DurableFunctionCloudTestRunner("order", "eu-west-1") as runner,
