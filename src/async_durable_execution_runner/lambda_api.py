@@ -85,13 +85,13 @@ class LoopClock:
 def make_client(region: str | None, endpoint: str | None) -> Client:
     """A client that leaves repeating to us. One on this machine's own loopback, such as a
     gateway's, is asked with any credentials where none are configured."""
-    session = boto3.Session()
     given: dict[str, Any] = {}
-    if endpoint and _is_loopback(endpoint):
-        region = region or session.region_name or "us-east-1"
-        if "AWS_ACCESS_KEY_ID" not in os.environ and not session.available_profiles:
-            given = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
     try:
+        session = boto3.Session()
+        if endpoint and _is_loopback(endpoint):
+            region = region or session.region_name or "us-east-1"
+            if "AWS_ACCESS_KEY_ID" not in os.environ and not session.available_profiles:
+                given = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
         return session.client(
             "lambda",
             region_name=region,
@@ -99,8 +99,13 @@ def make_client(region: str | None, endpoint: str | None) -> Client:
             config=Config(retries={"total_max_attempts": 1}, max_pool_connections=50),
             **given,
         )
+    except NoRegionError as error:
+        raise LambdaCallFailed(
+            "No AWS region is configured: give region=, or set AWS_DEFAULT_REGION."
+        ) from error
     except (BotoCoreError, ValueError) as error:
-        raise _sentence(error, "client", {}, region or "", endpoint or "Lambda") from error
+        text = " ".join(str(error).split())
+        raise LambdaCallFailed(f"No boto3 client can be made: {text}") from error
 
 
 def _is_loopback(endpoint: str) -> bool:
@@ -226,10 +231,6 @@ def _sentence(
     match error:
         case ClientError():
             return _refusal(error, operation, given, region, endpoint)
-        case NoRegionError():
-            return LambdaCallFailed(
-                "No AWS region is configured: give region=, or set AWS_DEFAULT_REGION."
-            )
         case NoCredentialsError() | PartialCredentialsError():
             return LambdaCallFailed(
                 "No AWS credentials were found: log in with the AWS CLI, or set AWS_ACCESS_KEY_ID "

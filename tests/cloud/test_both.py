@@ -39,6 +39,7 @@ def test_success(runner: Runner) -> None:
         "ExecutionSucceeded",
     ]
     assert "step second" in result.describe()
+    assert "(pid 0)" not in result.describe()
 
 
 def test_failure(runner: Runner) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from async_durable_execution_runner import (
+    AsyncDurableFunctionCloudTestRunner,
     DurableFunctionCloudTestRunner,
     InvocationStatus,
     LambdaCallFailed,
@@ -86,6 +89,34 @@ def test_every_end_is_one(lambda_: Scripted, clock: CountingClock, status: str) 
     assert result.status is InvocationStatus[status]
     assert result.get_execution().status.value == status
     assert clock.pauses == []
+
+
+def test_what_the_history_has_cut_is_asked_for_elsewhere(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    script.execution("SUCCEEDED", InputPayload='"in"', Result='"out"')
+    cut = {"Truncated": True}
+    script.history(
+        event(1, "ExecutionStarted", "e", Input=cut, ExecutionTimeout=60),
+        event(2, "ExecutionSucceeded", "e", Result=cut),
+    )
+    result = runner.wait_for_result(ARN)
+    assert (result.input, result.result) == ('"in"', '"out"')
+    assert result.get_execution().result == '"out"'
+
+
+async def test_a_call_does_not_hold_up_the_event_loop(clock: CountingClock) -> None:
+    client = lambda_client()
+    loop_went_on = threading.Event()
+
+    def answer(request: Any, **_: Any) -> None:
+        assert loop_went_on.wait(20)
+        raise EndpointConnectionError(endpoint_url="here")
+
+    client.meta.events.register("before-send.lambda.Invoke", answer)
+    async with AsyncDurableFunctionCloudTestRunner("order", client=client, clock=clock) as runner:
+        asyncio.get_running_loop().call_soon(loop_went_on.set)
+        with pytest.raises(LambdaCallFailed, match="Nobody answers"):
+            await runner.start()
 
 
 # -- eventual consistency --------------------------------------------------------------------
@@ -332,6 +363,16 @@ def test_no_such_function(lambda_: Scripted, clock: CountingClock) -> None:
     assert clock.pauses == []
 
 
+def test_a_function_that_is_started_and_is_not_durable(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    script.answered("invoke")
+    with pytest.raises(LambdaCallFailed) as caught:
+        runner.start()
+    assert sentence(caught) == (
+        "'order' is no durable function: Lambda started it, but no execution."
+    )
+
+
 def test_no_permission(lambda_: Scripted, clock: CountingClock) -> None:
     runner, script = lambda_
     script.refused("invoke", "AccessDeniedException", 403, "User: x is not authorized")
@@ -380,6 +421,17 @@ def test_no_region() -> None:
     ):
         pass
     assert sentence(caught).startswith("No AWS region is configured: give region=")
+
+
+@pytest.mark.usefixtures("nothing_configured")
+def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nonsense")
+    with (
+        pytest.raises(LambdaCallFailed) as caught,
+        DurableFunctionCloudTestRunner("order", "eu-west-1"),
+    ):
+        pass
+    assert sentence(caught).startswith("No boto3 client can be made: The config profile (nonsense)")
 
 
 @pytest.mark.usefixtures("nothing_configured")

@@ -43,7 +43,14 @@ def story(run: str, place: str = "us-east-1:123456789012", trace: str = "/var/ta
         ),
         event(6, "ContextStarted", f"{run}-x", name="ship"),
         event(7, "StepFailed", f"{run}-y", parent=f"{run}-x", Error={"Payload": failed}),
-        event(8, "ChainedInvokeStarted", f"{run}-i", name="pay", DurableExecutionArn=payment),
+        event(
+            8,
+            "ChainedInvokeStarted",
+            f"{run}-i",
+            name="pay",
+            DurableExecutionArn=payment,
+            ExecutedVersion=run,
+        ),
         event(9, "ExecutionSucceeded", f"{run}-uuid", name=run, Result={"Payload": "1"}),
     ]
 

@@ -70,3 +70,18 @@ def test_an_attempt_whose_time_has_come_is_ready() -> None:
     assert rebuilt(failed, before, at).status is OperationStatus.READY
     begun = rebuilt(failed, at, event(6, "StepStarted", "s"))
     assert (begun.status, begun.next_attempt_ms) == (OperationStatus.STARTED, None)
+
+
+def test_what_a_condition_has_seen_outlives_a_failed_attempt() -> None:
+    retry = {"CurrentAttempt": 1, "NextAttemptDelaySeconds": 3}
+    seen = event(2, "StepSucceeded", "s", Result={"Payload": "[1]"}, RetryDetails=retry)
+    failed = event(9, "StepFailed", "s", Error={"Payload": {}}, RetryDetails=retry)
+    assert rebuilt(seen, failed).result == "[1]"
+
+
+def test_attempts_are_the_service_s_where_it_counts_them() -> None:
+    def step(**details: Any) -> Operation:
+        return rebuilt(event(2, "StepSucceeded", "s", Result={}, **details))
+
+    assert step(RetryDetails={"CurrentAttempt": 3}).attempt == 3
+    assert step().attempt == 1

@@ -29,7 +29,9 @@ from gateway import handlers
 
 from async_durable_execution_runner import DurableFunctionTestResult, DurableFunctionTestRunner
 from async_durable_execution_runner import history as rebuilt
+from async_durable_execution_runner.cloud_engine import execution_record
 from async_durable_execution_runner.lambda_api import BlockingClock, LambdaApi, make_client
+from async_durable_execution_runner.results import InvocationRecord
 from async_durable_execution_runner.transport import drive
 
 pytestmark = pytest.mark.processes
@@ -83,12 +85,31 @@ def api(runner: DurableFunctionTestRunner) -> LambdaApi:
 
 
 def check(api: LambdaApi, result: DurableFunctionTestResult) -> None:
-    record = result._record
-    events = rebuilt.read_events(drive(api.history(record.execution_arn)))
-    assert events == list(record.events)
+    local = result._record
+    events = rebuilt.read_events(drive(api.history(local.execution_arn)))
+    assert events == list(local.events)
     # That a context keeps its children for replay is in no event.
-    expected = [replace(each, replay_children=False) for each in record.operations]
-    assert rebuilt.operations(events) == expected
+    operations = [replace(each, replay_children=False) for each in local.operations]
+    assert rebuilt.operations(events) == operations
+    record = execution_record(drive(api.execution(local.execution_arn)), events)
+    assert record.operations == operations
+    invocations = [
+        InvocationRecord(
+            each.request_id,
+            start_ms=each.start_ms,
+            end_ms=each.end_ms,
+            outcome=each.outcome,
+            error=each.error,
+        )
+        for each in local.invocations
+    ]
+    assert record.invocations == invocations
+    for name in (
+        *("execution_arn", "execution_name", "function_name", "status"),
+        *("start_ms", "end_ms", "result", "error"),
+    ):
+        assert getattr(record, name) == getattr(local, name), name
+    assert list(record.children) == list(local.children)
 
 
 @pytest.mark.parametrize("case", CASES)
