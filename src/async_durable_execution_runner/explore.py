@@ -57,7 +57,7 @@ class Driver(Protocol):
     def callback_success(self, callback_id: str, result: object) -> Coroutine[Any, Any, None]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CrashRun:
     """One run with the worker killed at one moment, or at two; no `problems` if all is well."""
 
@@ -74,8 +74,11 @@ class CrashRun:
         plan = self.faults[0] if len(self.faults) == 1 else self.faults
         return f"faults={json.dumps(plan)}"
 
+    def __repr__(self) -> str:
+        return f"<CrashRun {self.reproduction}, {len(self.problems)} problems>"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class CrashReport:
     """What an exploration found. `print(report)` shows it as a table."""
 
@@ -106,6 +109,11 @@ class CrashReport:
         """`AssertionError`, with the report, unless every run came out like the clean one."""
         if self.failures:
             raise AssertionError(str(self))
+
+    def __repr__(self) -> str:
+        return (
+            f"<CrashReport of {self.function_name!r}, {self.explored} runs, {self.failed} failed>"
+        )
 
     def __str__(self) -> str:
         return "\n".join(self._lines())

@@ -29,6 +29,9 @@ from .faults import (
     Where,
 )
 
+# pytest shows the line of the test that wrote the plan, not ours.
+__tracebackhide__ = True
+
 
 def parse(text: str) -> Fault:
     """The fault of a text such as "kill@after-commit:17". `InvalidParameterValue`."""

@@ -20,6 +20,9 @@ from typing import ClassVar, TypeAlias
 from ..errors import InvalidParameterValue
 from .model import OperationAction, OperationType
 
+# pytest shows the line of the test that wrote the plan, not ours.
+__tracebackhide__ = True
+
 #: `Fault.times` for a fault that fires wherever it matches.
 ALWAYS = 0
 
