@@ -109,7 +109,9 @@ def positive(name: str, length: Seconds) -> float:
 
 def function_name_of(handler: Callable[..., Any]) -> str:
     """The handler's own name as far as Lambda allows it as a function's name."""
-    name = getattr(handler, "__name__", None) or type(handler).__name__
+    from .worker.sdks import name_of
+
+    name = name_of(handler) or type(handler).__name__
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64] or "handler"
 
 

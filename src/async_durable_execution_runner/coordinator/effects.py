@@ -81,7 +81,7 @@ class Sources:
             return effect
         if isinstance(subject, Call):
             effect = replace(effect, operation_id=subject.operation_id)
-        elif effect.attempt is None and not effect.outside_step:
+        elif effect.attempt is None and effect.operation_id and not effect.outside_step:
             # A step may run before its start is checkpointed.
             step = run.execution.operations.get(effect.operation_id or "")
             effect = replace(effect, attempt=1 + (step.attempt if step is not None else 0))

@@ -74,7 +74,8 @@ class Forkserver:
     def run(self) -> None:
         # Until it has workers to kill it may be killed itself.
         self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        from . import process  # noqa: F401 - warm: the SDK, gRPC, and all that a worker needs
+        # Warm: the SDK that the runner has with it, gRPC, and all that a worker needs.
+        from . import process, sdk_async  # noqa: F401
 
         self._prctl(_PR_SET_PDEATHSIG, 0)
         gc.collect()

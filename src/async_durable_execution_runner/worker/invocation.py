@@ -13,6 +13,8 @@ import os
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,8 +27,7 @@ from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
 from .recorder import EffectRecorder
-from .replay import install, watched
-from .service_client import GrpcServiceClient
+from .sdks import Client
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -38,11 +39,10 @@ class Functions:
         self._connection = connection
         self._inline = inline
         self._code: dict[str, worker_pb2.FunctionCode] = {}
-        self._handlers: dict[str, tuple[loading.Handler, GrpcServiceClient | None]] = {}
+        self._handlers: dict[str, tuple[loading.Handler, Client | None]] = {}
         self._environments: dict[str, dict[str, str]] = {}
         self._environment_id = uuid4().hex
         self._recorder = EffectRecorder(connection)
-        install()
 
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         """Run the handler; `output` or `error` is set in what comes back."""
@@ -54,7 +54,7 @@ class Functions:
             self._code[function.function_id] = invocation.code
         variables = self._variables(function)
         result = worker_pb2.InvocationResult(request_id=invocation.request_id)
-        recorder = self._recorder.of(invocation)
+        recorder = self._recorder.of(invocation, partial(self._locate, function))
         with (
             environment.applied(variables),
             ledger.recording(recorder, inline=self._inline is not None),
@@ -76,8 +76,8 @@ class Functions:
             )
             value = None
             try:
-                event = _event(invocation) if client is None else _durable_event(invocation, client)
-                with watched(None if client is None else client.replay):
+                event = _event(invocation) if client is None else client.event(invocation)
+                with nullcontext() if client is None else client.watching():
                     value = handler(event, context)
                     if inspect.iscoroutine(value):
                         value = asyncio.run(value)
@@ -86,7 +86,7 @@ class Functions:
                 return result
             finally:
                 if client is not None:
-                    found = client.replay.divergences(_succeeded(value))
+                    found = client.divergences(_succeeded(value))
                     result.divergences.extend(map(codec.divergence_to_proto, found))
         try:
             result.output = _dump(value)
@@ -105,6 +105,16 @@ class Functions:
                 client.close()
         self._recorder.close()
 
+    def _locate(
+        self, function: worker_pb2.FunctionConfig, request: worker_pb2.RecordEffectRequest
+    ) -> None:
+        _, client = self._handlers.get(function.function_id, (None, None))
+        if client is not None:
+            client.locate(request)
+        elif function.durable:
+            # Its module is being imported.
+            request.outside_step = True
+
     def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str]:
         """The function's environment, which stays as it is for the life of the worker."""
         known = self._environments.get(function.function_id)
@@ -120,15 +130,13 @@ class Functions:
 
     def _handler(
         self, function: worker_pb2.FunctionConfig
-    ) -> tuple[loading.Handler, GrpcServiceClient | None]:
+    ) -> tuple[loading.Handler, Client | None]:
         loaded = self._handlers.get(function.function_id)
         if loaded is None:
             loaded = self._handlers[function.function_id] = self._load(function)
         return loaded
 
-    def _load(
-        self, function: worker_pb2.FunctionConfig
-    ) -> tuple[loading.Handler, GrpcServiceClient | None]:
+    def _load(self, function: worker_pb2.FunctionConfig) -> tuple[loading.Handler, Client | None]:
         code = self._code.get(function.function_id)
         if code is None:
             raise errors.HandlerNotLoadable(f"The worker was never given {function.name}'s code.")
@@ -140,12 +148,13 @@ class Functions:
             raise errors.HandlerNotLoadable(f"{function.name} is not registered in this process.")
         if not function.durable:
             return handler, None
-        if not loading.is_durable(handler):
+        sdk = loading.sdk_of(handler)
+        if sdk is None:
             raise errors.HandlerNotLoadable(
                 f"{loading.describe_name(handler)} is no durable function where the worker "
                 "imports it."
             )
-        client = GrpcServiceClient(self._connection)
+        client = sdk.client(self._connection)
         return loading.bind(handler, client), client
 
     def _handler_name(self, function: worker_pb2.FunctionConfig) -> str:
@@ -157,17 +166,6 @@ class Functions:
 
 def _event(invocation: worker_pb2.Invocation) -> Any:
     return json.loads(invocation.payload) if invocation.payload else {}
-
-
-def _durable_event(invocation: worker_pb2.Invocation, client: GrpcServiceClient) -> dict[str, Any]:
-    """Lambda's event with an empty first page of state, as the service may send it too: the
-    SDK takes a quarter of a millisecond to map one operation of an event, and the client
-    that it then asks for the pages next to nothing."""
-    return {
-        "DurableExecutionArn": invocation.execution_arn,
-        "CheckpointToken": invocation.checkpoint_token,
-        "InitialExecutionState": {"Operations": [], "NextMarker": client.begin(invocation)},
-    }
 
 
 def _succeeded(value: Any) -> bool:

@@ -4,7 +4,7 @@
 can be imported, by value with cloudpickle elsewhere. `load` gets it back in a worker, and
 `bind` decorates it anew with a service client. All complaints about handlers come from here.
 
-Only the SDK's public names are used: a durable handler is known by its decorated function.
+`sdks` knows a durable handler, and its SDK, by what the SDK's decorator made.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import async_durable_execution as sdk
 import cloudpickle
 
 from .. import errors
 from ..rpc.v1 import worker_pb2 as pb
-from . import modules
+from . import modules, sdks
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -56,7 +55,7 @@ def check(handler: object, *, durable: bool | None = None) -> Handler:
     name = describe_name(handler)
     if inspect.isclass(handler):
         raise errors.HandlerNotLoadable(f"{name} is a class: pass the handler function itself.")
-    if isinstance(handler, functools.partial) and handler.func is sdk.durable_execution:
+    if isinstance(handler, functools.partial) and sdks.is_decorator(handler.func):
         raise errors.HandlerNotLoadable(
             f"{name} is durable_execution(...) without a function: apply it to the handler, "
             "durable_execution(...)(function)."
@@ -70,10 +69,10 @@ def check(handler: object, *, durable: bool | None = None) -> Handler:
             f"{name} is an instance of {type(handler).__qualname__}, not a function: Lambda calls "
             "a module's function, so wrap it in one."
         )
-    if _is_durable_callable(handler):
+    if sdks.makes_callables(handler):
         raise errors.HandlerNotLoadable(
-            f"{name} is decorated with @durable_callable, which makes callables for steps: "
-            "decorate the handler with @durable_execution."
+            f"{name} is decorated with @durable_callable or the like, which makes callables for "
+            "steps: decorate the handler with @durable_execution."
         )
     if is_durable(handler):
         if durable is False:
@@ -115,44 +114,28 @@ def describe_name(handler: object) -> str:
 
 def is_durable(handler: object) -> bool:
     """Whether `handler` is, below decorators that use functools.wraps, a durable handler."""
+    return sdk_of(handler) is not None
+
+
+def sdk_of(handler: object) -> sdks.Sdk | None:
+    """The adapter for a durable handler, found below other decorators; None of a plain one."""
     seen = set()
     while handler is not None and id(handler) not in seen:
-        if _is_durable_wrapper(handler):
-            return True
+        if (found := sdks.of(handler)) is not None:
+            return found
         seen.add(id(handler))
         handler = getattr(handler, "__wrapped__", None)
-    return False
+    return None
 
 
-def _of_sdk(function: object) -> bool:
-    if not isinstance(function, types.FunctionType) or not hasattr(function, "__wrapped__"):
-        return False
-    module: str = function.__globals__.get("__name__", "")
-    return module == sdk.__name__ or module.startswith(sdk.__name__ + ".")
-
-
-def _is_durable_wrapper(function: object) -> bool:
-    # The SDK's other decorator makes (*args, **kwargs); only handlers take these two.
-    return _of_sdk(function) and _own_parameters(function) == ["event", "context"]
-
-
-def _is_durable_callable(function: object) -> bool:
-    return _of_sdk(function) and _own_parameters(function) == ["args", "kwargs"]
-
-
-def _own_parameters(function: Any) -> list[str]:
-    return list(inspect.signature(function, follow_wrapped=False).parameters)
-
-
-def bind(handler: Handler, service_client: Any) -> Handler:
-    """The durable `handler` with `service_client` in place of the SDK's own.
+def bind(handler: Handler, client: Any) -> Handler:
+    """The durable `handler` with its adapter's `client` in place of the SDK's own.
 
     Decorators stacked above the durable one stay in effect: they are made again around the
     newly bound handler.
     """
-    if _is_durable_wrapper(handler):
-        user_function = handler.__wrapped__  # type: ignore[attr-defined]
-        return sdk.durable_execution(user_function, service_client=service_client)
+    if (sdk := sdks.of(handler)) is not None:
+        return sdk.bind(handler, client)
     inner: Any = getattr(handler, "__wrapped__", None)
     cells = getattr(handler, "__closure__", None) or ()
     if not isinstance(handler, types.FunctionType) or not any(
@@ -164,7 +147,7 @@ def bind(handler: Handler, service_client: Any) -> Handler:
             "@durable_execution on top, or write the decorator as a function that returns a "
             "functools.wraps wrapper."
         )
-    bound = bind(inner, service_client)
+    bound = bind(inner, client)
     rebuilt = types.FunctionType(
         handler.__code__,
         handler.__globals__,
@@ -191,7 +174,7 @@ def _is_filled(cell: types.CellType) -> bool:
 
 def _find(handler: Handler) -> tuple[str, str, str] | None:
     """Module, file and name under which an import gives this very object."""
-    module = sys.modules.get(handler.__module__ or "")
+    module = sdks.module_of(handler)
     if module is None or module.__name__ == "__main__":
         return None
     file = getattr(module, "__file__", None)
@@ -216,16 +199,21 @@ def _import_path() -> list[str]:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Takes durable handlers apart, since the SDK's wrapper holds an event loop and a client,
-    and notes the files of the modules that the pickle refers to."""
+    """Takes durable handlers apart where their SDK needs it, and notes the files of the modules
+    that the pickle refers to."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         self.files: dict[str, str] = {}
 
     def reducer_override(self, obj: Any) -> Any:
-        if _is_durable_wrapper(obj) and _find(obj) is None:
-            return sdk.durable_execution, (obj.__wrapped__,)
+        sdk = sdks.of(obj)
+        if (
+            sdk is not None
+            and _find(obj) is None
+            and (rebuilding := sdk.rebuilding(obj)) is not NotImplemented
+        ):
+            return rebuilding
         if isinstance(obj, types.ModuleType):
             self._note(obj.__name__)
         elif isinstance(obj, type | types.FunctionType):

@@ -1,6 +1,6 @@
 """How an effect reaches the coordinator: one blocking call, answered when it is known there.
 
-Which operation it belongs to is asked of the SDK's public contexts.
+Which operation it belongs to is asked of the adapter of the handler's SDK.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ import json
 import os
 import reprlib
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import grpc
-from async_durable_execution import StepContext, WaitForCallbackContext, get_current_context
 
 from .. import errors
 from ..ledger import Recorder
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
 from .connection import Connection
 from .misdeeds import commit
+
+Locate = Callable[[worker_pb2.RecordEffectRequest], None]
 
 _REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidParameterValue,
@@ -39,9 +41,9 @@ class EffectRecorder:
         self._channel: grpc.Channel | None = None
         self._call: Any = None
 
-    def of(self, invocation: worker_pb2.Invocation) -> Recorder:
+    def of(self, invocation: worker_pb2.Invocation, locate: Locate) -> Recorder:
         """What records the effects of one invocation."""
-        return partial(self._record, invocation.request_id, invocation.function.durable)
+        return partial(self._record, invocation.request_id, locate)
 
     def close(self) -> None:
         with self._lock:
@@ -50,12 +52,11 @@ class EffectRecorder:
             channel.close()
 
     def _record(
-        self, request_id: str, durable: bool, name: str, key: object, data: dict[str, object]
+        self, request_id: str, locate: Locate, name: str, key: object, data: dict[str, object]
     ) -> None:
         request = _request(name, key, data)
         request.request_id = request_id
-        if durable:
-            _locate(request)
+        locate(request)
         if os.getpid() != self._pid:
             raise RuntimeError(
                 f"The effect {name!r} was not recorded: this process was forked off a handler's, "
@@ -101,25 +102,6 @@ def _json(name: str, field: str, value: object) -> str:
             f"The effect {name!r} cannot be recorded: its {field!r}, {reprlib.repr(value)}, is no "
             f"JSON value ({error})."
         ) from None
-
-
-def _locate(request: worker_pb2.RecordEffectRequest) -> None:
-    try:
-        context: Any = get_current_context()
-    except Exception:
-        # None on this thread, or none that may be asked for.
-        request.outside_step = True
-        return
-    in_step = isinstance(context, StepContext | WaitForCallbackContext)
-    request.outside_step = not in_step
-    # What else is there has no public base. A child context is known by what its own
-    # operations have for a parent.
-    if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
-        request.operation_id = operation_id
-    if operation_name := getattr(context, "operation_name", None):
-        request.operation_name = _utf8(operation_name)
-    if isinstance(context, StepContext) and context.attempt is not None:
-        request.attempt = context.attempt
 
 
 def _utf8(text: str) -> str:

@@ -1,0 +1,68 @@
+"""Handlers of `async-durable-execution`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import async_durable_execution as sdk
+
+from ..core.divergence import Divergence
+from ..rpc.v1 import worker_pb2
+from .connection import Connection
+from .replay import install, watched
+from .sdks import Handler
+from .service_client import GrpcServiceClient
+
+
+def bind(handler: Handler, client: Any) -> Handler:
+    user_function = handler.__wrapped__  # type: ignore[attr-defined]
+    return sdk.durable_execution(user_function, service_client=client)
+
+
+def rebuilding(handler: Handler) -> Any:
+    # The decorated handler holds an event loop and a client.
+    return sdk.durable_execution, (handler.__wrapped__,)  # type: ignore[attr-defined]
+
+
+class AsyncClient(GrpcServiceClient):
+    def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
+        """With an empty first page of state, as the service may send it too: the SDK takes a
+        quarter of a millisecond to map one operation of an event, and the client that it then
+        asks for the pages next to nothing."""
+        marker = self.begin(invocation)
+        return {
+            "DurableExecutionArn": invocation.execution_arn,
+            "CheckpointToken": invocation.checkpoint_token,
+            "InitialExecutionState": {"Operations": [], "NextMarker": marker},
+        }
+
+    def watching(self) -> AbstractContextManager[None]:
+        return watched(self.replay)
+
+    def divergences(self, succeeded: bool) -> Iterable[Divergence]:
+        return self.replay.divergences(succeeded)
+
+    def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
+        try:
+            context: Any = sdk.get_current_context()
+        except Exception:
+            # None on this thread, or none that may be asked for.
+            request.outside_step = True
+            return
+        in_step = isinstance(context, sdk.StepContext | sdk.WaitForCallbackContext)
+        request.outside_step = not in_step
+        # What else is there has no public base. A child context is known by what its own
+        # operations have for a parent.
+        if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
+            request.operation_id = operation_id
+        if operation_name := getattr(context, "operation_name", None):
+            request.operation_name = operation_name.encode("utf-8", "backslashreplace").decode()
+        if isinstance(context, sdk.StepContext) and context.attempt is not None:
+            request.attempt = context.attempt
+
+
+def client(connection: Connection) -> AsyncClient:
+    install()
+    return AsyncClient(connection)

@@ -1,0 +1,270 @@
+"""Handlers of the official `aws-durable-execution-sdk-python`, which is synchronous.
+
+Its seam: an event may bring a service client along. So the decorated handler is called as it
+is, with its plugins. Checkpoints come from a thread of the SDK's, and are the same requests on
+the same kind of stream as everybody's.
+
+Its contexts do not say which operation they belong to, so effects have none.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from aws_durable_execution_sdk_python import execution, lambda_service
+from botocore.exceptions import ClientError
+
+from ..core.divergence import Divergence
+from ..rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
+from .connection import Connection
+from .misdeeds import commit
+from .sdks import Handler
+
+_DETAILS = {
+    model_pb2.OPERATION_TYPE_EXECUTION: "ExecutionDetails",
+    model_pb2.OPERATION_TYPE_CONTEXT: "ContextDetails",
+    model_pb2.OPERATION_TYPE_STEP: "StepDetails",
+    model_pb2.OPERATION_TYPE_WAIT: "WaitDetails",
+    model_pb2.OPERATION_TYPE_CALLBACK: "CallbackDetails",
+    model_pb2.OPERATION_TYPE_CHAINED_INVOKE: "ChainedInvokeDetails",
+}
+
+
+def bind(handler: Handler, client: OfficialClient | None) -> Handler:
+    if client is None:
+        return handler
+    given = execution.DurableExecutionInvocationInput
+    # Releases before 1.1 have one form only.
+    read = getattr(given, "from_json_dict", given.from_dict)
+    with_client = execution.DurableExecutionInvocationInputWithClient
+    service_client = lambda_service.LambdaClient(client)
+
+    @functools.wraps(handler)
+    def bound(event: Any, context: Any) -> Any:
+        brought = with_client.from_durable_execution_invocation_input(read(event), service_client)
+        return handler(brought, context)
+
+    return bound
+
+
+def rebuilding(handler: Handler) -> Any:
+    return NotImplemented
+
+
+class OfficialClient:
+    """What the SDK's own `LambdaClient` takes for boto3's client."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._turn = threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._call: Any = None
+        self._requests: queue.SimpleQueue[worker_pb2.CheckpointRequest | None]
+
+    def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
+        return {
+            "DurableExecutionArn": invocation.execution_arn,
+            "CheckpointToken": invocation.checkpoint_token,
+            "InitialExecutionState": {
+                "Operations": [
+                    _operation(each, lambda milliseconds: milliseconds)
+                    for each in invocation.operations
+                ],
+                "NextMarker": invocation.next_marker,
+            },
+        }
+
+    def watching(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def divergences(self, succeeded: bool) -> Iterable[Divergence]:
+        return ()
+
+    def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
+        pass
+
+    def checkpoint_durable_execution(
+        self,
+        *,
+        DurableExecutionArn: str,
+        CheckpointToken: str,
+        Updates: list[dict[str, Any]],
+        ClientToken: str | None = None,
+    ) -> dict[str, Any]:
+        request = worker_pb2.CheckpointRequest(
+            execution_arn=DurableExecutionArn,
+            checkpoint_token=CheckpointToken,
+            updates=map(_update, Updates),
+            client_token=ClientToken,
+        )
+        reply = self._exchange(request, "CheckpointDurableExecution")
+        answer: dict[str, Any] = {"NewExecutionState": _state(reply)}
+        if reply.HasField("checkpoint_token"):
+            answer["CheckpointToken"] = reply.checkpoint_token
+        return answer
+
+    def get_durable_execution_state(
+        self, *, DurableExecutionArn: str, CheckpointToken: str, Marker: str, MaxItems: int = 1000
+    ) -> dict[str, Any]:
+        request = worker_pb2.CheckpointRequest(
+            execution_arn=DurableExecutionArn,
+            checkpoint_token=CheckpointToken,
+            marker=Marker,
+            max_items=MaxItems,
+        )
+        return _state(self._exchange(request, "GetDurableExecutionState"))
+
+    def close(self) -> None:
+        with self._turn:
+            channel, self._channel = self._channel, None
+            self._end()
+        if channel is not None:
+            channel.close()
+
+    def _exchange(
+        self, request: worker_pb2.CheckpointRequest, operation: str
+    ) -> worker_pb2.CheckpointResponse:
+        with self._turn:
+            if self._call is None:
+                self._open()
+            self._requests.put(request)
+            try:
+                reply = next(self._call)
+            except (grpc.RpcError, StopIteration) as error:
+                self._end()
+                why = getattr(error, "details", lambda: None)() or "the stream broke"
+                raise RuntimeError(
+                    f"{operation} failed: the runner's coordinator is gone ({why})."
+                ) from None
+        if reply.HasField("misdeed"):
+            if reply.misdeed.kind == worker_pb2.MISDEED_KIND_ASK_AGAIN:
+                return self._exchange(request, operation)
+            if reply.misdeed.kind == worker_pb2.MISDEED_KIND_RAISE:
+                raise RuntimeError(f"{operation} failed: {reply.misdeed.message}")
+            commit(reply.misdeed)
+        if reply.HasField("error"):
+            refusal = reply.error
+            raise ClientError(
+                {
+                    "Error": {"Code": refusal.code, "Message": refusal.message},
+                    "ResponseMetadata": {"HTTPStatusCode": refusal.http_status},
+                },
+                operation,
+            )
+        return reply  # type: ignore[no-any-return]
+
+    def _open(self) -> None:
+        if self._channel is None:
+            self._channel = self._connection.blocking_channel()
+        self._requests = queue.SimpleQueue()
+        stub = worker_pb2_grpc.WorkerServiceStub(self._channel)
+        self._call = stub.Checkpoint(
+            iter(self._requests.get, None), metadata=self._connection.metadata
+        )
+
+    def _end(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            # Ends gRPC's thread that waits for requests.
+            self._requests.put(None)
+            call.cancel()
+
+
+def client(connection: Connection) -> OfficialClient:
+    return OfficialClient(connection)
+
+
+def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
+    state: dict[str, Any] = {"Operations": [_operation(each, _time) for each in reply.operations]}
+    if reply.next_marker:
+        state["NextMarker"] = reply.next_marker
+    return state
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _operation(message: model_pb2.Operation, time: Any) -> dict[str, Any]:
+    """In the API's shape; `time` makes what stands for a time out of milliseconds."""
+    has = message.HasField
+    operation = {
+        "Id": message.id,
+        "Type": model_pb2.OperationType.Name(message.type).removeprefix("OPERATION_TYPE_"),
+        "Status": model_pb2.OperationStatus.Name(message.status).removeprefix("OPERATION_STATUS_"),
+        "StartTimestamp": time(message.start_ms),
+        **dict(_given(message, ParentId="parent_id", Name="name", SubType="sub_type")),
+    }
+    if has("end_ms"):
+        operation["EndTimestamp"] = time(message.end_ms)
+    details = dict(_given(message, InputPayload="input", Result="result", CallbackId="callback_id"))
+    if has("error"):
+        details["Error"] = {
+            **dict(
+                _given(message.error, ErrorMessage="message", ErrorType="type", ErrorData="data")
+            ),
+            **(
+                {"StackTrace": list(message.error.stack_trace)} if message.error.stack_trace else {}
+            ),
+        }
+    if message.type == model_pb2.OPERATION_TYPE_STEP:
+        details["Attempt"] = message.attempt
+    if has("next_attempt_ms"):
+        details["NextAttemptTimestamp"] = time(message.next_attempt_ms)
+    if has("scheduled_end_ms"):
+        details["ScheduledEndTimestamp"] = time(message.scheduled_end_ms)
+    if message.replay_children:
+        details["ReplayChildren"] = True
+    if message.type in _DETAILS:
+        operation[_DETAILS[message.type]] = details
+    return operation
+
+
+def _given(message: Any, **fields: str) -> Iterator[tuple[str, Any]]:
+    return (
+        (name, getattr(message, field)) for name, field in fields.items() if message.HasField(field)
+    )
+
+
+def _update(update: dict[str, Any]) -> model_pb2.OperationUpdate:
+    context, step = update.get("ContextOptions", {}), update.get("StepOptions", {})
+    wait, callback = update.get("WaitOptions", {}), update.get("CallbackOptions", {})
+    invoke = update.get("ChainedInvokeOptions", {})
+    message = model_pb2.OperationUpdate(
+        id=update["Id"],
+        type=f"OPERATION_TYPE_{update['Type']}",
+        action=f"OPERATION_ACTION_{update['Action']}",
+        parent_id=update.get("ParentId"),
+        name=update.get("Name"),
+        sub_type=update.get("SubType"),
+        payload=update.get("Payload"),
+        replay_children=context.get("ReplayChildren"),
+        next_attempt_delay_seconds=step.get("NextAttemptDelaySeconds"),
+        wait_seconds=wait.get("WaitSeconds"),
+        timeout_seconds=callback.get("TimeoutSeconds"),
+        heartbeat_timeout_seconds=callback.get("HeartbeatTimeoutSeconds"),
+        function_name=invoke.get("FunctionName"),
+        tenant_id=invoke.get("TenantId"),
+    )
+    if (error := update.get("Error")) is not None:
+        message.error.CopyFrom(
+            model_pb2.ErrorObject(
+                message=_utf8(error.get("ErrorMessage")),
+                type=error.get("ErrorType"),
+                data=error.get("ErrorData"),
+                stack_trace=[_utf8(line) or "" for line in error.get("StackTrace") or ()],
+            )
+        )
+    return message
+
+
+def _utf8(text: str | None) -> str | None:
+    # The text of an exception may hold what UTF-8 cannot carry, an odd file name for one.
+    return text and text.encode("utf-8", "backslashreplace").decode()

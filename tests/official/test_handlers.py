@@ -1,0 +1,153 @@
+"""The official SDK's handlers run like the others: results, histories, faults, ledger, AWS API."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from async_durable_execution_runner import DurableFunctionTestRunner
+
+pytest.importorskip(
+    "aws_durable_execution_sdk_python", reason="the official SDK, the extra [aws], is not installed"
+)
+
+from . import handlers
+
+pytestmark = pytest.mark.processes
+
+ORDERED = '["charged", "packed"]'
+
+
+@pytest.fixture(params=["worker", "invocation", "inline"])
+def isolation(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def run(handler: Any, input: Any = None, **options: Any) -> Any:
+    with DurableFunctionTestRunner(handler, workers=2) as runner:
+        return runner.run(input or {}, **options)
+
+
+def test_step_wait_and_child_context(isolation: str) -> None:
+    with DurableFunctionTestRunner(handlers.order, workers=2, isolation=isolation) as runner:
+        result = runner.run({})
+    assert result.result == ORDERED
+    assert len(result.invocations) == 2
+    assert result.get_step("charge").result == '"charged"'
+    assert result.get_context("pack").get_step("box").result == '"packed"'
+    result.ledger.assert_effect_once("charge", key="o-1")
+    (effect,) = result.ledger
+    # The SDK's contexts do not say.
+    assert (effect.operation_id, effect.attempt, effect.outside_step) == (None, None, False)
+
+
+@pytest.mark.parametrize("isolation", ["worker", "inline"])
+def test_map_parallel_callback_and_invoke(isolation: str) -> None:
+    with DurableFunctionTestRunner(handlers.every, workers=2, isolation=isolation) as runner:
+        runner.register_function("double", handlers.double)
+        execution = runner.start({})
+        runner.send_callback_success(execution.wait_for_callback("approval"), "yes")
+        result = execution.result()
+    assert json.loads(result.result) == {
+        "squares": [1, 4, 9],
+        "words": ["a", "b"],
+        "approval": "yes",
+        "invoked": 42,
+    }
+
+
+def test_every_crash_point() -> None:
+    with DurableFunctionTestRunner(handlers.order, workers=2) as runner:
+        report = runner.explore_crashes({})
+    report.assert_ok()
+    assert report.clean.result == ORDERED
+    tried = [run.faults for run in report.runs]
+    assert ("kill@effect:1",) in tried
+    assert ("kill@after-commit:1",) in tried
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("kill@after-commit:1", "Runtime.ExitError"),
+        ("kill@before-commit:2", "Runtime.ExitError"),
+        ("exit@before-commit:1", "Runtime.ExitError"),
+        ("cut@before-commit:1", "CheckpointError"),
+    ],
+)
+def test_a_planned_fault(fault: str, expected: str) -> None:
+    result = run(handlers.order, faults=fault)
+    assert result.result == ORDERED
+    assert [each.error and each.error.type for each in result.invocations] == [expected, None, None]
+
+
+@pytest.mark.skipif(
+    "attempt" not in handlers.StepContext.__annotations__,
+    reason="this release of the SDK does not tell a step its attempt",
+)
+@pytest.mark.parametrize(
+    ("semantics", "expected"),
+    [("AT_LEAST_ONCE_PER_RETRY", '"attempt 1"'), ("AT_MOST_ONCE_PER_RETRY", '"attempt 2"')],
+)
+def test_a_crash_in_a_step(tmp_path: Path, semantics: str, expected: str) -> None:
+    result = run(handlers.crashes, {"marker": str(tmp_path / "died"), "semantics": semantics})
+    assert result.result == expected
+    assert result.invocations[0].error is not None
+
+
+@pytest.mark.parametrize("size", [300_000, 6_291_440])
+def test_a_large_result(size: int) -> None:
+    assert len(json.loads(run(handlers.large, {"size": size}).result)) == size
+
+
+def test_a_result_that_the_service_refuses() -> None:
+    error = run(handlers.large, {"size": 7_000_000}).error
+    assert "must be less than or equal to 6291456 bytes" in error.message
+
+
+def test_an_error() -> None:
+    error = run(handlers.fails).error
+    assert (error.type, error.message) == ("ValueError", "no such order")
+
+
+def test_behind_the_aws_api() -> None:
+    with DurableFunctionTestRunner(handlers.order, workers=2) as runner:
+        url = runner.serve_aws_api()
+        client = boto3.client(
+            "lambda",
+            endpoint_url=url,
+            region_name="us-east-1",
+            aws_access_key_id="a",
+            aws_secret_access_key="b",
+        )
+        answer = client.invoke(FunctionName="order", Qualifier="$LATEST", Payload=b"{}")
+        assert json.load(answer["Payload"]) == ["charged", "packed"]
+
+
+def test_a_handler_that_cannot_be_imported() -> None:
+    from aws_durable_execution_sdk_python import durable_execution
+
+    said = "from afar"
+
+    @durable_execution
+    def closure(event: Any, context: Any) -> str:
+        return context.step(lambda _: said, name="say")
+
+    assert run(closure).result == '"from afar"'
+
+
+def test_nobody_imports_it_who_does_not_need_it() -> None:
+    code = (
+        "import sys; from async_durable_execution_runner import demo; "
+        "from async_durable_execution_runner.worker import process, loading, sdk_async; "
+        "loading.is_durable(demo.order_workflow); "
+        "print([n for n in sys.modules if n.startswith('aws_durable')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
