@@ -33,7 +33,11 @@ _numbers = itertools.count(1)
 
 
 def start_coordinator(
-    listen: str, *, token: str | None = TOKEN, stdin: int | IO[bytes] = subprocess.PIPE
+    listen: str,
+    *,
+    token: str | None = TOKEN,
+    stdin: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     environment = {key: value for key, value in os.environ.items() if "DURABLE" not in key}
     if token is not None:
@@ -42,7 +46,7 @@ def start_coordinator(
         [sys.executable, "-m", "async_durable_execution_runner.coordinator", "--listen", listen],
         stdin=stdin,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         env=environment,
     )
 
@@ -51,15 +55,19 @@ class CoordinatorProcess:
     """Started, ready, and ended by the end of its standard input."""
 
     def __init__(self, directory: Path) -> None:
-        self.process = start_coordinator(f"unix:{directory}/coordinator.sock")
+        # No pipe: what gRPC says of garbage would fill it, and then the coordinator would wait.
+        self._stderr = (directory / "stderr").open("w+b")
+        self.process = start_coordinator(f"unix:{directory}/coordinator.sock", stderr=self._stderr)
         assert self.process.stdout is not None
         word, _, self.address = self.process.stdout.readline().decode().strip().partition(" ")
         assert word == "ready"
 
     def end(self) -> tuple[int, str]:
         """Its exit code and what it wrote to standard error."""
-        _, errors = self.process.communicate(timeout=LIMIT)
-        return self.process.returncode, errors.decode()
+        self.process.communicate(timeout=LIMIT)
+        with self._stderr as stderr:
+            stderr.seek(0)
+            return self.process.returncode, stderr.read().decode()
 
 
 class Refused(Exception):
