@@ -90,6 +90,8 @@ class Worker:
     bound_to: str = ""
     memory_limit: int = 0
     last_request_id: str = ""
+    #: Its code may have changed: it is to end with what it is doing.
+    retired: bool = False
     #: It was stopped on purpose; to be called when it is gone.
     frozen: Callable[[Worker], None] | None = None
 
@@ -149,7 +151,7 @@ class WorkerPool:
         if job is None or job.request_id != request_id or worker.state is not WorkerState.LEASED:
             return None
         self.end_lease(worker)
-        if job.alone:
+        if job.alone or worker.retired:
             self.kill(worker)
         else:
             self._idle(worker)
@@ -198,6 +200,14 @@ class WorkerPool:
         for worker in list(self.workers.values()):
             if worker.bound_to == execution_arn and worker.job is None:
                 self.kill(worker)
+
+    def retire(self, function_ids: set[str]) -> None:
+        """Have no process serve again that has loaded one of these: its code may have changed."""
+        for worker in list(self.workers.values()):
+            if worker.host is not None and worker.functions & function_ids:
+                worker.retired = True
+                if worker.state is WorkerState.IDLE:
+                    self.kill(worker)
 
     # -- hosts and workers come and go -----------------------------------------------------
 
