@@ -148,6 +148,7 @@ class ControlClient:
             isolation=_ISOLATION[settings.isolation],
             execution_timeout_seconds=settings.execution_timeout,
             retention_days=settings.retention_days or 0,
+            own_processes=settings.own_processes,
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:

@@ -53,6 +53,8 @@ class FunctionSettings:
     log_format: str | None = None
     #: How long an execution is remembered after its end; None: as long as the runner is open.
     retention_days: int | None = None
+    #: Warm workers serve it and no other: its modules may read its `env` when they are imported.
+    own_processes: bool = False
 
 
 def settings(
@@ -65,6 +67,7 @@ def settings(
     env: Mapping[str, str] | None = None,
     log_format: str | None = None,
     retention_days: int | None = None,
+    own_processes: bool | None = None,
 ) -> FunctionSettings:
     """`base` with what is given here instead; `ValueError` for what cannot be."""
     timeout = base.execution_timeout
@@ -93,6 +96,7 @@ def settings(
         env={**base.env, **(env or {})},
         log_format=log_format or base.log_format,
         retention_days=retention_days or base.retention_days,
+        own_processes=base.own_processes if own_processes is None else own_processes,
     )
 
 

@@ -15,7 +15,7 @@ from . import handlers
 from .config import FunctionConfig
 from .engine import Engine
 from .errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
-from .local import ChildProcess
+from .local import ChildProcess, shared_cluster
 from .logs import LogFolder
 from .reload import Watcher
 from .rpc import codec
@@ -58,7 +58,9 @@ def serve(
         raise InvalidConfiguration("Nothing to serve: give --function, --functions or --template.")
     with _until_a_signal(), ExitStack() as stack:
         folder = LogFolder(logs, warn) if logs is not None else None
-        engine = Engine(None, workers=workers, skip_time=skip_time, isolation=isolation)
+        engine = Engine(
+            None, workers=workers, skip_time=skip_time, isolation=isolation, own_processes=True
+        )
         served = _Served(engine, folder)
         stack.callback(served.close)
         if reload is not None:
@@ -67,6 +69,8 @@ def serve(
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
+        # It starts while the handlers are looked at.
+        shared_cluster()
         lines = served.load(functions)
         engine.open()
         if folder is not None:

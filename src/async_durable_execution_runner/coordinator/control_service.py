@@ -124,6 +124,7 @@ class ControlService(ControlServiceServicer):
             code=request.code,
             log_format=config.log_format,
             retention_days=request.retention_days,
+            own_processes=request.own_processes,
         )
 
     @_statuses

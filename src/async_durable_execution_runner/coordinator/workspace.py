@@ -46,6 +46,8 @@ class Function:
     log_format: str = ""
     #: How long an execution is remembered after its end; 0: as long as its workspace is open.
     retention_days: int = 0
+    #: Warm workers serve it and no other, as on Lambda.
+    own_processes: bool = False
 
     @property
     def arn(self) -> str:
