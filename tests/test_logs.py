@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,41 @@ def test_lines_are_followed_from_before_there_is_a_folder_until_sigint(tmp_path:
             assert process.stdout.read() == process.stderr.read() == ""
         finally:
             process.kill()
+
+
+def test_what_is_waited_for_and_when_a_line_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+):
+    """The watching library as a script: what it is asked to watch, and what happens then."""
+    folder = tmp_path / "some" / "logs"
+    file = folder / "Order.jsonl"
+    said: list[str] = []
+
+    def watch(*paths: Path, recursive: bool, **_: Any) -> Iterator[set[Any]]:
+        assert (paths, recursive) == ((tmp_path,), False)
+        folder.parent.mkdir()
+        yield set()
+        raise AssertionError("There was something to look at.")
+
+    def watch_next(*paths: Path, recursive: bool, **_: Any) -> Iterator[set[Any]]:
+        assert (paths, recursive) == ((folder.parent,), False)
+        folder.mkdir()
+        file.write_text('{"message": "first"}\n{"message": ')
+        yield set()
+
+    def watch_last(*paths: Path, recursive: bool, **_: Any) -> Iterator[set[Any]]:
+        assert (paths, recursive) == ((folder,), False)
+        said.append(capsys.readouterr().out)
+        with file.open("a") as more:
+            more.write('"second"}\n')
+        yield set()
+        said.append(capsys.readouterr().out)
+        raise KeyboardInterrupt
+
+    scripts = iter([watch, watch_next, watch_last])
+    monkeypatch.setattr("watchfiles.watch", lambda *paths, **how: next(scripts)(*paths, **how))
+    assert main(["logs", str(folder), "--follow"]) == 0
+    assert [text.split() for text in said] == [["Order", "first"], ["Order", "second"]]
 
 
 @pytest.mark.processes

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from processes import all_gone, children
+from processes import Watched, all_gone, children
 from serving import COMMAND, client, invoked, serving
 
 pytestmark = pytest.mark.processes
@@ -130,6 +130,33 @@ def test_it_ends_when_asked_while_it_begins(project: Path):
         finally:
             process.kill()
         assert process.stdout.read() == process.stderr.read() == b""
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="only one handler is imported at once")
+def test_a_handler_that_cannot_be_had_leaves_no_other_half_imported(project: Path):
+    for name in ("begun", "go"):
+        os.mkfifo(project / name)
+    (project / "bad.py").write_text("open('go').read()\nraise ValueError('no\\nway')\n")
+    (project / "hangs.py").write_text(
+        "import os, time\nwith open('begun', 'w') as file:\n    file.write(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [*COMMAND, "serve", "--function=Bad=bad:handler", "--function=Hangs=hangs:handler"],
+        cwd=project,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            hanging = Watched(int((project / "begun").read_text()))
+            (project / "go").write_bytes(b"")
+            assert process.wait(20) == 1
+            assert hanging.gone(5)
+        finally:
+            process.kill()
+        assert process.stderr.read() == (
+            "durable-runner: Bad: bad:handler cannot be imported: ValueError: no way.\n"
+        )
 
 
 def test_without_its_coordinator_it_ends_and_says_why(project: Path):

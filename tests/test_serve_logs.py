@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,28 @@ def test_every_line_lands_in_the_folder(project: Path):
     assert failed["location"].startswith(f"{project}/handlers.py:logs:")
     # A formatter of the handler's own is what it wants; its text is wrapped.
     assert (formatted["message"], formatted["requestId"]) == ("mine: formatted", request_id)
+
+
+def test_what_was_written_is_in_the_folder_when_it_has_ended(project: Path):
+    """However slow that is: more than fits into a pipe, which is read only when it is to end."""
+    (project / "logs").mkdir()
+    fifo = project / "logs" / "Floods.jsonl"
+    os.mkfifo(fifo)
+    # For writing too: it is not at its end while nobody else writes.
+    reading = os.open(fifo, os.O_RDWR)
+    flood = "def handler(event, context):\n    print('\\n'.join('x' * 99 for _ in range(5000)))\n"
+    (project / "flood.py").write_text(flood)
+    with serving(project, "--function=Floods=flood:handler", "--logs=logs") as (process, _, url):
+        invoked(client(url), "Floods")
+        found = os.read(reading, 1)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        while found.count(b"\n") < 5000 and select.select([reading], [], [], 5)[0]:
+            found += os.read(reading, 1 << 20)
+        assert found.count(b"x" * 99) == 5000
+        assert process.wait(10) == 0
+    os.close(reading)
 
 
 def test_a_full_disk_is_said_once_and_serving_goes_on(project: Path):

@@ -61,7 +61,10 @@ def project(tmp_path: Path) -> Path:
 
 
 def price(project: Path, value: object) -> None:
-    (project / "code" / "prices.py").write_text(f"PRICE = {value}\n")
+    path = project / "code" / "prices.py"
+    path.write_text(f"PRICE = {value}\n")
+    # All within one second, by which bytecode would be told from an older one.
+    os.utime(path, ns=(0, 1_750_000_000_000_000_000 + len(str(value))))
 
 
 def reloaded(process: subprocess.Popen[str]) -> str:
@@ -74,7 +77,8 @@ def reloaded(process: subprocess.Popen[str]) -> str:
 @pytest.fixture
 def served(project: Path) -> Iterator[tuple[Any, Any]]:
     arguments = ("--functions=functions.toml", "--reload", "--workers=2")
-    with serving(project, *arguments) as (process, _, url):
+    # Not as it may be set around the tests.
+    with serving(project, *arguments, PYTHONDONTWRITEBYTECODE="") as (process, _, url):
         yield process, client(url)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -127,6 +127,11 @@ def test_the_long_forms_and_json(tmp_path: Path):
             "{Handler: m.h, AutoPublishAlias: 7}}}",
             "template.yaml, F: '7' is no alias",
         ),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
+            "{Handler: m.h, LoggingConfig: {LogFormat: !Ref Format}}}}",
+            "template.yaml, F: '<Format>' is neither JSON nor Text",
+        ),
         ("just text", "is no template: it has no Resources"),
         ("Resources: {T: {Type: AWS::DynamoDB::Table}}", "has no AWS::Serverless::Function"),
         ("Resources: {F: {Type: AWS::Lambda::Function}}", "template.yaml, F: it has no Handler"),

@@ -48,7 +48,7 @@ _ALIAS = re.compile(r"(?!\d+\Z)[a-zA-Z0-9_-]{1,128}")
 
 
 def checked(where: str, config: FunctionConfig) -> FunctionConfig:
-    """`config`, if its names are such as Lambda takes; `InvalidConfiguration`."""
+    """`config`, if Lambda would take its names and its log format; `InvalidConfiguration`."""
     if not _NAME.fullmatch(config.name):
         raise InvalidConfiguration(
             f"{where}: {config.name!r} is no function's name; Lambda takes 1 to 64 letters, "
@@ -60,6 +60,8 @@ def checked(where: str, config: FunctionConfig) -> FunctionConfig:
                 f"{where}: {alias!r} is no alias; Lambda takes 1 to 128 letters, digits, - and _, "
                 "and not digits alone."
             )
+    if config.log_format not in (None, "JSON", "Text"):
+        raise InvalidConfiguration(f"{where}: {config.log_format!r} is neither JSON nor Text.")
     return config
 
 

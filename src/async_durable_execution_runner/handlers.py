@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import select
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -20,35 +22,29 @@ from typing import Any
 
 from .config import FunctionConfig
 from .errors import HandlerNotLoadable
-from .local import ChildProcess
+from .local import STOP_TIMEOUT, ChildProcess
 from .rpc.v1 import worker_pb2
 
-#: Seconds that importing all of them may take.
+#: Seconds that importing one may take; as many are imported at once as there are processors.
 _PATIENCE = 60.0
+_AT_ONCE = os.cpu_count() or 1
 
 
-def find(
-    functions: Sequence[FunctionConfig], started: Callable[[ChildProcess], object]
-) -> list[tuple[bool, worker_pb2.FunctionCode]]:
+def find(functions: Sequence[FunctionConfig]) -> list[tuple[bool, worker_pb2.FunctionCode]]:
     """Of each, whether it is durable, and where workers find it; `HandlerNotLoadable` names the
-    first that cannot be had. `started` is given the process, to end it early."""
+    first that cannot be had."""
     asked = [
         [each.name, each.handler, str(each.code.resolve()) if each.code else "", each.environment]
         for each in functions
     ]
     process = ChildProcess("handlers", json.dumps([sys.path, asked]), token="")
+    patience = _PATIENCE * math.ceil(len(functions) / _AT_ONCE)
     try:
-        started(process)
-        line = process.read_line(_PATIENCE)
-        if not line and process.alive:
-            raise HandlerNotLoadable(
-                f"Importing the handlers took more than {_PATIENCE:.0f} seconds."
-            )
+        line = process.read_line(patience)
+        if not line and process.alive and not process.wait(STOP_TIMEOUT):
+            raise HandlerNotLoadable(f"Importing the handlers took more than {patience:.0f} s.")
         if not line:
-            process.wait(_PATIENCE)
-            raise HandlerNotLoadable(
-                f"Importing the handlers ended the process that did it: it {process.epitaph()}"
-            )
+            raise HandlerNotLoadable(f"The process that imports handlers {process.epitaph()}.")
     finally:
         process.end()
     answer = json.loads(line)
@@ -68,14 +64,17 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
         sys.path.insert(0, root)
     try:
         found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    except ImportError as error:
         raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
     except Exception as error:
         raise HandlerNotLoadable(
             f"{config.handler} cannot be imported: {type(error).__name__}: {error}."
         ) from None
+    try:
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
     handler: Callable[..., Any] = found
     return handler
 
@@ -91,45 +90,56 @@ def main() -> None:
     # Once for all of them.
     import_module("async_durable_execution")
     answer: Any = []
-    for each in asked:
-        found = _in_a_fork(*each)
+    waiting, begun = deque(asked), deque[_Fork]()
+    while begun or waiting:
+        while waiting and len(begun) < _AT_ONCE:
+            begun.append(_Fork(*waiting.popleft()))
+        found = begun.popleft().answer()
         if isinstance(found, str):
             answer = found
             break
         answer.append(found)
     os.write(answer_fd, f"{json.dumps(answer)}\n".encode())
+    # Nobody waits for others that have begun. The group is our own.
+    os.killpg(0, signal.SIGKILL)
 
 
-def _in_a_fork(name: str, handler: str, code: str, variables: dict[str, str]) -> Any:
-    """Durable or not, and its code in base64; a text says why it cannot be had. Each function has
-    a process: two may have modules of the same name, or read other variables in one module."""
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            answer = _find_one(name, handler, code, variables)
-            os.write(write_end, f"{json.dumps(answer)}\n".encode())
-        finally:
-            # Also on SystemExit; and threads that a module has started do not matter.
-            os._exit(1)
-    os.close(write_end)
-    line = b""
-    while not line.endswith(b"\n"):
-        ready, _, _ = select.select([0, read_end], [], [])
-        if 0 in ready and not os.read(0, 4096):
-            # Nobody waits for the answer any more. The group is our own.
-            os.killpg(0, signal.SIGKILL)
-        if read_end in ready:
-            piece = os.read(read_end, 65536)
-            if not piece:
-                break
-            line += piece
-    os.close(read_end)
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if not line:
-        how = f"by {signal.Signals(-status).name}" if status < 0 else "with an exit"
-        return f"{name}: importing {handler} ended the process that did it, {how}."
-    return json.loads(line)
+class _Fork:
+    """A function's process: two may have modules of the same name, or read other variables in
+    one module."""
+
+    def __init__(self, name: str, handler: str, code: str, variables: dict[str, str]) -> None:
+        self._what = f"{name}: importing {handler}"
+        self._pipe, write_end = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                answer = _find_one(name, handler, code, variables)
+                os.write(write_end, f"{json.dumps(answer)}\n".encode())
+            finally:
+                # Also on SystemExit; and threads that a module has started do not matter.
+                os._exit(1)
+        os.close(write_end)
+
+    def answer(self) -> Any:
+        """Durable or not, and its code in base64; a text says why it cannot be had."""
+        line = b""
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([0, self._pipe], [], [])
+            if 0 in ready and not os.read(0, 4096):
+                # Nor does anybody wait for this one.
+                os.killpg(0, signal.SIGKILL)
+            if self._pipe in ready:
+                piece = os.read(self._pipe, 65536)
+                if not piece:
+                    break
+                line += piece
+        os.close(self._pipe)
+        status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        if not line:
+            how = f"by {signal.Signals(-status).name}" if status < 0 else "with an exit"
+            return f"{self._what} ended the process that did it, {how}."
+        return json.loads(line)
 
 
 def _find_one(name: str, handler: str, code: str, variables: dict[str, str]) -> Any:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ from . import handlers
 from .config import FunctionConfig
 from .engine import Engine
 from .errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
-from .local import ChildProcess, shared_cluster
+from .local import shared_cluster
 from .logs import LogFolder
 from .reload import Watcher
 from .rpc import codec
@@ -65,7 +65,7 @@ def serve(
         stack.callback(served.close)
         if reload is not None:
             # Bytecode is told from an older one by seconds, in which a file may change twice.
-            os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
@@ -115,12 +115,11 @@ class _Served:
     def __init__(self, engine: Engine, folder: LogFolder | None) -> None:
         self._engine = engine
         self._folder = folder
-        self._importing: ChildProcess | None = None
         self._writing: threading.Thread | None = None
 
     def load(self, functions: Sequence[FunctionConfig]) -> list[str]:
         """Serve these as they are in their files now, and no others; a line on each."""
-        found = handlers.find(functions, self._note)
+        found = handlers.find(functions)
         made: dict[str, tuple[Any, bool, Mapping[str, Any]]] = {}
         lines = []
         for config, (durable, code) in zip(functions, found, strict=True):
@@ -146,9 +145,6 @@ class _Served:
             raise InvalidConfiguration(str(error)) from None
         return lines
 
-    def _note(self, process: ChildProcess) -> None:
-        self._importing = process
-
     def follow(self) -> None:
         """Write down what the handlers write."""
         output = self._engine.follow_output()
@@ -169,11 +165,6 @@ class _Served:
                 each.dropped,
             )
 
-    def stop_loading(self) -> None:
-        if self._importing is not None and self._importing.alive:
-            with suppress(ProcessLookupError):
-                os.killpg(self._importing.pid, signal.SIGKILL)
-
     def close(self) -> None:
         self._engine.close()
         if self._writing is not None:
@@ -189,7 +180,6 @@ class _Reloading:
         self._say = say
         self._warn = warn
         self._watcher = Watcher(reload.files, self._changed, warn)
-        self._closed = False
         self._loaded: Sequence[FunctionConfig] = ()
 
     def begin(self, functions: Sequence[FunctionConfig]) -> None:
@@ -197,8 +187,6 @@ class _Reloading:
         self._watcher.watch(each.code or Path.cwd() for each in functions)
 
     def close(self) -> None:
-        self._closed = True
-        self._served.stop_loading()
         self._watcher.stop()
 
     def _changed(self, paths: Collection[Path]) -> None:
@@ -206,8 +194,7 @@ class _Reloading:
             functions = self._reload.read()
             lines = self._served.load(functions)
         except RunnerError as error:
-            if not self._closed:
-                self._warn(f"Not reloaded, and served as before: {error}")
+            self._warn(f"Not reloaded, and served as before: {error}")
             return
         names = ", ".join(sorted(path.name for path in paths))
         self._say(f"Reloaded: {names}\n")

@@ -24,19 +24,26 @@ def new(world: World, workspace: Workspace, name: str, result: object) -> None:
 
 async def test_processes_that_know_the_old_code_serve_no_more(world: World) -> None:
     host = world.host()
-    workspace, other = world.workspace(), world.workspace()
+    workspace, other, go = world.workspace(), world.workspace(), asyncio.Event()
+
+    async def slow(run: Script) -> str:
+        await go.wait()
+        return succeeded()
+
     world.function(workspace, lambda _: succeeded(1))
-    world.function(other, for_ever)
+    world.function(other, slow)
     elsewhere = world.start(other)
     await world.invoked(elsewhere)
     old = await world.ended(world.start(workspace))
+    go.set()
+    await world.ended(elsewhere)
     new(world, workspace, "order", 2)
     assert host.killed == [old.invocations[0].worker_id]
     run = world.start(workspace)
     await world.suspended(run)
     world.answer(run, "c")
     assert succeeded_with(await world.ended(run)) == 2
-    assert elsewhere.lease is not None
+    assert run.invocations[0].worker_id == elsewhere.invocations[0].worker_id
 
 
 async def test_what_is_under_way_ends_as_it_began_and_its_process_with_it(world: World) -> None:
