@@ -12,8 +12,7 @@ from typing import Any
 
 from gateway.clients import Client, client_for
 
-from async_durable_execution_runner import DurableFunctionTestRunner
-from async_durable_execution_runner.runner import ExecutionHandle
+from async_durable_execution_runner import DurableFunctionTestRunner, ExecutionHandle
 
 from .cases import Case
 from .driver import Observation, _logs
