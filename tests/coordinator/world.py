@@ -91,7 +91,7 @@ class Script:
     """One invocation, from the worker's side. `needs_code`: the function was not known yet."""
 
     def __init__(self, executor: Executor, worker: FakeWorker, job: Job, needs_code: bool) -> None:
-        lease = executor.lease_of(job.request_id)
+        lease = executor.leases.of(job.request_id)
         self.executor = executor
         self.worker = worker
         self.request_id = job.request_id
@@ -187,7 +187,9 @@ class FakeWorker:
         self.returns(script, outcome)
 
     def returns(self, script: Script, outcome: str | ErrorObject) -> None:
-        self.world.executor.returned(self.worker, script.request_id, outcome, script.lines, False)
+        self.world.executor.leases.returned(
+            self.worker, script.request_id, outcome, script.lines, False
+        )
 
     def end(self, exit: WorkerExit | None) -> None:
         """Its session ends; its host says why, or (None) says nothing."""
@@ -358,7 +360,7 @@ class World:
     def armed(self) -> list[asyncio.TimerHandle]:
         """The timers, of executions or of leases, that would still fire."""
         handles: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
-        mine = (self.executor, self.executor.timekeeper)
+        mine = (self.executor.leases, self.executor.timekeeper)
         return [
             handle
             for handle in handles

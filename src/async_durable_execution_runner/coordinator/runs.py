@@ -106,6 +106,11 @@ class Run:
         return self.invocations[-1] if self.invocations else None
 
     @property
+    def overtaken(self) -> bool:
+        """Nobody wants it invoked any more."""
+        return self.execution.ended
+
+    @property
     def settled(self) -> bool:
         """It ended, and so did the invocation that ended it, by a checkpoint maybe. One that
         was cut off by a time-out or a stop runs on, and nobody waits for it."""
@@ -167,6 +172,10 @@ class Call:
     def family(self) -> Family:
         return self.parent.family
 
+    @property
+    def overtaken(self) -> bool:
+        return self.parent.overtaken
+
 
 @dataclass(slots=True, eq=False)
 class PlainInvocation:
@@ -187,6 +196,10 @@ class PlainInvocation:
     @property
     def family(self) -> None:
         """It has no clock to share."""
+
+    @property
+    def overtaken(self) -> bool:
+        return False
 
     def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
         self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
@@ -229,6 +242,10 @@ class Copy:
     @property
     def family(self) -> Family:
         return self.parent.family
+
+    @property
+    def overtaken(self) -> bool:
+        return self.parent.overtaken
 
     def ended(self, worker: Worker) -> None:
         if self.parent.injector is not None:

@@ -104,7 +104,7 @@ class WorkerService(WorkerServiceServicer):
                 taken = message.stacks
                 if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
                     stacks = Stacks(tuple(taken.dumps), taken.verdict)
-                    inspections = self._executor.inspections
+                    inspections = self._executor.leases.inspections
                     inspections.answered(taken.worker_id, taken.request_id, stacks)
         finally:
             writer.cancel()
@@ -120,7 +120,7 @@ class WorkerService(WorkerServiceServicer):
 
         def send(job: Job, needs_code: bool) -> None:
             nonlocal last
-            lease = self._executor.lease_of(job.request_id)
+            lease = self._executor.leases.of(job.request_id)
             assert lease is not None
             message = self._invocation(lease, needs_code)
             first: asyncio.Task[Any] | None = last
@@ -197,13 +197,13 @@ class WorkerService(WorkerServiceServicer):
             outcome = result.output
         lines = _read_lines(result.lines)
         divergences = [codec.divergence_from_proto(each) for each in result.divergences]
-        self._executor.returned(
+        self._executor.leases.returned(
             worker, result.request_id, outcome, lines, result.lines_truncated, divergences
         )
 
     async def _struck(self, worker: Worker, result: pb.InvocationResult, context: Context) -> bool:
         """Whether a planned fault took the place of this result."""
-        lease = self._executor.lease_of(result.request_id)
+        lease = self._executor.leases.of(result.request_id)
         injector = _injector_of(lease)
         if lease is None or lease.worker is not worker or not isinstance(lease.subject, Run):
             return False
