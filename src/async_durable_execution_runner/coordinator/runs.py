@@ -267,6 +267,15 @@ class Lease:
     #: The loop's time.
     last_checkpoint: float | None = None
 
+    @property
+    def injector(self) -> Injector | None:
+        """Of the execution that it is an invocation of."""
+        match self.subject:
+            case Run(injector=injector) | Copy(parent=Run(injector=injector)):
+                return injector
+            case _:
+                return None
+
     def note(self, stacks: Stacks) -> None:
         """Keep what its worker was doing, unless it has ended meanwhile."""
         if self.subject.lease is self and self.subject.record is not None:
