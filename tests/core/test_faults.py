@@ -43,6 +43,9 @@ TEXTS = [
     "kill@random:0.5,seed=0;times=3",
     "kill@random:1,seed=0",
     "kill@time:0",
+    "kill@time:1234567.5",
+    "kill@random:0.12345678,seed=0",
+    "delay=1234567.5@state-read:1",
     "kill-host@time:3600",
     "kill-coordinator@effect:charge,n=2",
 ]
