@@ -295,7 +295,6 @@ class Execution:
     def _request_invocation(self, turn: Turn) -> None:
         if self._invocation is None and not self._invoke_requested:
             self._invoke_requested = True
-            turn.clear_timer(TimerKind.INVOCATION_RETRY, self.id)
             turn.commands.append(Invoke())
 
     # -- checkpoints -----------------------------------------------------------------------
@@ -460,7 +459,6 @@ class Execution:
     def _end(self, status: ExecutionStatus) -> None:
         """Keep what a reader may ask for, drop what only a running execution needs."""
         self.status = status
-        self._invoke_requested = False
         self._timers.clear()
         self._due.clear()
         self._heartbeats.clear()
