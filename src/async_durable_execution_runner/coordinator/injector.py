@@ -238,11 +238,11 @@ class Injector:
     async def _at(
         self, point: Point, worker_id: str, changes: Sequence[Change] = (), name: str = ""
     ) -> Instead | None:
-        struck = self._strike(point, changes, name)
-        if struck is None:
-            return None
         lease = self._run.lease
         if lease is None or lease.worker.id != worker_id:
+            return None
+        struck = self._strike(point, changes, name)
+        if struck is None:
             return None
         instead = self._carry_out(*struck, lease)
         if isinstance(instead, asyncio.Event):
