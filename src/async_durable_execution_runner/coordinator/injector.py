@@ -194,7 +194,6 @@ class Injector:
     async def returned(self, worker: Worker) -> Instead | None:
         """A result has come from the invocation that holds the lease."""
         await self._thaw()
-        self._let_copies_go()
         return await self._at(Point.INVOCATION_RESULT, worker.id)
 
     @property
