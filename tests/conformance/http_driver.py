@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from .handlers import Deployment
 
 #: Real seconds; a case that takes longer hangs.
 _LONGEST_SECONDS = 60
+#: How often to look for callbacks: over HTTP nobody is told of them.
 _POLL_SECONDS = 0.1
 
 
@@ -38,7 +39,7 @@ class HttpDriver:
                 skip_time=False,
                 **deployment.options,
             ) as runner,
-            ThreadPoolExecutor(1) as pool,
+            ThreadPoolExecutor(2) as pool,
         ):
             for name, target in deployment.durable.items():
                 runner.register_durable_function(name, target)
@@ -52,8 +53,11 @@ class HttpDriver:
                 Payload=json.dumps(case.input).encode(),
             )
             arn = _arn(client, runner.function_name, invoking)
+            handle = ExecutionHandle(runner._engine, arn)
+            ended = pool.submit(handle.result, _LONGEST_SECONDS)
             try:
-                return self._watch(case, done, Caller(client, arn, list(case.callbacks)), runner)
+                caller = Caller(client, arn, list(case.callbacks))
+                return self._watch(case, done, caller, handle, ended)
             finally:
                 client.stop_durable_execution(DurableExecutionArn=arn)
 
@@ -62,13 +66,14 @@ class HttpDriver:
         case: Case,
         done: Callable[[Observation], bool],
         caller: Caller,
-        runner: DurableFunctionTestRunner,
+        handle: ExecutionHandle,
+        ended: Future[Any],
     ) -> Observation:
         latest = time.monotonic() + _LONGEST_SECONDS
         while time.monotonic() < latest:
             # Last the history, which then has all that the others say.
             status = caller.execution()
-            result = ExecutionHandle(runner._engine, caller.arn).snapshot()
+            result = handle.snapshot()
             history = caller.answer()
             seen = Observation(
                 status["Status"],
@@ -81,7 +86,7 @@ class HttpDriver:
             settled = all(each.end_ms for each in result._record.invocations)
             if (seen.status != "RUNNING" and settled) or (case.result is None and done(seen)):
                 return seen
-            time.sleep(_POLL_SECONDS)
+            wait([ended], _POLL_SECONDS)
         raise AssertionError(f"still {seen.status} after {_LONGEST_SECONDS} s: {history}")
 
 

@@ -281,7 +281,7 @@ async def test_the_deadline_of_one_invocation_does_not_meet_the_next(world: Worl
         return succeeded()
 
     async def slow(run: Script) -> str:
-        await asyncio.sleep(3 * SOON)
+        await world.passes(3 * SOON)
         return succeeded()
 
     world.function(workspace, quick, "quick", timeout_seconds=SOON)

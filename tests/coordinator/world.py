@@ -186,6 +186,10 @@ class FakeWorker:
             outcome = ErrorObject(str(error), type(error).__name__)
         self.returns(script, outcome)
 
+    async def finished(self) -> None:
+        """Wait until all that it was told to do is done."""
+        await asyncio.gather(*self.tasks)
+
     def returns(self, script: Script, outcome: str | ErrorObject) -> None:
         self.world.executor.leases.returned(
             self.worker, script.request_id, outcome, script.lines, False
@@ -234,6 +238,7 @@ class FakeHost:
         #: How a worker ends that it kills.
         self.death = KILLED
         self.starts = self.obeys = True
+        self.told_to_kill = asyncio.Event()
         world.executor.pool.add_host(self.host)
 
     def leave(self) -> None:
@@ -257,6 +262,7 @@ class FakeHost:
 
     def _kill(self, worker_id: str) -> None:
         self.killed.append(worker_id)
+        self.told_to_kill.set()
         if self.obeys and worker_id in self.workers:
             asyncio.get_running_loop().call_soon(self.workers.pop(worker_id).end, self.death)
 
@@ -354,6 +360,15 @@ class World:
         self.executor.complete_callback(
             callback_id, lambda now: ev.CallbackSucceeded(now, callback_id, result)
         )
+
+    @staticmethod
+    async def passes(seconds: float) -> None:
+        """As much real time, at once: whatever is due by then happens."""
+        loop = asyncio.get_running_loop()
+        before = loop.time
+        loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+        for _ in range(10):
+            await asyncio.sleep(0)
 
     # -- what is left ----------------------------------------------------------------------
 

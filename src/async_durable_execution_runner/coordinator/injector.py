@@ -194,7 +194,6 @@ class Injector:
     async def returned(self, worker: Worker) -> Instead | None:
         """A result has come from the invocation that holds the lease."""
         await self._thaw()
-        self._let_copies_go()
         return await self._at(Point.INVOCATION_RESULT, worker.id)
 
     @property
@@ -238,11 +237,11 @@ class Injector:
     async def _at(
         self, point: Point, worker_id: str, changes: Sequence[Change] = (), name: str = ""
     ) -> Instead | None:
-        struck = self._strike(point, changes, name)
-        if struck is None:
-            return None
         lease = self._run.lease
         if lease is None or lease.worker.id != worker_id:
+            return None
+        struck = self._strike(point, changes, name)
+        if struck is None:
             return None
         instead = self._carry_out(*struck, lease)
         if isinstance(instead, asyncio.Event):

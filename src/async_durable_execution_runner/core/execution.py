@@ -278,7 +278,6 @@ class Execution:
     def _request_invocation(self, turn: Turn) -> None:
         if self._invocation is None and not self._invoke_requested:
             self._invoke_requested = True
-            turn.clear_timer(TimerKind.INVOCATION_RETRY, self.id)
             turn.commands.append(Invoke())
 
     # -- checkpoints -----------------------------------------------------------------------
@@ -411,7 +410,6 @@ class Execution:
         root = turn.operations.get(self.id)
         if root is not None and root.status is not OperationStatus.STARTED:
             self.status = ExecutionStatus(root.status.value)
-            self._invoke_requested = False
             self._repeats.clear()
             self._state.end()
         return turn.commands
