@@ -13,7 +13,7 @@ import copy
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -125,6 +125,19 @@ class Engine:
         else:
             code = loading.describe(handler, durable=durable)
         self._add(name, _Registration(durable, chosen, code))
+
+    def replace_functions(
+        self, functions: Mapping[str, tuple[Any, bool, Mapping[str, Any]]]
+    ) -> None:
+        """Know these and no others: by name what `loading.describe` made, whether it is durable,
+        and settings. Later invocations run what is in their files now; `ValueError`."""
+        self._functions = {
+            name: _Registration(durable, settings(self._defaults, **own), code)
+            for name, (code, durable, own) in functions.items()
+        }
+        if self._registrar is not None:
+            made = [(name, f.code, f.durable, f.settings) for name, f in self._functions.items()]
+            self.drive(self._registrar.replace_functions(made))
 
     def mock(self, mock: MockFunction) -> None:
         inline = settings(self._defaults, isolation=Isolation.INLINE)
@@ -351,6 +364,11 @@ class Engine:
         return await self.control.serve_aws_api(
             host, port, access_keys or {}, self._skip_time, faults
         )
+
+    def follow_output(self) -> Iterator[Any]:
+        """What handlers write from now on, as `FollowOutputResponse`, until this is closed."""
+        assert self._workspace is not None
+        return self._workspace.follow_output()
 
     async def status(self) -> RunnerStatus:
         return await self.control.status()

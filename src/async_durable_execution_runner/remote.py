@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidConfiguration
+from .errors import InvalidConfiguration, InvalidParameterValue
 
 if TYPE_CHECKING:
     from .lambda_api import Client
@@ -86,15 +86,22 @@ def _invoke(arguments: argparse.Namespace) -> int:
         json.loads(arguments.input)
     except ValueError as error:
         raise InvalidConfiguration(f"--input is no JSON: {error}.") from None
-    answer = _call(
-        arguments,
-        "invoke",
-        FunctionName=arguments.function,
-        InvocationType="Event" if arguments.event else "RequestResponse",
-        Payload=arguments.input.encode(),
-        DurableExecutionName=arguments.name,
-        TenantId=arguments.tenant,
-    )
+    try:
+        answer = _call(
+            arguments,
+            "invoke",
+            FunctionName=arguments.function,
+            InvocationType="Event" if arguments.event else "RequestResponse",
+            Payload=arguments.input.encode(),
+            DurableExecutionName=arguments.name,
+            TenantId=arguments.tenant,
+        )
+    except InvalidParameterValue as error:
+        if "executionTimeout greater than 15 minutes" not in error.message:
+            raise
+        raise InvalidParameterValue(
+            f"{error} Give --event, and ask for its end with `durable-runner executions get ARN`."
+        ) from None
     payload = answer["Payload"].read().decode()
     answer["Payload"] = payload
     if not _print_json(arguments, answer):

@@ -29,8 +29,9 @@ from ..errors import (
     ResourceNotFound,
 )
 from .chained import ChainedInvokes
-from .clock import Clock
+from .clock import Clock, real_ms
 from .effects import Sources
+from .following import Written
 from .injector import Injector, check_feasible
 from .leases import Leases
 from .outcome import read_output
@@ -40,6 +41,7 @@ from .workspace import Function, Isolation, Workspace
 
 #: Retries of failed invocations, where they are not to run out.
 _ENDLESS = 1 << 30
+_DAY_SECONDS = 24 * 3600
 
 
 class Executor:
@@ -81,7 +83,21 @@ class Executor:
             self.pool.release(run.arn)
             if run.injector is not None:
                 run.injector.close()
+            if run.expiry is not None:
+                run.expiry.cancel()
             run.notify(unconditionally=True)
+        for follower in workspace.followers:
+            follower.close()
+
+    def replace_functions(self, workspace: Workspace, functions: Sequence[Function]) -> None:
+        """Have these and no others. What runs goes on as it began; all later invocations, also of
+        executions that have begun, are those of the functions as they are now."""
+        self.pool.retire({function.id for function in workspace.functions.values()})
+        workspace.functions = {function.name: function for function in functions}
+        for run in workspace.runs.values():
+            now = workspace.functions.get(run.function.name)
+            if now is not None and now.durable:
+                run.function = now
 
     def workspace(self, workspace_id: str) -> Workspace:
         workspace = self.workspaces.get(workspace_id)
@@ -213,7 +229,18 @@ class Executor:
             run.injector.close()
         if run.lease is None:
             self.pool.release(run.arn)
+        if run.function.retention_days:
+            seconds = run.function.retention_days * _DAY_SECONDS
+            run.expiry = self._loop.call_later(seconds, self._forget, run)
         self._chained.child_ended(run, status)
+
+    def _forget(self, run: Run) -> None:
+        workspace, config = run.workspace, run.execution.config
+        del self.runs[run.arn], workspace.runs[run.arn]
+        if workspace.names.get((config.function_name, config.name)) is run:
+            del workspace.names[config.function_name, config.name]
+        self.effects.forget_run(run)
+        run.notify(unconditionally=True)
 
     def feed_if_open(self, run: Run, event: ev.Event) -> None:
         if run.arn in self.runs:
@@ -278,7 +305,10 @@ class Executor:
         truncated: bool,
     ) -> None:
         """`Invocations`: JSON text, or what it failed with."""
-        subject = lease.subject
+        subject, job = lease.subject, lease.job
+        for follower in job.workspace.followers if output else ():
+            name, arn = job.function.name, job.execution_arn
+            follower.tell(Written(name, arn, job.request_id, real_ms(), output))
         if isinstance(subject, Copy):
             subject.ended(lease.worker)
             return

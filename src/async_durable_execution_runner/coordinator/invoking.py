@@ -283,7 +283,12 @@ def _configuration(function: Function) -> Shape:
     if function.environment:
         shape["Environment"] = {"Variables": function.environment}
     if function.durable:
-        shape["DurableConfig"] = {"ExecutionTimeout": function.execution_timeout_seconds}
+        shape["DurableConfig"] = {
+            "ExecutionTimeout": function.execution_timeout_seconds,
+            "RetentionPeriodInDays": function.retention_days or None,
+        }
+    if function.log_format:
+        shape["LoggingConfig"] = {"LogFormat": function.log_format}
     return shape
 
 

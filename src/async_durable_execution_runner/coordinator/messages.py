@@ -127,4 +127,5 @@ def _config_of(function: Function) -> pb.FunctionConfig:
         memory_mb=function.memory_mb,
         enforce_memory=function.enforce_memory,
         environment=function.environment,
+        log_format=function.log_format,
     )

@@ -95,6 +95,8 @@ class Run:
     watchers: list[Watcher] = field(default_factory=list)
     #: Where there is a fault plan, or somebody wants to know where one could strike.
     injector: Injector | None = None
+    #: It has ended, and is to be forgotten.
+    expiry: asyncio.TimerHandle | None = None
 
     @property
     def arn(self) -> str:
