@@ -145,7 +145,7 @@ def _get(arguments: argparse.Namespace) -> int:
 
 def _history(arguments: argparse.Namespace) -> int:
     from .cloud import DurableFunctionCloudTestRunner
-    from .runner import ExecutionHandle
+    from .handles import ExecutionHandle
 
     if arguments.json:
         events: list[Any] = []

@@ -62,7 +62,7 @@ def test_pieces_of_a_line_are_joined_per_stream() -> None:
 
 @pytest.mark.parametrize("forged", ["", "[]", '["nowhere", "a", 1]', '["stdout"]', "{", '"x"', "1"])
 def test_a_mark_that_heads_no_frame_is_raw_text(forged: str) -> None:
-    assert all(line.stream is RAW for line in parse(f"\x1e{forged}\n"))
+    assert parse(f"\x1e{forged}\n") == [OutputLine(RAW, forged)]
 
 
 @pytest.fixture

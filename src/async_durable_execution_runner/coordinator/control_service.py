@@ -232,7 +232,7 @@ class ControlService(ControlServiceServicer):
         """Whether it came true; where it did not, `waiting_for` can say what handlers are doing."""
         if await until(self._executor, run, condition, timeout_ms / 1000):
             return True
-        await self._executor.inspections.take(self._executor.leases(run.family))
+        await self._executor.leases.inspections.take(self._executor.leases.of_family(run.family))
         return condition()
 
     @_statuses

@@ -168,7 +168,7 @@ class Invoking:
 
 def invoke_plain(executor: Executor, invocation: PlainInvocation) -> str:
     """Invoke a plain function from outside; its `outcome` is to be awaited, or not."""
-    request_id = executor.submit(invocation, invocation.workspace, invocation.function, "")
+    request_id = executor.leases.submit(invocation, invocation.workspace, invocation.function, "")
     if executor.pool.trouble:
         invocation.workers_unavailable(executor.pool.trouble)
     return request_id
