@@ -256,6 +256,7 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
         (["--function=f g=orders:price"], "'f g' is no function's name"),
         (["--function=Bad=bad:handler"], "bad:handler cannot be imported: SyntaxError: "),
         (["--function=Gone=gone:handler"], "Gone: importing gone:handler ended the process"),
+        (["--functions=lost.toml", "--reload"], "Price: its code, nowhere, is no folder."),
         (
             ["--function=Price=orders:price", "--logs=orders.py/logs"],
             "--logs: orders.py/logs cannot be written to: Not a directory",
@@ -264,6 +265,8 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
 )
 def test_what_cannot_be_served_is_one_line(project: Path, arguments: list[str], complaint: str):
     (project / "code" / "bad.py").write_text("def (\n")
+    lost = "[functions.Price]\nhandler = 'orders:price'\ncode = 'nowhere'\n"
+    (project / "code" / "lost.toml").write_text(lost)
     (project / "code" / "gone.py").write_text("import os\nos._exit(3)\n")
     done = subprocess.run(
         [*COMMAND, "serve", *arguments],

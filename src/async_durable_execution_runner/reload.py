@@ -96,6 +96,7 @@ class Watcher:
                     with self._lock:
                         self._changed({Path(path) for _, path in changes})
         except (OSError, RuntimeError) as error:
-            self._warn(f"Changes are not noticed any more: {' '.join(str(error).split())}.")
+            text = " ".join(str(error).split()).rstrip(".")
+            self._warn(f"Changes are not noticed any more: {text}.")
         finally:
             begun.set()

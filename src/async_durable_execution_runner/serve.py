@@ -66,15 +66,17 @@ def serve(
         if reload is not None:
             # Bytecode is told from an older one by seconds, in which a file may change twice.
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-            reloading = _Reloading(served, reload, say, warn)
-            stack.callback(reloading.close)
-            reloading.begin(functions)
         # It starts while the handlers are looked at.
         shared_cluster()
         lines = served.load(functions)
         engine.open()
         if folder is not None:
             served.follow()
+        if reload is not None:
+            # What changes before this is loaded with the first invocation.
+            reloading = _Reloading(served, reload, say, warn)
+            stack.callback(reloading.close)
+            reloading.begin(functions)
         url = engine.drive(engine.serve_aws_api(host, port, access_keys))
         for line in lines:
             say(f"{line}\n")
@@ -119,6 +121,9 @@ class _Served:
 
     def load(self, functions: Sequence[FunctionConfig]) -> list[str]:
         """Serve these as they are in their files now, and no others; a line on each."""
+        for config in functions:
+            if config.code is not None and not config.code.is_dir():
+                raise InvalidConfiguration(f"{config.name}: its code, {config.code}, is no folder.")
         found = handlers.find(functions)
         made: dict[str, tuple[Any, bool, Mapping[str, Any]]] = {}
         lines = []
