@@ -84,6 +84,7 @@ def test_a_function_in_one_argument():
         ("", r"has no table \[functions.NAME\]"),
         ("functions = 3", r"has no table \[functions.NAME\]"),
         ("[functions]", r"has no table \[functions.NAME\]"),
+        ("functions.'a b' = {handler = 'm:h'}", "'a b' cannot be a function's name, which has"),
         ("functions.F = 3", "functions.F: a handler is needed"),
         ("functions.F.timeout = 3", "functions.F: a handler is needed"),
         ("functions.F = {handler = '', timeout = 3}", "handler must be a text"),

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -159,28 +160,42 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
             client(url, "AKID", "wrong").list_functions()
 
 
+PRICE = "--function=Price=orders:price"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "code", "complaint"),
     [
-        ([], "Nothing to serve: give --function, --functions or --template."),
-        (["--function=Price"], "not of the form NAME=MODULE:HANDLER"),
-        (["--function=Price=nowhere:price"], "There is no nowhere:price"),
-        (["--functions=missing.toml"], "missing.toml cannot be read"),
-        (
-            ["--function=Price=orders:price", "--access-key=A"],
-            "DURABLE_RUNNER_SECRET_KEY is not set",
-        ),
-        (["--function=Price=orders:price", "--host=0.0.0.0"], "key"),
+        ([], 2, "Nothing to serve: give --function, --functions or --template."),
+        (["--function=Price"], 2, "not of the form NAME=MODULE:HANDLER"),
+        (["--function=the price=orders:price"], 2, "'the price' cannot be a function's name"),
+        (["--function=Price=nowhere:price"], 1, "There is no nowhere:price"),
+        (["--functions=missing.toml"], 2, "missing.toml cannot be read"),
+        (["--functions=."], 2, ". cannot be read: Is a directory"),
+        (["--functions=no_text"], 2, "no_text is no TOML: 'utf-8' codec can't decode"),
+        (["--template=no_text"], 2, "no_text is no YAML: 'utf-8' codec can't decode"),
+        ([PRICE, "--access-key=A"], 2, "DURABLE_RUNNER_SECRET_KEY is not set"),
+        ([PRICE, "--access-key="], 2, "--access-key: "),
+        ([PRICE, "--host=0.0.0.0"], 1, "key"),
+        ([PRICE, "--port=PORT"], 1, "address already in use"),
     ],
 )
-def test_what_cannot_be_served_is_one_line(project: Path, arguments: list[str], complaint: str):
-    done = subprocess.run(
-        [sys.executable, "-m", "async_durable_execution_runner.cli", "serve", *arguments],
-        cwd=project / "code",
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
+def test_what_cannot_be_served_is_one_line(
+    project: Path, arguments: list[str], code: int, complaint: str
+):
+    (project / "code" / "no_text").write_bytes(b"\xff\xfe\x00")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "async_durable_execution_runner.cli", "serve"),
+                *(argument.replace("PORT", port) for argument in arguments),
+            ],
+            cwd=project / "code",
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == code
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1

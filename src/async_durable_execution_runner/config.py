@@ -8,6 +8,7 @@ timeout = 60
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -74,6 +75,7 @@ def read(path: Path) -> list[FunctionConfig]:
 
 def _function(path: Path, name: str, given: object) -> FunctionConfig:
     where = f"{path}, functions.{name}"
+    _check_name(where, name)
     if not isinstance(given, dict) or "handler" not in given:
         raise InvalidConfiguration(f"{where}: a handler is needed, as in module:attribute.")
     known = [each.name for each in fields(FunctionConfig)][1:]
@@ -90,6 +92,13 @@ def _function(path: Path, name: str, given: object) -> FunctionConfig:
         chosen["code"] = path.parent / chosen["code"]
     chosen["aliases"] = tuple(chosen.get("aliases", ()))
     return FunctionConfig(name, **chosen)
+
+
+def _check_name(where: str, name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise InvalidConfiguration(
+            f"{where}: {name!r} cannot be a function's name, which has letters, digits, - and _."
+        )
 
 
 def _fits(key: str, value: Any) -> bool:
@@ -111,4 +120,5 @@ def of_text(text: str) -> FunctionConfig:
     name, equals, handler = text.partition("=")
     if not (name and equals and handler):
         raise InvalidConfiguration(f"{text!r} is not of the form NAME=MODULE:HANDLER.")
+    _check_name(text, name)
     return FunctionConfig(name, handler)

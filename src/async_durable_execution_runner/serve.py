@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -84,7 +85,20 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
         found: Any = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError) as error:
         raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
+    except (Exception, SystemExit) as error:
+        raise HandlerNotLoadable(
+            f"{config.handler} cannot be imported: {_description(error)}."
+        ) from None
     handler: Callable[..., Any] = found
     return handler
+
+
+def _description(error: BaseException) -> str:
+    """In one line, with the place."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, SyntaxError):
+        return text
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{text} ({place.filename}, line {place.lineno})"
