@@ -110,12 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="how far invocations are kept apart (default: %(default)s)",
     )
     server.add_argument("--skip-time", action="store_true", help="waits take no real time")
-    server.add_argument(
-        "--access-key",
-        metavar="ID",
-        help="demand requests that are signed with it; its secret is read from the environment "
-        "variable DURABLE_RUNNER_SECRET_KEY",
-    )
+    add_access_key(server)
     server.set_defaults(run=_serve)
     diff = commands.add_parser(
         "diff",
@@ -169,13 +164,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     host.set_defaults(run=_worker_host)
 
+    return execute(parser, arguments)
+
+
+def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """What a command's `run` returns; an error of ours in one line, and its exit code."""
     parsed = parser.parse_args(arguments)
     try:
         code = int(parsed.run(parsed))
         sys.stdout.flush()
         return code
     except (RunnerError, TimeoutError) as error:
-        sys.stderr.write(f"durable-runner: {error}\n")
+        sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2 if isinstance(error, InvalidConfiguration) else 1
     except KeyboardInterrupt:
         return 130
@@ -287,27 +287,40 @@ def _serve(arguments: argparse.Namespace) -> int:
         functions += read(Path(arguments.functions))
     if arguments.template is not None:
         functions += template.read(Path(arguments.template))
-    access_keys = {}
-    if arguments.access_key is not None:
-        secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")
-        if not secret or not arguments.access_key:
-            empty = "DURABLE_RUNNER_SECRET_KEY is not set" if not secret else "it is empty"
-            raise InvalidConfiguration(f"--access-key: {empty}.")
-        access_keys = {arguments.access_key: secret}
     serve(
         functions,
         host=arguments.host,
         port=arguments.port,
-        say=_say,
+        say=say,
         workers=arguments.workers,
         isolation=arguments.isolation,
         skip_time=arguments.skip_time,
-        access_keys=access_keys,
+        access_keys=access_keys(arguments),
     )
     return 0
 
 
-def _say(text: str) -> None:
+def add_access_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--access-key",
+        metavar="ID",
+        help="demand requests that are signed with it; its secret is read from the environment "
+        "variable DURABLE_RUNNER_SECRET_KEY",
+    )
+
+
+def access_keys(arguments: argparse.Namespace) -> dict[str, str]:
+    """The one that requests must be signed with, and its secret."""
+    if arguments.access_key is None:
+        return {}
+    secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")
+    if not secret or not arguments.access_key:
+        empty = "DURABLE_RUNNER_SECRET_KEY is not set" if not secret else "it is empty"
+        raise InvalidConfiguration(f"--access-key: {empty}.")
+    return {arguments.access_key: secret}
+
+
+def say(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -38,6 +38,7 @@ from .operations import (
 from .planning import Faults
 from .results import DurableFunctionTestResult, Event, Invocation
 from .statuses import InvocationStatus
+from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
 if TYPE_CHECKING:
     from .client import RunnerStatus, Start, Until
@@ -495,4 +496,7 @@ __all__ = [
     "OperationNotFound",
     "StepOperation",
     "WaitOperation",
+    "WebRunner",
+    "WebRunnerConfig",
+    "WebServiceConfig",
 ]

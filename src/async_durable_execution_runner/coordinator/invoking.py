@@ -14,7 +14,7 @@ from typing import Any
 from ..core import limits
 from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
-from ..core.operations.chained_invoke import parse_function_name
+from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..errors import InvalidParameterValue, ResourceNotFound
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
@@ -137,6 +137,7 @@ class Invoking:
         bare = {
             name.partition(":")[0]: function
             for name, function in sorted(self._workspace.functions.items(), reverse=True)
+            if name != ANY_FUNCTION
         }
         names = sorted(bare)
         first = bisect_right(names, given.get("Marker", ""))
