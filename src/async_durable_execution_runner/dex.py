@@ -37,14 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = commands.add_parser(
         "start-server", help="hold executions of functions that another Lambda endpoint invokes"
     )
-    _option(server, "host", "127.0.0.1")
-    _option(server, "port", "5000", kinds.port)
-    _option(server, "log-level", "INFO", _level, metavar="NAME")
-    _option(server, "lambda-endpoint", "http://127.0.0.1:3001", kinds.url, metavar="URL")
+    _option(server, "host", "127.0.0.1", "where to listen")
+    _option(server, "port", "5000", "0: any", kinds.port)
+    _option(server, "log-level", "INFO", "as logging calls it", _level, metavar="NAME")
+    _option(
+        server,
+        "lambda-endpoint",
+        "http://127.0.0.1:3001",
+        "where functions are invoked",
+        kinds.url,
+        metavar="URL",
+    )
     _runner_options(server)
-    _option(server, "local-runner-mode", "local")
-    _option(server, "store-type", "memory", metavar="memory")
-    _option(server, "store-path", None)
+    _option(server, "local-runner-mode", "local", "does nothing")
+    _option(server, "store-type", "memory", "there is no other", metavar="memory")
+    _option(server, "store-path", "none", "does nothing")
     add_access_key(server)
     server.set_defaults(run=_start_server)
 
@@ -77,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _option(
     parser: argparse.ArgumentParser,
     name: str,
-    default: str | None,
+    default: str,
+    text: str,
     kind: Callable[[str], Any] = str,
     **more: Any,
 ) -> None:
@@ -86,15 +94,22 @@ def _option(
         f"--{name}",
         type=kind,
         default=os.environ.get(variable, default),
-        help=f"(default: {default}, or ${variable})",
+        help=f"{text} (default: {default}, or ${variable})",
         **more,
     )
 
 
 def _runner_options(parser: argparse.ArgumentParser) -> None:
-    endpoint = "http://0.0.0.0:5000"
-    _option(parser, "local-runner-endpoint", endpoint, kinds.url, dest="endpoint", metavar="URL")
-    _option(parser, "local-runner-region", "us-west-2", dest="region")
+    _option(
+        parser,
+        "local-runner-endpoint",
+        "http://0.0.0.0:5000",
+        "where the server is asked",
+        kinds.url,
+        dest="endpoint",
+        metavar="URL",
+    )
+    _option(parser, "local-runner-region", "us-west-2", "of requests", dest="region")
 
 
 def _level(name: str) -> int:
@@ -122,9 +137,9 @@ def _start_server(arguments: argparse.Namespace) -> int:
         store_type=arguments.store_type,
         store_path=arguments.store_path,
     )
-    # As the context manager ends, so does all that it started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with WebRunner(config) as runner:
+        # An end as any other: what the runner started ends first.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         say(f"Functions are invoked at {config.lambda_endpoint}; for their checkpoints:\n\n")
         say(f"export AWS_ENDPOINT_URL_LAMBDA={runner.endpoint_url}\n")
         runner.serve_forever()

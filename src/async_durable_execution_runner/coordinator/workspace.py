@@ -78,7 +78,7 @@ class Workspace:
         _, _, name, qualifier = parse_function_name(function_name)
         function = self.functions.get(f"{name}:{qualifier}") or self.functions.get(name)
         if function is None and (every := self.functions.get(ANY_FUNCTION)):
-            function = self.functions[name] = replace(every, id=f"{every.id}/{name}", name=name)
+            function = self.functions[name] = replace(every, name=name)
         if function is None:
             raise ResourceNotFound(
                 f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
