@@ -41,6 +41,7 @@ def fails(event: dict, context: object) -> None:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with DurableFunctionTestRunner(order, workers=2) as runner:
         runner.register_function("fails", fails)
+        runner.register_durable_function("long", order, execution_timeout=timedelta(hours=1))
         url = runner.serve_aws_api()
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
         yield url
@@ -143,6 +144,7 @@ def test_an_execution_is_stopped(endpoint: str, capsys: Output):
     ("arguments", "complaint"),
     [
         (["invoke", "nobody"], "There is no function 'nobody'"),
+        (["invoke", "long"], "than 15 minutes. Give --event, and ask for its end with `durable-r"),
         (["executions", "get", "arn:none"], "durableExecutionArn"),
         (["executions", "list", "nobody"], "nobody"),
         (["callback", "succeed", "none"], "callback"),

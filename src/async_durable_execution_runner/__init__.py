@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from . import ledger
     from .aio import (
         AsyncDurableFunctionTestRunner,
-        AsyncExecutionHandle,
         DurableFunctionLocalTestRunner,
         create_local_runner,
     )
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     )
     from .explore import CrashReport, CrashRun
     from .functions import Isolation, MockFunction
+    from .handles import AsyncExecutionHandle, ExecutionHandle
     from .operations import (
         CallbackOperation,
         ContextOperation,
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         WaitOperation,
     )
     from .results import CrashPoint, DurableFunctionTestResult, Event, FaultFired, Invocation
-    from .runner import DurableFunctionTestRunner, ExecutionHandle
+    from .runner import DurableFunctionTestRunner
     from .statuses import InvocationStatus
     from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
 _MODULES = {
     "aio": (
         "AsyncDurableFunctionTestRunner",
-        "AsyncExecutionHandle",
         "DurableFunctionLocalTestRunner",
         "create_local_runner",
     ),
@@ -100,6 +99,7 @@ _MODULES = {
     ),
     "explore": ("CrashReport", "CrashRun"),
     "functions": ("Isolation", "MockFunction"),
+    "handles": ("AsyncExecutionHandle", "ExecutionHandle"),
     "operations": (
         "CallbackOperation",
         "ContextOperation",
@@ -110,7 +110,7 @@ _MODULES = {
         "WaitOperation",
     ),
     "results": ("CrashPoint", "DurableFunctionTestResult", "Event", "FaultFired", "Invocation"),
-    "runner": ("DurableFunctionTestRunner", "ExecutionHandle"),
+    "runner": ("DurableFunctionTestRunner",),
     "statuses": ("InvocationStatus",),
     "web.server": ("WebRunner", "WebRunnerConfig", "WebServiceConfig"),
 }

@@ -4,6 +4,7 @@ durable-runner demo           an order workflow whose worker is killed once, as 
 durable-runner run            one execution of a handler, with faults from the command line
 durable-runner explore        the same with the worker killed at every moment, one after another
 durable-runner serve          functions behind the AWS API, for boto3, the AWS CLI and the SDKs
+durable-runner logs           what served functions have written
 durable-runner invoke         a function of a server, or of Lambda
 durable-runner executions     list | get | history | stop
 durable-runner callback       succeed | fail | heartbeat
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from . import arguments as kinds
-from . import remote
+from . import logs, remote
 from .errors import InvalidConfiguration, InvalidParameterValue, RunnerError
 
 
@@ -110,8 +111,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="how far invocations are kept apart (default: %(default)s)",
     )
     server.add_argument("--skip-time", action="store_true", help="waits take no real time")
+    server.add_argument(
+        "--logs", metavar="FOLDER", type=Path, help="for what the functions write, a file for each"
+    )
+    server.add_argument(
+        "--reload", action="store_true", help="serve changed code and files as they are then"
+    )
     add_access_key(server)
     server.set_defaults(run=_serve)
+
+    logs.add_command(commands)
+
     diff = commands.add_parser(
         "diff",
         help="compare two histories",
@@ -216,7 +226,7 @@ def _import_from_here() -> None:
 
 def _handler(name: str) -> Callable[..., Any]:
     from .config import FunctionConfig
-    from .serve import load
+    from .handlers import load
 
     _import_from_here()
     return load(FunctionConfig("", name))
@@ -278,24 +288,29 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from . import template
-    from .config import of_text, read
-    from .serve import serve
+    from .config import FunctionConfig, of_text, read
+    from .serve import Reload, serve
+
+    readers = {arguments.functions: read, arguments.template: template.read}
+    files = [(Path(name), reader) for name, reader in readers.items() if name is not None]
+
+    def functions() -> list[FunctionConfig]:
+        found = [of_text(text) for text in arguments.function]
+        return found + [each for path, reader in files for each in reader(path)]
 
     _import_from_here()
-    functions = [of_text(text) for text in arguments.function]
-    if arguments.functions is not None:
-        functions += read(Path(arguments.functions))
-    if arguments.template is not None:
-        functions += template.read(Path(arguments.template))
     serve(
-        functions,
+        functions(),
         host=arguments.host,
         port=arguments.port,
         say=say,
+        warn=_warn,
         workers=arguments.workers,
         isolation=arguments.isolation,
         skip_time=arguments.skip_time,
         access_keys=access_keys(arguments),
+        logs=arguments.logs,
+        reload=Reload(functions, [path for path, _ in files]) if arguments.reload else None,
     )
     return 0
 
@@ -323,6 +338,11 @@ def access_keys(arguments: argparse.Namespace) -> dict[str, str]:
 def say(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _warn(sentence: str) -> None:
+    sys.stderr.write(f"durable-runner: {sentence}\n")
+    sys.stderr.flush()
 
 
 def _diff(arguments: argparse.Namespace) -> int:

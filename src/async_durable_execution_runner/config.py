@@ -43,6 +43,26 @@ class FunctionConfig:
         return module, attribute
 
 
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ALIAS = re.compile(r"(?!\d+\Z)[a-zA-Z0-9_-]{1,128}")
+
+
+def checked(where: str, config: FunctionConfig) -> FunctionConfig:
+    """`config`, if its names are such as Lambda takes; `InvalidConfiguration`."""
+    if not _NAME.fullmatch(config.name):
+        raise InvalidConfiguration(
+            f"{where}: {config.name!r} is no function's name; Lambda takes 1 to 64 letters, "
+            "digits, - and _."
+        )
+    for alias in config.aliases:
+        if not _ALIAS.fullmatch(alias):
+            raise InvalidConfiguration(
+                f"{where}: {alias!r} is no alias; Lambda takes 1 to 128 letters, digits, - and _, "
+                "and not digits alone."
+            )
+    return config
+
+
 #: What a value may be, and how that is called.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "handler": ((str,), "a text"),
@@ -75,7 +95,6 @@ def read(path: Path) -> list[FunctionConfig]:
 
 def _function(path: Path, name: str, given: object) -> FunctionConfig:
     where = f"{path}, functions.{name}"
-    _check_name(where, name)
     if not isinstance(given, dict) or "handler" not in given:
         raise InvalidConfiguration(f"{where}: a handler is needed, as in module:attribute.")
     known = [each.name for each in fields(FunctionConfig)][1:]
@@ -91,14 +110,7 @@ def _function(path: Path, name: str, given: object) -> FunctionConfig:
     if "code" in chosen:
         chosen["code"] = path.parent / chosen["code"]
     chosen["aliases"] = tuple(chosen.get("aliases", ()))
-    return FunctionConfig(name, **chosen)
-
-
-def _check_name(where: str, name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise InvalidConfiguration(
-            f"{where}: {name!r} cannot be a function's name, which has letters, digits, - and _."
-        )
+    return checked(where, FunctionConfig(name, **chosen))
 
 
 def _fits(key: str, value: Any) -> bool:
@@ -120,5 +132,4 @@ def of_text(text: str) -> FunctionConfig:
     name, equals, handler = text.partition("=")
     if not (name and equals and handler):
         raise InvalidConfiguration(f"{text!r} is not of the form NAME=MODULE:HANDLER.")
-    _check_name(text, name)
-    return FunctionConfig(name, handler)
+    return checked(f"--function {text}", FunctionConfig(name, handler))

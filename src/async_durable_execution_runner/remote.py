@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .arguments import count, json_text, url, utf8
+from .errors import InvalidParameterValue
 
 if TYPE_CHECKING:
     from .lambda_api import Client
@@ -95,15 +96,22 @@ def _of_callback(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _invoke(arguments: argparse.Namespace) -> int:
-    answer = _call(
-        arguments,
-        "invoke",
-        FunctionName=arguments.function,
-        InvocationType="Event" if arguments.event else "RequestResponse",
-        Payload=arguments.input.encode(),
-        DurableExecutionName=arguments.name,
-        TenantId=arguments.tenant,
-    )
+    try:
+        answer = _call(
+            arguments,
+            "invoke",
+            FunctionName=arguments.function,
+            InvocationType="Event" if arguments.event else "RequestResponse",
+            Payload=arguments.input.encode(),
+            DurableExecutionName=arguments.name,
+            TenantId=arguments.tenant,
+        )
+    except InvalidParameterValue as error:
+        if "executionTimeout greater than 15 minutes" not in error.message:
+            raise
+        raise InvalidParameterValue(
+            f"{error} Give --event, and ask for its end with `durable-runner executions get ARN`."
+        ) from None
     payload = answer["Payload"].read().decode()
     answer["Payload"] = payload
     if not _print_json(arguments, answer):
@@ -147,7 +155,7 @@ def _get(arguments: argparse.Namespace) -> int:
 
 def _history(arguments: argparse.Namespace) -> int:
     from .cloud import DurableFunctionCloudTestRunner
-    from .runner import ExecutionHandle
+    from .handles import ExecutionHandle
 
     if arguments.json:
         events: list[Any] = []

@@ -169,7 +169,7 @@ class Invoking:
 
 def invoke_plain(executor: Executor, invocation: PlainInvocation) -> str:
     """Invoke a plain function from outside; its `outcome` is to be awaited, or not."""
-    request_id = executor.submit(invocation, invocation.workspace, invocation.function, "")
+    request_id = executor.leases.submit(invocation, invocation.workspace, invocation.function, "")
     if executor.pool.trouble:
         invocation.workers_unavailable(executor.pool.trouble)
     return request_id
@@ -284,7 +284,12 @@ def _configuration(function: Function) -> Shape:
     if function.environment:
         shape["Environment"] = {"Variables": function.environment}
     if function.durable:
-        shape["DurableConfig"] = {"ExecutionTimeout": function.execution_timeout_seconds}
+        shape["DurableConfig"] = {
+            "ExecutionTimeout": function.execution_timeout_seconds,
+            "RetentionPeriodInDays": function.retention_days or None,
+        }
+    if function.log_format:
+        shape["LoggingConfig"] = {"LogFormat": function.log_format}
     return shape
 
 

@@ -95,6 +95,8 @@ class Run:
     watchers: list[Watcher] = field(default_factory=list)
     #: Where there is a fault plan, or somebody wants to know where one could strike.
     injector: Injector | None = None
+    #: It has ended, and is to be forgotten.
+    expiry: asyncio.TimerHandle | None = None
 
     @property
     def arn(self) -> str:
@@ -104,6 +106,11 @@ class Run:
     def record(self) -> InvocationRecord | None:
         """Of its last invocation."""
         return self.invocations[-1] if self.invocations else None
+
+    @property
+    def overtaken(self) -> bool:
+        """Nobody wants it invoked any more."""
+        return self.execution.ended
 
     @property
     def settled(self) -> bool:
@@ -167,6 +174,10 @@ class Call:
     def family(self) -> Family:
         return self.parent.family
 
+    @property
+    def overtaken(self) -> bool:
+        return self.parent.overtaken
+
 
 @dataclass(slots=True, eq=False)
 class PlainInvocation:
@@ -187,6 +198,10 @@ class PlainInvocation:
     @property
     def family(self) -> None:
         """It has no clock to share."""
+
+    @property
+    def overtaken(self) -> bool:
+        return False
 
     def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
         self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
@@ -230,6 +245,10 @@ class Copy:
     def family(self) -> Family:
         return self.parent.family
 
+    @property
+    def overtaken(self) -> bool:
+        return self.parent.overtaken
+
     def ended(self, worker: Worker) -> None:
         if self.parent.injector is not None:
             self.parent.injector.copy_ended(worker)
@@ -249,6 +268,15 @@ class Lease:
     late_output: Sequence[OutputLine] = ()
     #: The loop's time.
     last_checkpoint: float | None = None
+
+    @property
+    def injector(self) -> Injector | None:
+        """Of the execution that it is an invocation of."""
+        match self.subject:
+            case Run(injector=injector) | Copy(parent=Run(injector=injector)):
+                return injector
+            case _:
+                return None
 
     def note(self, stacks: Stacks) -> None:
         """Keep what its worker was doing, unless it has ended meanwhile."""

@@ -11,6 +11,7 @@ from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..errors import ResourceNotFound
 
 if TYPE_CHECKING:
+    from .following import Follower
     from .pool import Job
     from .runs import Run
 
@@ -41,6 +42,12 @@ class Function:
     execution_timeout_seconds: int
     code: Any
     version: str = VERSION
+    #: Of what is logged: "JSON", "Text" or, where none was chosen, "".
+    log_format: str = ""
+    #: How long an execution is remembered after its end; 0: as long as its workspace is open.
+    retention_days: int = 0
+    #: Warm workers serve it and no other, as on Lambda.
+    own_processes: bool = False
 
     @property
     def arn(self) -> str:
@@ -68,6 +75,8 @@ class Workspace:
     #: Invocations that wait for a worker, oldest first.
     queue: deque[Job] = field(default_factory=deque)
     leased: int = 0
+    #: Of what its handlers write.
+    followers: list[Follower] = field(default_factory=list)
 
     @property
     def needs_processes(self) -> bool:
