@@ -58,6 +58,10 @@ class Function:
         """The alias or version that it was registered as, if any."""
         return self.name.partition(":")[2]
 
+    def is_reached_as(self, other: Function) -> bool:
+        """Whether it is `other`, or an alias of it: every alias is of the one version there is."""
+        return other.name in (self.name, self.name.partition(":")[0])
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Workspace:
