@@ -125,6 +125,8 @@ def _invoke(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from .describe import duration_text
+
     answer = _call(
         arguments,
         "list_durable_executions_by_function",
@@ -137,9 +139,9 @@ def _list(arguments: argparse.Namespace) -> int:
     if not _print_json(arguments, answer):
         for each in answer.get("DurableExecutions", ()):
             ended = each.get("EndTimestamp")
-            took = f"{ended - each['StartTimestamp']}" if ended else ""
+            took = duration_text(ended - each["StartTimestamp"]) if ended else ""
             _say(
-                f"{each['StartTimestamp']:%Y-%m-%d %H:%M:%S}  {each['Status']:<9}  {took:<15}  "
+                f"{each['StartTimestamp']:%Y-%m-%d %H:%M:%S}  {each['Status']:<9}  {took:<12}  "
                 f"{each['DurableExecutionName']}  {each['DurableExecutionArn']}"
             )
     return 0
