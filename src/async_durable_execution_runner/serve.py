@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from .config import FunctionConfig
-from .engine import Engine
+from .engine import DEFAULT_INVOCATION_RETRIES, Engine
 from .errors import HandlerNotLoadable, InvalidConfiguration
 
 
@@ -31,7 +31,14 @@ def serve(
     """
     if not functions:
         raise InvalidConfiguration("Nothing to serve: give --function, --functions or --template.")
-    engine = Engine(None, workers=workers, skip_time=skip_time, isolation=isolation)
+    engine = Engine(
+        None,
+        workers=workers,
+        skip_time=skip_time,
+        isolation=isolation,
+        # As on Lambda; but where a pause takes no time, an execution that only fails would spin.
+        invocation_retries=DEFAULT_INVOCATION_RETRIES if skip_time else None,
+    )
     lines = [_register(engine, function) for function in functions]
     engine.open()
     try:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from ..core import events as ev
-from ..core import faults, tokens
+from ..core import faults, limits, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.divergence import Divergence
 from ..core.execution import Execution, ExecutionConfig
@@ -41,9 +41,6 @@ from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Sub
 from .stacks import Inspections, Stacks
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
-
-#: Retries of failed invocations, where they are not to run out.
-_ENDLESS = 1 << 30
 
 
 class Executor:
@@ -170,7 +167,9 @@ class Executor:
             name=name,
             function_name=function.name,
             timeout_ms=function.execution_timeout_seconds * 1000,
-            invocation_retries=_ENDLESS if retry_at_once else workspace.invocation_retries,
+            invocation_retries=(
+                limits.ENDLESS_RETRIES if retry_at_once else workspace.invocation_retries
+            ),
             retry_backoff_ms=0 if retry_at_once else workspace.retry_backoff_ms,
             result_bytes=result_bytes,
         )
@@ -219,9 +218,11 @@ class Executor:
                 assert_never(command)
         return None
 
-    def submit(self, subject: Subject, ws: Workspace, function: Function, arn: str) -> str:
-        """Have it invoked when a worker is free; the id of the request."""
-        job = Job(self.new_id(), ws, function, arn)
+    def submit(
+        self, subject: Subject, ws: Workspace, function: Function, arn: str, request_id: str = ""
+    ) -> str:
+        """Have it invoked when a worker is free; the id of the request, a new one unless given."""
+        job = Job(request_id or self.new_id(), ws, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
         return job.request_id

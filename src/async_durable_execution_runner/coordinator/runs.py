@@ -188,6 +188,12 @@ class PlainInvocation:
     def family(self) -> None:
         """It has no clock to share."""
 
+    def again(self) -> PlainInvocation:
+        """The same, for another attempt."""
+        return PlainInvocation(
+            self.workspace, self.function, self.payload, self.tenant_id, self.client_context
+        )
+
     def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
         self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
         return self.record
