@@ -107,11 +107,24 @@ def left_over_in_a_context(event: dict, context: DurableContext) -> None:
     context.run_in_child_context(inside, name="box")
 
 
+@durable_execution
+def other_line_on_the_second_page(event: dict, context: DurableContext) -> None:
+    first = is_first(event, context)
+    for _ in range(30):
+        context.step(lambda _: "x" * 250_000)
+    if first:
+        context.step(one)
+    else:
+        context.step(one)
+    context.wait(HOUR)
+
+
 SOURCE, ORDER, LEFT_OVER = DivergenceKind.SOURCE, DivergenceKind.ORDER, DivergenceKind.LEFT_OVER
 
 WRONG = {
     "other_line": [SOURCE],
     "other_line_in_a_branch": [SOURCE],
+    "other_line_on_the_second_page": [SOURCE],
     "swapped_without_names": [ORDER, ORDER],
     "left_over": [LEFT_OVER],
     "left_over_in_a_context": [LEFT_OVER],
