@@ -37,6 +37,7 @@ class AsyncClient(GrpcServiceClient):
             "DurableExecutionArn": invocation.execution_arn,
             "CheckpointToken": invocation.checkpoint_token,
             "InitialExecutionState": {"Operations": [], "NextMarker": marker},
+            "UpdatedOperationIds": list(invocation.updated_operation_ids),
         }
 
     def watching(self) -> AbstractContextManager[None]:

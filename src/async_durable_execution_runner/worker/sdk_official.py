@@ -93,6 +93,7 @@ class OfficialClient:
                 ],
                 "NextMarker": invocation.next_marker,
             },
+            "UpdatedOperationIds": list(invocation.updated_operation_ids),
         }
 
     @contextmanager
