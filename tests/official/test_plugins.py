@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+# Before, plugins are provisional.
 pytest.importorskip(
-    "aws_durable_execution_sdk_python.plugin",
-    reason="the official SDK, the extra [aws], is not installed, or has no plugins yet",
+    "aws_durable_execution_sdk_python",
+    minversion="2.0",
+    reason="the official SDK, the extra [aws], is not installed, or is older",
 )
 # For the handlers of the other requirements, which come along.
 pytest.importorskip("async_durable_execution", minversion="2.5.0")

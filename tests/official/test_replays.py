@@ -170,6 +170,10 @@ def other_name(event: dict, context: DurableContext) -> None:
     context.wait(HOUR)
 
 
+@pytest.mark.skipif(
+    not hasattr(OperationIdentifier, "validate_checkpoint"),
+    reason="this release of the SDK does not look",
+)
 def test_what_the_sdk_refuses_itself_is_shown_with_the_lines_that_asked(tmp_path: Path) -> None:
     result = run("other_name", tmp_path, "worker", fixed=False)
     assert result.error.type.endswith("NonDeterministicExecutionError")

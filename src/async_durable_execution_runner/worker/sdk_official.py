@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
 import aws_durable_execution_sdk_python as sdk
@@ -202,7 +203,7 @@ class OfficialClient:
 
 
 def client(connection: Connection) -> OfficialClient:
-    # Identifiers of releases before 2 do not say what kind of operation it is.
+    # Those of early releases do not say what kind of operation it is.
     if "sub_type" in {field.name for field in fields(OperationIdentifier)}:
         install(OperationIdentifier)
     return OfficialClient(connection)
@@ -211,16 +212,21 @@ def client(connection: Connection) -> OfficialClient:
 def _running() -> tuple[Any, bool]:
     """The identifier of the operation that the caller's code is a part of, if it is of any; and
     whether that is a step."""
-    frame = sys._getframe(1)
+    found = None
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_filename.startswith(_SDK):
             values = frame.f_locals
-            identifier = getattr(values.get("self"), "operation_identifier", None)
+            identifier = values.get("operation_identifier")
+            identifier = identifier or getattr(values.get("self"), "operation_identifier", None)
             if isinstance(identifier, OperationIdentifier):
-                contexts = [each for each in values.values() if isinstance(each, OperationContext)]
-                return identifier, bool(contexts)
-        frame = frame.f_back  # type: ignore[assignment]
-    return None, False
+                if found not in (None, identifier):
+                    break
+                found = identifier
+                if any(isinstance(each, OperationContext) for each in values.values()):
+                    return found, True
+        frame = frame.f_back
+    return found, False
 
 
 def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
