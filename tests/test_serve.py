@@ -8,11 +8,17 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from processes import all_gone, children
 from serving import COMMAND, client, invoked, serving
+
+from async_durable_execution_runner import serve
+from async_durable_execution_runner.config import FunctionConfig
+from async_durable_execution_runner.engine import Engine
+from async_durable_execution_runner.errors import HandlerNotLoadable
 
 pytestmark = pytest.mark.processes
 
@@ -213,6 +219,30 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
         assert client(url, "AKID", "secret").list_functions()["Functions"]
         with pytest.raises(ClientError, match="signature"):
             client(url, "AKID", "wrong").list_functions()
+
+
+@pytest.mark.parametrize(("skip_time", "expected"), [(False, None), (True, 5)])
+def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
+    monkeypatch: pytest.MonkeyPatch, skip_time: bool, expected: int | None
+):
+    noted = []
+
+    class Noting(Engine):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            noted.append(options["invocation_retries"])
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(serve, "Engine", Noting)
+    with pytest.raises(HandlerNotLoadable):
+        serve.serve(
+            [FunctionConfig("Price", "nowhere:price")],
+            host="127.0.0.1",
+            port=0,
+            say=print,
+            warn=print,
+            skip_time=skip_time,
+        )
+    assert noted == [expected]
 
 
 PRICE = "--function=Price=orders:price"

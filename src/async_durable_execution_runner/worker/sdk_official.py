@@ -4,29 +4,41 @@ Its seam: an event may bring a service client along. So the decorated handler is
 is, with its plugins. Checkpoints come from a thread of the SDK's, and are the same requests on
 the same kind of stream as everybody's.
 
-Its contexts do not say which operation they belong to, so effects have none.
+Its contexts do not say which operation they belong to. So whose effect it is, is read off the
+stack: what runs a step's or a child context's code for the SDK has the operation's identifier.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import queue
+import sys
 import threading
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
+import aws_durable_execution_sdk_python as sdk
 import grpc
 from aws_durable_execution_sdk_python import execution, lambda_service
+from aws_durable_execution_sdk_python.identifier import OperationIdentifier
+from aws_durable_execution_sdk_python.types import OperationContext
 from botocore.exceptions import ClientError
 
 from ..core.divergence import Divergence
 from ..rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from .connection import Connection
 from .misdeeds import commit
+from .replay import Replay, install, watched
 from .sdks import Handler
 from .shapes import event, operation
+from .threads import inheriting
+
+_SDK = os.path.dirname(sdk.__file__) + os.sep
 
 
 def bind(handler: Handler, client: OfficialClient | None) -> Handler:
@@ -59,18 +71,28 @@ class OfficialClient:
         self._channel: grpc.Channel | None = None
         self._call: Any = None
         self._requests: queue.SimpleQueue[worker_pb2.CheckpointRequest | None]
+        #: Of the invocation that began last.
+        self._replay = Replay()
 
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
+        self._replay = Replay()
+        self._replay.deliver(invocation.operations, invocation.sources)
         return event(invocation)
 
-    def watching(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        with inheriting(), watched(self._replay):
+            yield
 
     def divergences(self, succeeded: bool) -> Iterable[Divergence]:
-        return ()
+        return self._replay.divergences(succeeded)
 
     def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
-        pass
+        identifier, in_step = _running()
+        request.outside_step = not in_step
+        if identifier is not None:
+            request.operation_id = identifier.operation_id
+            request.operation_name = _utf8(identifier.name) or ""
 
     def checkpoint_durable_execution(
         self,
@@ -86,6 +108,7 @@ class OfficialClient:
             updates=map(_update, Updates),
             client_token=ClientToken,
         )
+        request.sources.extend(self._replay.sources(request.updates))
         reply = self._exchange(request, "CheckpointDurableExecution")
         answer: dict[str, Any] = {"NewExecutionState": _state(reply)}
         if reply.HasField("checkpoint_token"):
@@ -101,7 +124,9 @@ class OfficialClient:
             marker=Marker,
             max_items=MaxItems,
         )
-        return _state(self._exchange(request, "GetDurableExecutionState"))
+        page = self._exchange(request, "GetDurableExecutionState")
+        self._replay.deliver(page.operations, page.sources)
+        return _state(page)
 
     def close(self) -> None:
         with self._turn:
@@ -160,7 +185,30 @@ class OfficialClient:
 
 
 def client(connection: Connection) -> OfficialClient:
+    # Those of early releases do not say what kind of operation it is.
+    if "sub_type" in {field.name for field in fields(OperationIdentifier)}:
+        install(OperationIdentifier)
     return OfficialClient(connection)
+
+
+def _running() -> tuple[Any, bool]:
+    """The identifier of the operation that the caller's code is a part of, if it is of any; and
+    whether that is a step."""
+    found = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_SDK):
+            values = frame.f_locals
+            identifier = values.get("operation_identifier")
+            identifier = identifier or getattr(values.get("self"), "operation_identifier", None)
+            if isinstance(identifier, OperationIdentifier):
+                if found not in (None, identifier):
+                    break
+                found = identifier
+                if any(isinstance(each, OperationContext) for each in values.values()):
+                    return found, True
+        frame = frame.f_back
+    return found, False
 
 
 def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def event(invocation: worker_pb2.Invocation) -> dict[str, Any]:
             ],
             "NextMarker": invocation.next_marker,
         },
+        "UpdatedOperationIds": list(invocation.updated_operation_ids),
     }
 
 
