@@ -59,7 +59,7 @@ async def test_a_plain_target_is_one_invocation(world: World) -> None:
     tenants: list[str | None] = []
 
     def plain(run: Script) -> str:
-        lease = world.executor.lease_of(run.request_id)
+        lease = world.executor.leases.of(run.request_id)
         assert lease is not None
         assert isinstance(lease.subject, Call)
         tenants.append(lease.subject.tenant_id)
