@@ -182,7 +182,7 @@ def test_what_cannot_be_shown_is_one_line(
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     write(Path("full"), "Price", "plain")
-    assert main(["logs", *arguments]) == 1
+    assert main(["logs", *arguments]) == 2
     error = capsys.readouterr().err
     assert complaint in error
     assert len(error.splitlines()) == 1

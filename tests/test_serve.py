@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from processes import Watched, all_gone, children
 from serving import COMMAND, client, invoked, serving
+
+from async_durable_execution_runner import serve
+from async_durable_execution_runner.config import FunctionConfig
+from async_durable_execution_runner.engine import Engine
+from async_durable_execution_runner.errors import HandlerNotLoadable
 
 pytestmark = pytest.mark.processes
 
@@ -155,7 +162,8 @@ def test_a_handler_that_cannot_be_had_leaves_no_other_half_imported(project: Pat
         finally:
             process.kill()
         assert process.stderr.read() == (
-            "durable-runner: Bad: bad:handler cannot be imported: ValueError: no way.\n"
+            "durable-runner: Bad: bad:handler cannot be imported: ValueError: no way "
+            f"({project / 'bad.py'}, line 2).\n"
         )
 
 
@@ -241,40 +249,75 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
             client(url, "AKID", "wrong").list_functions()
 
 
+@pytest.mark.parametrize(("skip_time", "expected"), [(False, None), (True, 5)])
+def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
+    monkeypatch: pytest.MonkeyPatch, skip_time: bool, expected: int | None
+):
+    noted = []
+
+    class Noting(Engine):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            noted.append(options["invocation_retries"])
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(serve, "Engine", Noting)
+    with pytest.raises(HandlerNotLoadable):
+        serve.serve(
+            [FunctionConfig("Price", "nowhere:price")],
+            host="127.0.0.1",
+            port=0,
+            say=print,
+            warn=print,
+            skip_time=skip_time,
+        )
+    assert noted == [expected]
+
+
+PRICE = "--function=Price=orders:price"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "code", "complaint"),
     [
-        ([], "Nothing to serve: give --function, --functions or --template."),
-        (["--function=Price"], "not of the form NAME=MODULE:HANDLER"),
-        (["--function=Price=nowhere:price"], "There is no nowhere:price"),
-        (["--functions=missing.toml"], "missing.toml cannot be read"),
-        (
-            ["--function=Price=orders:price", "--access-key=A"],
-            "DURABLE_RUNNER_SECRET_KEY is not set",
-        ),
-        (["--function=Price=orders:price", "--host=0.0.0.0"], "key"),
-        (["--function=f g=orders:price"], "'f g' is no function's name"),
-        (["--function=Bad=bad:handler"], "bad:handler cannot be imported: SyntaxError: "),
-        (["--function=Gone=gone:handler"], "Gone: importing gone:handler ended the process"),
-        (["--functions=lost.toml", "--reload"], "Price: its code, nowhere, is no folder."),
-        (
-            ["--function=Price=orders:price", "--logs=orders.py/logs"],
-            "--logs: orders.py/logs cannot be written to: Not a directory",
-        ),
+        ([], 2, "Nothing to serve: give --function, --functions or --template."),
+        (["--function=Price"], 2, "not of the form NAME=MODULE:HANDLER"),
+        (["--function=f g=orders:price"], 2, "'f g' is no function's name"),
+        (["--function=Price=nowhere:price"], 1, "There is no nowhere:price"),
+        (["--function=Bad=bad:handler"], 1, "bad:handler cannot be imported: SyntaxError: "),
+        (["--function=Gone=gone:handler"], 1, "Gone: importing gone:handler ended the process"),
+        (["--functions=lost.toml", "--reload"], 2, "Price: its code, nowhere, is no folder."),
+        (["--functions=missing.toml"], 2, "missing.toml cannot be read"),
+        (["--functions=."], 2, ". cannot be read: Is a directory"),
+        (["--functions=no_text"], 2, "no_text is no TOML: 'utf-8' codec can't decode"),
+        (["--template=no_text"], 2, "no_text is no YAML: 'utf-8' codec can't decode"),
+        ([PRICE, "--access-key=A"], 2, "DURABLE_RUNNER_SECRET_KEY is not set"),
+        ([PRICE, "--access-key="], 2, "--access-key: "),
+        ([PRICE, "--host=0.0.0.0"], 1, "key"),
+        ([PRICE, "--logs=orders.py/logs"], 2, "--logs: orders.py/logs cannot be written to: Not "),
+        ([PRICE, "--port=PORT"], 1, "address already in use"),
     ],
 )
-def test_what_cannot_be_served_is_one_line(project: Path, arguments: list[str], complaint: str):
+def test_what_cannot_be_served_is_one_line(
+    project: Path, arguments: list[str], code: int, complaint: str
+):
     (project / "code" / "bad.py").write_text("def (\n")
     lost = "[functions.Price]\nhandler = 'orders:price'\ncode = 'nowhere'\n"
     (project / "code" / "lost.toml").write_text(lost)
     (project / "code" / "gone.py").write_text("import os\nos._exit(3)\n")
-    done = subprocess.run(
-        [*COMMAND, "serve", *arguments],
-        cwd=project / "code",
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
+    (project / "code" / "no_text").write_bytes(b"\xff\xfe\x00")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [
+                *COMMAND,
+                "serve",
+                *(argument.replace("PORT", port) for argument in arguments),
+            ],
+            cwd=project / "code",
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == code
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .results import CrashPoint, DurableFunctionTestResult, Event, FaultFired, Invocation
     from .runner import DurableFunctionTestRunner
     from .statuses import InvocationStatus
+    from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
     __version__: str
 
@@ -111,6 +112,7 @@ _MODULES = {
     "results": ("CrashPoint", "DurableFunctionTestResult", "Event", "FaultFired", "Invocation"),
     "runner": ("DurableFunctionTestRunner",),
     "statuses": ("InvocationStatus",),
+    "web.server": ("WebRunner", "WebRunnerConfig", "WebServiceConfig"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -165,6 +167,9 @@ __all__ = [
     "Unauthenticated",
     "VersionMismatch",
     "WaitOperation",
+    "WebRunner",
+    "WebRunnerConfig",
+    "WebServiceConfig",
     "WorkersUnavailable",
     "__version__",
     "create_local_runner",

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .core import model
+from .core import limits, model
 from .errors import NotStarted, OperationNotFound
 from .functions import (
     FunctionSettings,
@@ -73,7 +73,7 @@ class Engine:
         function_name: str | None = None,
         workers: int | None = None,
         skip_time: bool = True,
-        invocation_retries: int = DEFAULT_INVOCATION_RETRIES,
+        invocation_retries: int | None = DEFAULT_INVOCATION_RETRIES,
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
         start_time: datetime | None = None,
@@ -86,6 +86,8 @@ class Engine:
                 f"workers={workers}: at least one is needed (none at all only together with "
                 "listen=, for worker hosts that are started by hand)."
             )
+        if invocation_retries is None:
+            invocation_retries = limits.ENDLESS_RETRIES
         if invocation_retries < 0:
             raise ValueError(f"invocation_retries={invocation_retries} must not be negative.")
         if start_time is not None and start_time.tzinfo is None:

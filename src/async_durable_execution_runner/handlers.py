@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import sys
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -66,9 +67,9 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
         found: Any = import_module(module)
     except ImportError as error:
         raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HandlerNotLoadable(
-            f"{config.handler} cannot be imported: {type(error).__name__}: {error}."
+            f"{config.handler} cannot be imported: {_description(error)}."
         ) from None
     try:
         for part in attribute.split("."):
@@ -77,6 +78,15 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
         raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
     handler: Callable[..., Any] = found
     return handler
+
+
+def _description(error: BaseException) -> str:
+    """In one line, with the place."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, SyntaxError):
+        return text
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{text} ({place.filename}, line {place.lineno})"
 
 
 # -- in the other process --------------------------------------------------------------------

@@ -37,6 +37,7 @@ from .operations import (
 from .planning import Faults
 from .results import DurableFunctionTestResult, Event, Invocation
 from .statuses import InvocationStatus
+from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
 if TYPE_CHECKING:
     from .client import RunnerStatus, Start
@@ -61,7 +62,7 @@ class BaseRunner:
         invocation_timeout: Seconds | None = None,
         memory: int | None = None,
         env: Mapping[str, str] | None = None,
-        invocation_retries: int = DEFAULT_INVOCATION_RETRIES,
+        invocation_retries: int | None = DEFAULT_INVOCATION_RETRIES,
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
         start_time: datetime | None = None,
@@ -77,8 +78,8 @@ class BaseRunner:
           the execution's clock) and 30 seconds (of real time) where there is none.
         - `memory`: MiB a worker may use before it is killed; no limit where there is none.
         - `env`: environment variables of the function.
-        - `invocation_retries`, `retry_backoff`: how many failed invocations in a row an
-          execution survives, and the pause before the first retry.
+        - `invocation_retries`, `retry_backoff`: how many failed invocations in a row an execution
+          survives (None: any, as on Lambda, until its time-out), and the pause before the first.
         - `listen`: "127.0.0.1:0" for a coordinator of its own on a TCP port, to which worker
           hosts may be connected by hand (`address` and `token`); then `workers=0` starts none.
         - `faults`: a fault plan for each of its executions, such as "kill@after-commit:3";
@@ -389,4 +390,7 @@ __all__ = [
     "OperationNotFound",
     "StepOperation",
     "WaitOperation",
+    "WebRunner",
+    "WebRunnerConfig",
+    "WebServiceConfig",
 ]

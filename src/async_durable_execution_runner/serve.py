@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from . import handlers
 from .config import FunctionConfig
-from .engine import Engine
+from .engine import DEFAULT_INVOCATION_RETRIES, Engine
 from .errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
 from .local import shared_cluster
 from .logs import LogFolder
@@ -59,7 +59,13 @@ def serve(
     with _until_a_signal(), ExitStack() as stack:
         folder = LogFolder(logs, warn) if logs is not None else None
         engine = Engine(
-            None, workers=workers, skip_time=skip_time, isolation=isolation, own_processes=True
+            None,
+            workers=workers,
+            skip_time=skip_time,
+            isolation=isolation,
+            own_processes=True,
+            # As on Lambda; but where a pause takes no time, what only fails would spin.
+            invocation_retries=DEFAULT_INVOCATION_RETRIES if skip_time else None,
         )
         served = _Served(engine, folder)
         stack.callback(served.close)

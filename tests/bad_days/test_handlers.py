@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -114,6 +115,16 @@ def test_a_deed_done_once_is_recovered_from(runner_for: RunnerFor, tmp_path: Any
     assert result.result == '"recovered"'
     assert [each.outcome for each in result.invocations] == ["ERROR", "SUCCEEDED"]
     assert result.get_step("before").attempt == 1
+
+
+def test_without_a_limit_it_is_tried_again_until_its_time_is_up(runner_for: RunnerFor) -> None:
+    """As Lambda does it: after 1, 2, 4, ... seconds, and then every five minutes."""
+    runner = runner_for(invocation_retries=None, execution_timeout=3600)
+    result = runner.run({"do": "exit_7"}, timeout=60)
+    assert result.status is InvocationStatus.TIMED_OUT
+    starts = [each.start for each in result.invocations]
+    pauses = [(b - a).total_seconds() for a, b in pairwise(starts)]
+    assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 64, 128, 256, *[300] * 10], abs=5)
 
 
 # -- leftovers -----------------------------------------------------------------------------

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
-from async_durable_execution_runner.coordinator.invoking import invoke_plain
+from async_durable_execution_runner.coordinator.invoking import Invoking, invoke_plain
 from async_durable_execution_runner.coordinator.runs import InvocationRecord, PlainInvocation
 from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
 from async_durable_execution_runner.core.model import Effect, ErrorObject
@@ -140,3 +141,100 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
         Effect(record_of(invocation).request_id, "charge", "{}")
     )
     assert late.stale
+
+
+# -- events ----------------------------------------------------------------------------------
+
+
+async def send(world: World, workspace: Workspace, skip_time: bool, **own: Any) -> str:
+    """An event of which nobody waits for the end; the id of its requests."""
+    world.function(workspace, durable=False, **own)
+    service = Invoking(world.executor, workspace, world.executor.new_id, skip_time, None)
+    answer = await service.Invoke({"FunctionName": "order", "InvocationType": "Event"})
+    assert answer["StatusCode"] == 202
+    return str(answer["RequestId"])
+
+
+async def all_is_quiet() -> None:
+    """What can happen now has happened."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def fails(attempts: list[str], times: int, how: Exception) -> Callable[[Script], str]:
+    def script(run: Script) -> str:
+        attempts.append(run.request_id)
+        if len(attempts) <= times:
+            raise how
+        return "1"
+
+    return script
+
+
+@pytest.mark.parametrize(("times", "expected"), [(0, 1), (1, 2), (2, 3), (3, 3)])
+@pytest.mark.parametrize("how", [ValueError("no credit"), Died()])
+async def test_an_event_that_fails_is_tried_three_times(
+    world: World, times: int, expected: int, how: Exception
+) -> None:
+    world.host()
+    attempts: list[str] = []
+    code = fails(attempts, times, how)
+    request_id = await send(world, world.workspace(), skip_time=True, code=code)
+    await all_is_quiet()
+    assert attempts == [request_id] * expected
+
+
+async def test_an_event_that_times_out_is_tried_again(world: World) -> None:
+    timed_out, again = asyncio.Event(), asyncio.Event()
+
+    async def script(run: Script) -> str:
+        if timed_out.is_set():
+            again.set()
+            return "1"
+        timed_out.set()
+        return await for_ever(run)
+
+    world.host()
+    await send(world, world.workspace(), skip_time=True, code=script, timeout_seconds=0.01)
+    await again.wait()
+
+
+async def test_an_event_is_tried_again_after_a_minute_and_after_two_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, passed = asyncio.get_running_loop(), 0.0
+    real_time = loop.time
+    monkeypatch.setattr(loop, "time", lambda: real_time() + passed)
+    world.host()
+    attempts: list[str] = []
+    await send(world, world.workspace(), skip_time=False, code=fails(attempts, 3, Died()))
+    counts = []
+    for seconds in (0, 58, 3, 116, 5, 3600):
+        passed += seconds
+        await all_is_quiet()
+        counts.append(len(attempts))
+    assert counts == [1, 1, 2, 2, 3, 3]
+
+
+async def test_an_event_s_next_attempt_ends_with_its_runner(world: World) -> None:
+    world.host()
+    workspace, attempts = world.workspace(), list[str]()
+
+    def script(run: Script) -> str:
+        attempts.append(run.request_id)
+        asyncio.get_running_loop().call_soon(world.executor.close_workspace, workspace)
+        raise ValueError("no credit")
+
+    await send(world, workspace, skip_time=True, code=script)
+    await all_is_quiet()
+    assert len(attempts) == 1
+
+
+async def test_who_waits_for_the_answer_tries_again_himself(world: World) -> None:
+    world.host()
+    workspace, attempts = world.workspace(), list[str]()
+    world.function(workspace, durable=False, code=fails(attempts, 3, ValueError("no credit")))
+    service = Invoking(world.executor, workspace, world.executor.new_id, True, None)
+    answer = await service.Invoke({"FunctionName": "order"})
+    await all_is_quiet()
+    assert (answer["FunctionError"], len(attempts)) == ("Unhandled", 1)

@@ -18,6 +18,7 @@ from .machine import (
     Machine,
     fail,
     invoked,
+    retry,
     start,
     succeed,
 )
@@ -65,6 +66,27 @@ def test_what_a_new_invocation_was_delivered_is_not_told_again() -> None:
     machine.pass_time(1)
     machine.invoke()
     assert told(machine) == []
+
+
+def test_an_invocation_is_delivered_the_ids_of_what_changed_since_the_last_was_told() -> None:
+    machine = Machine()
+    assert machine.invoke().updated == []
+    machine.checkpoint(
+        start(STEP, "done"),
+        succeed(STEP, "done"),
+        start(STEP, "again"),
+        retry("again", next_attempt_delay_seconds=1),
+        start(WAIT, "short", wait_seconds=2),
+        start(WAIT, "long", wait_seconds=100),
+    )
+    machine.suspends()
+    machine.pass_time(3)
+    assert machine.invoke().updated == ["again", "short"]
+    machine.pass_time(100)
+    machine.checkpoint()
+    machine.fails()
+    machine.pass_time(10)
+    assert machine.invoke().updated == []
 
 
 def test_a_refused_checkpoint_keeps_the_news_for_the_next() -> None:

@@ -14,6 +14,8 @@ from async_durable_execution import (
     step,
 )
 
+from async_durable_execution_runner import ledger
+
 
 def collect(total: int, *, at_once: int, every: timedelta, name: str) -> asyncio.Task[dict]:
     """An operation that gathers `total` pieces, some at a time. Its state outlives the waits."""
@@ -58,3 +60,29 @@ async def unload_truck(_: dict) -> str:
         return await step(unload(), name="unload")
 
     return await at_dock(work, opens_in=timedelta(hours=9), name="dock-7")
+
+
+async def signed_quote(customs: str, *, name: str) -> dict:
+    """An operation made of a chained invoke and a callback. Its parts have ids of their own, so
+    that they may be asked for in any order."""
+    context = get_extension_context()
+    signature = context.reserve(f"{name}-signature", local_operation_id="signature")
+    quote = context.reserve(f"{name}-quote", local_operation_id="quote")
+    asked = quote.invoke("customs", {"parcel": customs}, sub_type="acme.Quote")
+    signing = await signature.create_callback(sub_type="acme.Signature", timeout=timedelta(days=1))
+    return {"quote": await asked, "signed_by": await signing.result()}
+
+
+async def charge() -> None:
+    ledger.record("charge", key="parcel-1")
+
+
+@durable_execution
+async def import_parcel(event: dict) -> dict:
+    signed = await signed_quote(event["parcel"], name="import")
+
+    async def pay(_: None) -> ExtensionStepResult[dict]:
+        await charge()
+        return ExtensionStepResult.succeed(signed)
+
+    return await get_extension_context().reserve("pay").step(pay, sub_type="acme.Pay")

@@ -43,8 +43,7 @@ def test_step_wait_and_child_context(isolation: str) -> None:
     assert result.get_context("pack").get_step("box").result == '"packed"'
     result.ledger.assert_effect_once("charge", key="o-1")
     (effect,) = result.ledger
-    # The SDK's contexts do not say.
-    assert (effect.operation_id, effect.attempt, effect.outside_step) == (None, None, False)
+    assert (effect.operation_name, effect.attempt, effect.outside_step) == ("charge", 1, False)
 
 
 @pytest.mark.parametrize("isolation", ["worker", "inline"])

@@ -17,7 +17,7 @@ import pytest
 
 from async_durable_execution_runner.core.divergence import Source
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
-from async_durable_execution_runner.worker import replay
+from async_durable_execution_runner.worker import replay, sdk_async
 from async_durable_execution_runner.worker.replay import Replay, watched
 
 EXECUTION = model.Operation(id="e", type=model.OPERATION_TYPE_EXECUTION)
@@ -26,11 +26,11 @@ STEP = model.Operation(id="1", type=model.OPERATION_TYPE_STEP, name="a", sub_typ
 
 @pytest.fixture(autouse=True)
 def _watching() -> None:
-    assert replay.install()
+    replay.install(sdk_async.identifier_class())
 
 
 def ask(operation_id: str | None = "1", name: str | None = "a") -> Any:
-    return replay.identifier_class()(operation_id, sdk.OperationSubType.STEP, None, name)
+    return sdk_async.identifier_class()(operation_id, sdk.OperationSubType.STEP, None, name)
 
 
 def line_of_asking(call: Callable[[], Any]) -> str:
@@ -41,7 +41,7 @@ def line_of_asking(call: Callable[[], Any]) -> str:
 
 
 def test_this_release_of_the_sdk_can_be_watched() -> None:
-    cls = replay.identifier_class()
+    cls = sdk_async.identifier_class()
     assert cls.__name__ == "OperationIdentifier"
     assert [field.name for field in dataclasses.fields(cls)][:4] == [
         *("operation_id", "sub_type", "parent_id", "name")
@@ -49,17 +49,16 @@ def test_this_release_of_the_sdk_can_be_watched() -> None:
 
 
 def test_it_is_watched_once() -> None:
-    before = replay.identifier_class().__init__
-    assert replay.install()
-    assert replay.identifier_class().__init__ is before
+    before = sdk_async.identifier_class().__init__
+    replay.install(sdk_async.identifier_class())
+    assert sdk_async.identifier_class().__init__ is before
 
 
 @pytest.mark.parametrize("annotations", [{}, {"operation_identifier": "Gone"}])
 def test_a_release_that_cannot_be_watched_is_not(monkeypatch, annotations) -> None:
     context = type("DurableContext", (), {"__annotations__": annotations})
     monkeypatch.setattr(sdk, "DurableContext", context)
-    assert replay.identifier_class() is None
-    assert not replay.install()
+    assert sdk_async.identifier_class() is None
 
 
 def test_where_nothing_was_seen_nothing_is_missed() -> None:
@@ -106,7 +105,9 @@ def test_the_innermost_line_of_the_handler_s_code() -> None:
 
 def test_the_standard_library_s_lines_are_not_the_handler_s(monkeypatch) -> None:
     monkeypatch.setattr(replay, "_files", {__file__: replay._USER})
-    make = functools.partial(replay.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a")
+    make = functools.partial(
+        sdk_async.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a"
+    )
 
     def called_through_the_library() -> None:
         with contextlib.ExitStack() as stack:
@@ -120,7 +121,9 @@ def test_the_standard_library_s_lines_are_not_the_handler_s(monkeypatch) -> None
 
 def test_who_called_the_handler_did_not_ask() -> None:
     """A decorator above the handler is on the stack below the SDK's event loop."""
-    make = functools.partial(replay.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a")
+    make = functools.partial(
+        sdk_async.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a"
+    )
 
     async def later() -> None:
         asyncio.get_running_loop().call_soon(make)

@@ -20,6 +20,7 @@ from async_durable_execution import (
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.worker.connection import Connection
+from async_durable_execution_runner.worker.sdk_async import AsyncClient
 from async_durable_execution_runner.worker.service_client import (
     CheckpointError,
     GetExecutionStateError,
@@ -95,6 +96,12 @@ async def test_a_page_of_the_state_is_read_over_the_same_stream(
     page = await client.get_execution_state(EXECUTION, "token-0", "m", 7)
     assert [operation.operation_id for operation in page.operations] == ["e-1"]
     assert (coordinator.requests[0].marker, coordinator.requests[0].max_items) == ("m", 7)
+
+
+async def test_the_event_says_what_has_changed_meanwhile(coordinator: Coordinator) -> None:
+    client = AsyncClient(coordinator.connection)
+    event = client.event(pb.Invocation(updated_operation_ids=["a", "b"]))
+    assert event["UpdatedOperationIds"] == ["a", "b"]
 
 
 async def test_the_state_that_came_with_the_invocation_needs_no_request(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from ..core import events as ev
-from ..core import faults, tokens
+from ..core import faults, limits, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
@@ -39,8 +39,6 @@ from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Sub
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
 
-#: Retries of failed invocations, where they are not to run out.
-_ENDLESS = 1 << 30
 _DAY_SECONDS = 24 * 3600
 
 
@@ -174,7 +172,9 @@ class Executor:
             name=name,
             function_name=function.name,
             timeout_ms=function.execution_timeout_seconds * 1000,
-            invocation_retries=_ENDLESS if retry_at_once else workspace.invocation_retries,
+            invocation_retries=(
+                limits.ENDLESS_RETRIES if retry_at_once else workspace.invocation_retries
+            ),
             retry_backoff_ms=0 if retry_at_once else workspace.retry_backoff_ms,
             result_bytes=result_bytes,
         )

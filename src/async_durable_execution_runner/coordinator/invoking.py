@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -9,13 +10,14 @@ import math
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..core import limits
 from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
-from ..core.operations.chained_invoke import parse_function_name
-from ..errors import InvalidParameterValue, ResourceNotFound
+from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
+from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
@@ -34,6 +36,8 @@ _LOG_BYTES = 4096
 #: Callers are other processes here, and may take a while to learn of a callback.
 _ANSWER_GRACE_SECONDS = 5.0
 _LIST_ITEMS = 50
+#: Seconds before each further attempt at an event that a plain function failed on.
+_EVENT_RETRIES = (60, 120)
 
 
 class Invoking:
@@ -51,6 +55,7 @@ class Invoking:
         self._new_id = new_id
         self._skip_time = skip_time
         self._plan = plan
+        self._events: set[asyncio.Task[None]] = set()
 
     # -- invocations -----------------------------------------------------------------------
 
@@ -82,6 +87,7 @@ class Invoking:
             )
             request_id = invoke_plain(self._executor, invocation)
             if not synchronous:
+                self._see_through(invocation, request_id)
                 return {"StatusCode": 202, "RequestId": request_id}
             answer = {"ExecutedVersion": function.version}
             answer |= _answer(await invocation.outcome, request_id)
@@ -125,6 +131,24 @@ class Invoking:
             return _answer(root.result or "null", request_id)
         return _answer(root.error or ErrorObject(), request_id)
 
+    def _see_through(self, event: PlainInvocation, request_id: str) -> None:
+        """Have a plain function try again, as long as it fails, what nobody waits for."""
+        attempts = asyncio.get_running_loop().create_task(self._attempts(event, request_id))
+        self._events.add(attempts)
+        attempts.add_done_callback(self._events.discard)
+
+    async def _attempts(self, attempt: PlainInvocation, request_id: str) -> None:
+        # There are no workers, or no runner any more: nobody is there to be told.
+        with suppress(RunnerError):
+            for seconds in _EVENT_RETRIES:
+                if isinstance(await attempt.outcome, str):
+                    return
+                # It has no clock of its own, so there is none to be skipped.
+                await asyncio.sleep(0 if self._skip_time else seconds)
+                self._executor.workspace(self._workspace.id)
+                attempt = attempt.again()
+                invoke_plain(self._executor, attempt, request_id)
+
     # -- functions -------------------------------------------------------------------------
 
     async def GetFunction(self, given: Shape) -> Shape:
@@ -137,6 +161,7 @@ class Invoking:
         bare = {
             name.partition(":")[0]: function
             for name, function in sorted(self._workspace.functions.items(), reverse=True)
+            if name != ANY_FUNCTION
         }
         names = sorted(bare)
         first = bisect_right(names, given.get("Marker", ""))
@@ -166,9 +191,11 @@ class Invoking:
         return self._workspace.find(f"{name}:{asked}" if asked else name)
 
 
-def invoke_plain(executor: Executor, invocation: PlainInvocation) -> str:
-    """Invoke a plain function from outside; its `outcome` is to be awaited, or not."""
-    request_id = executor.leases.submit(invocation, invocation.workspace, invocation.function, "")
+def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: str = "") -> str:
+    """Invoke a plain function from outside; its `outcome` is to be awaited, or not. Under
+    `request_id` where it is a further attempt."""
+    function = invocation.function
+    request_id = executor.leases.submit(invocation, invocation.workspace, function, "", request_id)
     if executor.pool.trouble:
         invocation.workers_unavailable(executor.pool.trouble)
     return request_id

@@ -53,9 +53,11 @@ class Leases:
         self.pool = WorkerPool(self, new_id)
         self.inspections = Inspections()
 
-    def submit(self, subject: Subject, ws: Workspace, function: Function, arn: str) -> str:
-        """Have it invoked when a worker is free; the id of the request."""
-        job = Job(self._new_id(), ws, function, arn)
+    def submit(
+        self, subject: Subject, ws: Workspace, function: Function, arn: str, request_id: str = ""
+    ) -> str:
+        """Have it invoked when a worker is free; the id of the request, a new one unless given."""
+        job = Job(request_id or self._new_id(), ws, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
         return job.request_id

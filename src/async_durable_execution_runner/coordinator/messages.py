@@ -41,6 +41,7 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
         run = lease.subject.parent if isinstance(lease.subject, Copy) else lease.subject
         invocation.execution_arn = job.execution_arn
         invocation.checkpoint_token = lease.deliver.token
+        invocation.updated_operation_ids.extend(lease.deliver.updated)
         if (injector := lease.injector) is not None and injector.reads_state:
             # An empty first page, as the service may send it: the worker asks for all.
             invocation.next_marker = "0"

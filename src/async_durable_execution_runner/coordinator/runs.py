@@ -203,6 +203,12 @@ class PlainInvocation:
     def overtaken(self) -> bool:
         return False
 
+    def again(self) -> PlainInvocation:
+        """The same, for another attempt."""
+        return PlainInvocation(
+            self.workspace, self.function, self.payload, self.tenant_id, self.client_context
+        )
+
     def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
         self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
         return self.record

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ..core.operations.chained_invoke import parse_function_name
+from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..errors import ResourceNotFound
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Workspace:
         """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""
         _, _, name, qualifier = parse_function_name(function_name)
         function = self.functions.get(f"{name}:{qualifier}") or self.functions.get(name)
+        if function is None and (every := self.functions.get(ANY_FUNCTION)):
+            function = self.functions[name] = replace(every, name=name)
         if function is None:
             raise ResourceNotFound(
                 f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"

@@ -13,11 +13,15 @@ class Invoke:
 
 @record
 class Deliver:
-    """What the invocation that just started is given: a token and the first page of state."""
+    """What the invocation that just started is given: a token and the first page of state.
+
+    `updated`: ids of what has changed since an invocation was last told.
+    """
 
     token: str
     operations: list[Operation]
     next_marker: str
+    updated: list[str]
 
 
 @record

@@ -14,6 +14,8 @@ CLIENT_TOKEN_MS = 15 * 60 * 1000
 PAGE_OPERATIONS = 1000
 #: Invocations in a row that may return PENDING with nothing pending.
 IDLE_SUSPENSIONS = 3
+#: Failed invocations in a row, where they are not to run out before the execution's time does.
+ENDLESS_RETRIES = 1 << 30
 
 
 def size(text: str) -> int:

@@ -23,6 +23,7 @@ import threading
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..core.model import OutputLine, OutputStream
@@ -216,21 +217,35 @@ _current: ContextVar[InlineCapture | None] = ContextVar("inline_capture", defaul
 
 
 class InlineCapture:
-    """An inline worker's capture. One per thread; `install` for the length of an invocation."""
+    """An inline worker's capture, of its thread and of those that inherit its context."""
 
     def __init__(self) -> None:
         self._lines: list[OutputLine] = []
         self._size = 0
+        #: Lines not yet ended, by thread: `print` writes in pieces.
+        self._open_ends: dict[tuple[int, OutputStream], str] = {}
 
     def write(self, line: OutputLine) -> None:
-        if self._size <= LIMIT:
-            self._size += len(line.text) + 32
-            full = self._size > LIMIT
-            self._lines.append(OutputLine(OutputStream.STDERR, _FULL) if full else line)
+        if self._size > LIMIT:
+            return
+        self._size += len(line.text) + 32
+        if self._size > LIMIT:
+            line = OutputLine(OutputStream.STDERR, _FULL + "\n")
+        if line.stream is not OutputStream.LOG:
+            key = threading.get_ident(), line.stream
+            text, newline, rest = (self._open_ends.pop(key, "") + line.text).rpartition("\n")
+            if rest:
+                self._open_ends[key] = rest
+            if not newline:
+                return
+            line = replace(line, text=text + newline)
+        self._lines.append(line)
 
     def collect(self) -> tuple[list[OutputLine], bool]:
+        for (_, stream), text in self._open_ends.items():
+            self._lines.append(OutputLine(stream, text + "\n", time_ms=_now()))
         lines, truncated = self._lines, self._size > LIMIT
-        self._lines, self._size = [], 0
+        self._lines, self._size, self._open_ends = [], 0, {}
         return _join(lines), truncated
 
     @contextmanager

@@ -1,9 +1,8 @@
 """What an invocation was given and what its handler asks for, to be compared at its end.
 
-The SDK answers a recorded operation itself, so this is seen only in the process that runs the
+An SDK answers a recorded operation itself, so this is seen only in the process that runs the
 handler: it makes an `OperationIdentifier` for each operation that is asked for, on the stack
-of whoever asks. That class is not exported, but it is what an annotation of the exported
-`DurableContext` leads to. A release without it is not checked.
+of whoever asks. The SDK's adapter knows where that class is.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
-import async_durable_execution as sdk
-
 from ..core.divergence import Divergence, Identity, Recorded, Source, compare
 from ..rpc import codec
 from ..rpc.v1 import model_pb2
@@ -29,7 +26,6 @@ _SUCCEED = model_pb2.OPERATION_ACTION_SUCCEED
 _EXECUTION = model_pb2.OPERATION_TYPE_EXECUTION
 _TYPE_NAMES = model_pb2.OperationType.keys()
 _TYPES = [name.removeprefix("OPERATION_TYPE_") for name in _TYPE_NAMES]
-_SUB_TYPES: dict[str, Any] = {member.value: member for member in sdk.OperationSubType}
 #: By sub type, of operations that do not say their type.
 _TYPES_OF = {
     "Step": "STEP",
@@ -82,7 +78,8 @@ class Replay:
             return []
         asked = {
             operation_id: _identity(identifier, source)
-            for operation_id, (identifier, source) in self.asked.items()
+            # What the handler left behind may ask for more meanwhile, in other threads.
+            for operation_id, (identifier, source) in list(self.asked.items())
         }
         return compare(dict(self._recorded()), asked, completed)
 
@@ -96,12 +93,12 @@ class Replay:
                     return False
                 continue
             identifier, (line, _) = known
-            sub_type = operation.sub_type
+            sub_type = identifier.sub_type
             kind = getattr(identifier, "operation_type", None)
             if (
                 line != source.line
                 or operation.name != (identifier.name or "")
-                or identifier.sub_type != _SUB_TYPES.get(sub_type, sub_type)
+                or operation.sub_type != (getattr(sub_type, "value", sub_type) or "")
                 or operation.parent_id != (identifier.parent_id or "")
                 or (kind is not None and kind.value != _TYPES[operation.type])
             ):
@@ -140,6 +137,8 @@ def _identity(identifier: Any, source: Source) -> Identity:
 
 
 _replay: ContextVar[Replay | None] = ContextVar("replay", default=None)
+#: Set in threads that the handler's own code has started.
+in_own_thread: ContextVar[bool] = ContextVar("in_own_thread", default=False)
 
 
 @contextmanager
@@ -152,25 +151,13 @@ def watched(replay: Replay | None) -> Iterator[None]:
         _replay.reset(token)
 
 
-def identifier_class() -> Any:
-    """The SDK's class, None where a release has none."""
-    for base in sdk.DurableContext.__mro__:
-        annotation = vars(base).get("__annotations__", {}).get("operation_identifier")
-        if annotation is not None:
-            module = sys.modules[base.__module__]
-            found = getattr(module, annotation, None) if isinstance(annotation, str) else annotation
-            return found if isinstance(found, type) else None
-    return None
-
-
-def install() -> bool:
-    """Watch the SDK in this process from now on; False where it cannot be."""
-    cls = identifier_class()
-    if cls is None:
-        return False
+def install(cls: Any) -> None:
+    """Watch the SDK in this process from now on, by its class of identifiers."""
     original = cls.__init__
     if getattr(original, "__module__", None) == __name__:
-        return True
+        return
+    package = sys.modules[cls.__module__.partition(".")[0]]
+    _passed.append(os.path.dirname(package.__file__ or "") + os.sep)
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
@@ -184,12 +171,11 @@ def install() -> bool:
                 replay.asked[operation_id] = self, _source(sys._getframe(1), new)
 
     cls.__init__ = __init__
-    return True
 
 
 _USER, _PASSED, _LOOP = 1, 2, 3
-_SDK = os.path.dirname(sdk.__file__) + os.sep
-_OWN = os.path.dirname(__file__) + os.sep
+#: Where the code of SDKs is, and our own.
+_passed = ["<frozen ", os.path.dirname(__file__) + os.sep]
 _STANDARD = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 _INSTALLED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
 _LOOPS = tuple(os.path.dirname(asyncio.__file__) + os.sep + name for name in ("events", "base_"))
@@ -219,7 +205,7 @@ def _source(frame: FrameType | None, new: bool) -> Source:
     if key is None:
         return _NOWHERE
     # The SDK's tasks have a coroutine of its own at their bottom.
-    in_task = new and outermost == _USER
+    in_task = new and (outermost == _USER or in_own_thread.get())
     source = _sources.get((*key, in_task))
     if source is None:
         path, line, function = key
@@ -228,10 +214,17 @@ def _source(frame: FrameType | None, new: bool) -> Source:
     return source
 
 
+def is_handlers(frame: FrameType | None) -> bool:
+    """Whether the handler's own code does this, be it through the standard library."""
+    while frame is not None and _is_standard(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None and _kind(frame.f_code.co_filename) == _USER
+
+
 def _kind(path: str) -> int:
     if path.startswith(_LOOPS):
         kind = _LOOP
-    elif path.startswith((_SDK, _OWN, "<frozen ")) or _is_standard(path):
+    elif path.startswith(tuple(_passed)) or _is_standard(path):
         kind = _PASSED
     else:
         kind = _USER

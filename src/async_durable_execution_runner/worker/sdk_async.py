@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -36,6 +37,7 @@ class AsyncClient(GrpcServiceClient):
             "DurableExecutionArn": invocation.execution_arn,
             "CheckpointToken": invocation.checkpoint_token,
             "InitialExecutionState": {"Operations": [], "NextMarker": marker},
+            "UpdatedOperationIds": list(invocation.updated_operation_ids),
         }
 
     def watching(self) -> AbstractContextManager[None]:
@@ -64,5 +66,19 @@ class AsyncClient(GrpcServiceClient):
 
 
 def client(connection: Connection) -> AsyncClient:
-    install()
+    cls = identifier_class()
+    if cls is not None:
+        install(cls)
     return AsyncClient(connection)
+
+
+def identifier_class() -> Any:
+    """Not exported, but an annotation of `DurableContext`, which is, leads to it. None where a
+    release has none: its replays are not checked."""
+    for base in sdk.DurableContext.__mro__:
+        annotation = vars(base).get("__annotations__", {}).get("operation_identifier")
+        if annotation is not None:
+            module = sys.modules[base.__module__]
+            found = getattr(module, annotation, None) if isinstance(annotation, str) else annotation
+            return found if isinstance(found, type) else None
+    return None

@@ -4,37 +4,41 @@ Its seam: an event may bring a service client along. So the decorated handler is
 is, with its plugins. Checkpoints come from a thread of the SDK's, and are the same requests on
 the same kind of stream as everybody's.
 
-Its contexts do not say which operation they belong to, so effects have none.
+Its contexts do not say which operation they belong to. So whose effect it is, is read off the
+stack: what runs a step's or a child context's code for the SDK has the operation's identifier.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import queue
+import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
+from dataclasses import fields
 from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
+import aws_durable_execution_sdk_python as sdk
 import grpc
 from aws_durable_execution_sdk_python import execution, lambda_service
+from aws_durable_execution_sdk_python.identifier import OperationIdentifier
+from aws_durable_execution_sdk_python.types import OperationContext
 from botocore.exceptions import ClientError
 
 from ..core.divergence import Divergence
 from ..rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from .connection import Connection
 from .misdeeds import commit
+from .replay import Replay, install, watched
 from .sdks import Handler
+from .shapes import event, operation
+from .threads import inheriting
 
-_DETAILS = {
-    model_pb2.OPERATION_TYPE_EXECUTION: "ExecutionDetails",
-    model_pb2.OPERATION_TYPE_CONTEXT: "ContextDetails",
-    model_pb2.OPERATION_TYPE_STEP: "StepDetails",
-    model_pb2.OPERATION_TYPE_WAIT: "WaitDetails",
-    model_pb2.OPERATION_TYPE_CALLBACK: "CallbackDetails",
-    model_pb2.OPERATION_TYPE_CHAINED_INVOKE: "ChainedInvokeDetails",
-}
+_SDK = os.path.dirname(sdk.__file__) + os.sep
 
 
 def bind(handler: Handler, client: OfficialClient | None) -> Handler:
@@ -67,28 +71,28 @@ class OfficialClient:
         self._channel: grpc.Channel | None = None
         self._call: Any = None
         self._requests: queue.SimpleQueue[worker_pb2.CheckpointRequest | None]
+        #: Of the invocation that began last.
+        self._replay = Replay()
 
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
-        return {
-            "DurableExecutionArn": invocation.execution_arn,
-            "CheckpointToken": invocation.checkpoint_token,
-            "InitialExecutionState": {
-                "Operations": [
-                    _operation(each, lambda milliseconds: milliseconds)
-                    for each in invocation.operations
-                ],
-                "NextMarker": invocation.next_marker,
-            },
-        }
+        self._replay = Replay()
+        self._replay.deliver(invocation.operations, invocation.sources)
+        return event(invocation)
 
-    def watching(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        with inheriting(), watched(self._replay):
+            yield
 
     def divergences(self, succeeded: bool) -> Iterable[Divergence]:
-        return ()
+        return self._replay.divergences(succeeded)
 
     def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
-        pass
+        identifier, in_step = _running()
+        request.outside_step = not in_step
+        if identifier is not None:
+            request.operation_id = identifier.operation_id
+            request.operation_name = _utf8(identifier.name) or ""
 
     def checkpoint_durable_execution(
         self,
@@ -104,6 +108,7 @@ class OfficialClient:
             updates=map(_update, Updates),
             client_token=ClientToken,
         )
+        request.sources.extend(self._replay.sources(request.updates))
         reply = self._exchange(request, "CheckpointDurableExecution")
         answer: dict[str, Any] = {"NewExecutionState": _state(reply)}
         if reply.HasField("checkpoint_token"):
@@ -119,7 +124,9 @@ class OfficialClient:
             marker=Marker,
             max_items=MaxItems,
         )
-        return _state(self._exchange(request, "GetDurableExecutionState"))
+        page = self._exchange(request, "GetDurableExecutionState")
+        self._replay.deliver(page.operations, page.sources)
+        return _state(page)
 
     def close(self) -> None:
         with self._turn:
@@ -178,11 +185,34 @@ class OfficialClient:
 
 
 def client(connection: Connection) -> OfficialClient:
+    # Those of early releases do not say what kind of operation it is.
+    if "sub_type" in {field.name for field in fields(OperationIdentifier)}:
+        install(OperationIdentifier)
     return OfficialClient(connection)
 
 
+def _running() -> tuple[Any, bool]:
+    """The identifier of the operation that the caller's code is a part of, if it is of any; and
+    whether that is a step."""
+    found = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_SDK):
+            values = frame.f_locals
+            identifier = values.get("operation_identifier")
+            identifier = identifier or getattr(values.get("self"), "operation_identifier", None)
+            if isinstance(identifier, OperationIdentifier):
+                if found not in (None, identifier):
+                    break
+                found = identifier
+                if any(isinstance(each, OperationContext) for each in values.values()):
+                    return found, True
+        frame = frame.f_back
+    return found, False
+
+
 def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
-    state: dict[str, Any] = {"Operations": [_operation(each, _time) for each in reply.operations]}
+    state: dict[str, Any] = {"Operations": [operation(each, _time) for each in reply.operations]}
     if reply.next_marker:
         state["NextMarker"] = reply.next_marker
     return state
@@ -190,47 +220,6 @@ def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
 
 def _time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _operation(message: model_pb2.Operation, time: Any) -> dict[str, Any]:
-    """In the API's shape; `time` makes what stands for a time out of milliseconds."""
-    has = message.HasField
-    operation = {
-        "Id": message.id,
-        "Type": model_pb2.OperationType.Name(message.type).removeprefix("OPERATION_TYPE_"),
-        "Status": model_pb2.OperationStatus.Name(message.status).removeprefix("OPERATION_STATUS_"),
-        "StartTimestamp": time(message.start_ms),
-        **dict(_given(message, ParentId="parent_id", Name="name", SubType="sub_type")),
-    }
-    if has("end_ms"):
-        operation["EndTimestamp"] = time(message.end_ms)
-    details = dict(_given(message, InputPayload="input", Result="result", CallbackId="callback_id"))
-    if has("error"):
-        details["Error"] = {
-            **dict(
-                _given(message.error, ErrorMessage="message", ErrorType="type", ErrorData="data")
-            ),
-            **(
-                {"StackTrace": list(message.error.stack_trace)} if message.error.stack_trace else {}
-            ),
-        }
-    if message.type == model_pb2.OPERATION_TYPE_STEP:
-        details["Attempt"] = message.attempt
-    if has("next_attempt_ms"):
-        details["NextAttemptTimestamp"] = time(message.next_attempt_ms)
-    if has("scheduled_end_ms"):
-        details["ScheduledEndTimestamp"] = time(message.scheduled_end_ms)
-    if message.replay_children:
-        details["ReplayChildren"] = True
-    if message.type in _DETAILS:
-        operation[_DETAILS[message.type]] = details
-    return operation
-
-
-def _given(message: Any, **fields: str) -> Iterator[tuple[str, Any]]:
-    return (
-        (name, getattr(message, field)) for name, field in fields.items() if message.HasField(field)
-    )
 
 
 def _update(update: dict[str, Any]) -> model_pb2.OperationUpdate:

@@ -279,7 +279,7 @@ class FunctionConfig(_message.Message):
     def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ..., log_format: _Optional[str] = ...) -> None: ...
 
 class Invocation(_message.Message):
-    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "client_context", "misdeed")
+    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "misdeed")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -290,6 +290,7 @@ class Invocation(_message.Message):
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_OPERATION_IDS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MISDEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
@@ -302,9 +303,10 @@ class Invocation(_message.Message):
     payload: str
     tenant_id: str
     sources: _model_pb2.Sources
+    updated_operation_ids: _containers.RepeatedScalarFieldContainer[str]
     client_context: str
     misdeed: Misdeed
-    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., client_context: _Optional[str] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class InvocationResult(_message.Message):
     __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences")
