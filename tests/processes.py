@@ -14,6 +14,11 @@ class Watched:
         self.pid = pid
         self._fd = os.pidfd_open(pid)
 
+    @property
+    def command(self) -> bytes:
+        with open(f"/proc/{self.pid}/cmdline", "rb") as file:
+            return file.read()
+
     def gone(self, within: float) -> bool:
         """Whether it has ended, after at most `within` seconds."""
         return bool(select.select([self._fd], [], [], within)[0])
@@ -25,3 +30,9 @@ class Watched:
 def all_gone(processes: list[Watched], within: float) -> bool:
     deadline = time.monotonic() + within
     return all(each.gone(max(0.0, deadline - time.monotonic())) for each in processes)
+
+
+def children(pid: int) -> list[Watched]:
+    """Of a process that lives."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [Watched(int(child)) for child in file.read().split()]

@@ -17,6 +17,7 @@ from async_durable_execution_runner.cli import main
 
 pytestmark = pytest.mark.processes
 
+Output = pytest.CaptureFixture[str]
 COMMAND = [sys.executable, "-m", "async_durable_execution_runner.cli"]
 
 
@@ -212,12 +213,9 @@ def test_a_run_that_is_replayed_at_every_checkpoint(here: Path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["run", "cli_flows"], "'cli_flows' is not of the form MODULE:HANDLER"),
         (["run", "cli_flows:nothing"], "There is no cli_flows:nothing"),
         (["run", "no_such_module:flow"], "No module named 'no_such_module'"),
         (["run", "cli_flows:where"], "where"),
-        (["run", "cli_flows:flow", "--fault=kill@nowhere"], "Unknown place 'nowhere'"),
-        (["run", "cli_flows:flow", "--faults=missing.txt"], "The fault plan cannot be read"),
         (["run", "cli_flows:flow", "--fault=kill@after-commit:9"], "never fired"),
     ],
 )
@@ -229,10 +227,148 @@ def test_what_cannot_be_run_is_one_clear_line(here: Path, arguments: list[str], 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "complaint"),
+    [
+        (
+            "raises_here",
+            "1 / 0",
+            "ZeroDivisionError: division by zero (FOLDER/raises_here.py, line 2)",
+        ),
+        ("exits_here", "raise SystemExit(3)", "SystemExit: 3 (FOLDER/exits_here.py, line 2)"),
+        ("no_python", "def (", "SyntaxError: invalid syntax (no_python.py, line 2)"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["run", "explore"])
+def test_a_module_that_cannot_be_imported_is_named_with_the_line(
+    here: Path, capsys: Output, verb: str, name: str, code: str, complaint: str
+):
+    (here / f"{name}.py").write_text(f"# broken\n{code}\n")
+    assert main([verb, f"{name}:flow"]) == 1
+    assert capsys.readouterr().err == (
+        f"durable-runner: {name}:flow cannot be imported: "
+        f"{complaint.replace('FOLDER', str(here))}.\n"
+    )
+
+
+FLOW = "cli_flows:flow"
+
+
+@pytest.mark.parametrize("verb", ["run", "explore"])
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "the following arguments are required: MODULE:HANDLER"),
+        (["cli_flows"], "a handler is needed, as in MODULE:HANDLER, not 'cli_flows'"),
+        (["cli_flows:"], "a handler is needed"),
+        ([":flow"], "a handler is needed"),
+        ([FLOW, "--input={"], "--input: this is no JSON: Expecting property name"),
+        ([FLOW, "--input=NaN"], "--input: this is no JSON: NaN is none of its values"),
+        ([FLOW, "--input=" + "[" * 100_000], "--input: this is no JSON"),
+        ([FLOW, '--input="\udcff"'], "is not UTF-8"),
+        ([FLOW, "--workers=0"], "--workers: a whole number from 1 to 9999 is needed, not '0'"),
+        ([FLOW, "--workers=-1"], "--workers: a whole number from 1 to 9999 is needed, not '-1'"),
+        ([FLOW, "--workers=all"], "--workers: a whole number from 1 to 9999 is needed, not 'all'"),
+        ([FLOW, "--timeout=0"], "--timeout: a number of seconds is needed"),
+        ([FLOW, "--timeout=-1"], "--timeout: a number of seconds is needed"),
+        ([FLOW, "--timeout=nan"], "--timeout: a number of seconds is needed"),
+        ([FLOW, "--timeout=inf"], "--timeout: a number of seconds is needed"),
+        ([FLOW, "--timeout=soon"], "--timeout: a number of seconds is needed"),
+    ],
+)
+def test_a_wrong_argument_of_a_handler_s_run_is_named(
+    here: Path, capsys: Output, verb: str, arguments: list[str], complaint: str
+):
+    assert complaint in usage_error(capsys, verb, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "the following arguments are required: command"),
+        (["go"], "invalid choice: 'go'"),
+        (["run", FLOW, "--fault=kill@nowhere"], "--fault: Unknown place 'nowhere'"),
+        (["run", FLOW, "--fault="], "--fault: Fault '' has no place"),
+        (["run", FLOW, "--faults=missing.txt"], "--faults: the fault plan cannot be read: "),
+        (["run", FLOW, "--faults=."], "--faults: the fault plan cannot be read: "),
+        (["run", FLOW, "--faults=no_text"], "--faults: the fault plan cannot be read: "),
+        (["run", FLOW, "--faults=cli_flows.py"], "--faults: Fault "),
+        (["explore", FLOW, "--depth=0"], "--depth: a whole number from 1 to 9999 is needed"),
+        (["explore", FLOW, "--callback=a"], "--callback: a name and a value are needed"),
+        (["explore", FLOW, "--callback==a"], "--callback: a name and a value are needed"),
+        (["worker-host"], "the following arguments are required: --connect"),
+        (["worker-host", "--connect=here"], "--connect: an address is needed, as in 127.0.0.1"),
+        (["worker-host", "--connect=:1"], "--connect: an address is needed"),
+        (["worker-host", "--connect=a:0"], "--connect: an address is needed"),
+        (["worker-host", "--connect=a:99999"], "--connect: a port is needed"),
+        (["worker-host", "--connect=a:1", "--slots=0"], "--slots: a whole number from 1"),
+        (["worker-host", "--connect=a:1", "--label=b"], "--label: a name and a value are needed"),
+        (["serve", "--port=-1"], "--port: a port is needed, from 0 (any) to 65535, not '-1'"),
+        (["serve", "--port=65536"], "--port: a port is needed"),
+        (["serve", "--port=http"], "--port: a port is needed"),
+        (["serve", "--workers=0"], "--workers: a whole number from 1"),
+        (["diff", "one.json"], "the following arguments are required: CLOUD"),
+        (["diff", "a", "b", "--endpoint=here"], "--endpoint: a URL is needed"),
+    ],
+)
+def test_a_command_that_is_called_wrongly_says_how_it_is_called(
+    here: Path, capsys: Output, arguments: list[str], complaint: str
+):
+    (here / "no_text").write_bytes(b"\xff\xfe\x00")
+    assert complaint in usage_error(capsys, *arguments)
+
+
+def usage_error(output: Output, *arguments: str) -> str:
+    """The one line after the usage."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    usage, _, complaint = output.readouterr().err.partition(" error: ")
+    assert usage.startswith("usage: durable-runner ")
+    assert complaint.count("\n") == 1
+    return complaint
+
+
+@pytest.mark.parametrize(
+    ("sources", "complaint"),
+    [
+        (["missing.json"], "missing.json cannot be read: [Errno 2] No such file or directory"),
+        (["."], ". cannot be read: [Errno 21] Is a directory"),
+        (["no_text"], "no_text cannot be read: 'utf-8' codec can't decode"),
+        (["cli_flows.py"], "cli_flows.py cannot be read: Expecting value"),
+        (
+            ["other.json"],
+            "other.json is not what `aws lambda get-durable-execution-history` prints",
+        ),
+        (["arn:aws:x"], "arn:aws:x is not the ARN of an execution"),
+    ],
+)
+def test_what_is_no_history_cannot_be_compared(
+    here: Path, capsys: Output, sources: list[str], complaint: str
+):
+    (here / "no_text").write_bytes(b"\xff\xfe\x00")
+    (here / "other.json").write_text('{"Events": [{"EventType": 1}]}')
+    assert main(["diff", *sources * 2]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"durable-runner diff: {complaint}")
+    assert error.count("\n") == 1
+
+
+def test_nobody_need_read_all_that_is_said():
+    with subprocess.Popen(
+        [*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == 1
+
+
 def test_an_exploration_ends_with_its_verdict(here: Path):
     good = command("explore", "cli_flows:flow", "--input=7", "--workers=2")
     assert good.returncode == 0, good.stderr
     assert "flow · 6 crash points explored: 6 passed, 0 failed" in good.stdout
+    fails = command("explore", "cli_flows:fails", '--input="no"', "--workers=2")
+    assert fails.returncode == 0
+    assert fails.stdout.splitlines()[1:] == ["the clean run ended FAILED: ValueError: no"]
     bad = command("explore", "cli_flows:flow", '--input="same?"', "--workers=2", "--depth=2")
     assert bad.returncode == 1
     assert "its result is false, the clean run's true" in bad.stdout

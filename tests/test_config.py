@@ -75,6 +75,14 @@ def test_a_function_in_one_argument():
     for text in ("F", "F=", "=m:h", ""):
         with pytest.raises(InvalidConfiguration, match="not of the form NAME=MODULE:HANDLER"):
             of_text(text)
+    with pytest.raises(InvalidConfiguration, match="--function f g=m:h: 'f g' is no function's"):
+        of_text("f g=m:h")
+
+
+def test_names_as_long_as_lambda_takes_them(tmp_path: Path):
+    name, alias = "F_-0" * 16, "1a" * 64
+    text = f"functions.{name} = {{handler = 'm:h', aliases = ['{alias}', '-1']}}"
+    assert read(write(tmp_path, text)) == [FunctionConfig(name, "m:h", aliases=(alias, "-1"))]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +102,12 @@ def test_a_function_in_one_argument():
         ("functions.F = {handler = 'm:h', environment = {A = 1}}", "environment must be a table"),
         ("functions.F = {handler = 'm:h', log_format = 'XML'}", 'log_format must be "JSON" or'),
         ("functions.F = {handler = 'm:h', aliases = 'prod'}", "aliases must be a list"),
+        ("functions.'f g' = {handler = 'm:h'}", "functions.toml, functions.f g: 'f g' is no"),
+        (f"functions.{'F' * 65} = {{handler = 'm:h'}}", "Lambda takes 1 to 64 letters"),
+        ("functions.'F\\n' = {handler = 'm:h'}", "is no function's name"),
+        ("functions.F = {handler = 'm:h', aliases = ['a b']}", "functions.F: 'a b' is no alias"),
+        ("functions.F = {handler = 'm:h', aliases = ['p', '17']}", "'17' is no alias"),
+        (f"functions.F = {{handler = 'm:h', aliases = ['{'a' * 129}']}}", "1 to 128 letters"),
     ],
 )
 def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, complaint: str):

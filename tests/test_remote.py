@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -41,6 +42,7 @@ def fails(event: dict, context: object) -> None:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with DurableFunctionTestRunner(order, workers=2) as runner:
         runner.register_function("fails", fails)
+        runner.register_durable_function("long", order, execution_timeout=timedelta(hours=1))
         url = runner.serve_aws_api()
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
         yield url
@@ -78,8 +80,8 @@ def test_executions_are_listed_and_looked_at(endpoint: str, capsys: Output):
     for name in ("one", "two"):
         said(capsys, "invoke", "order", '--input={"approve": false}', f"--name={name}")
     lines = said(capsys, "executions", "list", "order").splitlines()
-    assert [line.split()[4] for line in lines] == ["two", "one"]
-    assert all("SUCCEEDED" in line for line in lines)
+    assert [line.split()[-2] for line in lines] == ["two", "one"]
+    assert all(re.search(r"SUCCEEDED  [\d.]+ m?s ", line) for line in lines)
     listed = json.loads(said(capsys, "executions", "list", "order", "--name=one", "--json"))
     (one,) = listed["DurableExecutions"]
     assert said(capsys, "executions", "list", "order", "--status=RUNNING") == ""
@@ -143,7 +145,7 @@ def test_an_execution_is_stopped(endpoint: str, capsys: Output):
     ("arguments", "complaint"),
     [
         (["invoke", "nobody"], "There is no function 'nobody'"),
-        (["invoke", "order", "--input={"], "--input is no JSON"),
+        (["invoke", "long"], "than 15 minutes. Give --event, and ask for its end with `durable-r"),
         (["executions", "get", "arn:none"], "durableExecutionArn"),
         (["executions", "list", "nobody"], "nobody"),
         (["callback", "succeed", "none"], "callback"),
@@ -158,3 +160,38 @@ def test_what_goes_wrong_is_one_line(
     assert complaint.lower() in error.lower()
     assert error.startswith("durable-runner: ")
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["invoke"], "the following arguments are required: FUNCTION"),
+        (["invoke", "order", "--input={"], "--input: this is no JSON: Expecting property name"),
+        (["invoke", "order", "--endpoint=here"], "--endpoint: a URL is needed, as in http://"),
+        (["invoke", "order", "--endpoint=ftp://here"], "--endpoint: a URL is needed"),
+        (["invoke", "order", "--endpoint=http://:1"], "--endpoint: a URL is needed"),
+        (["invoke", "order", "--endpoint=http://a:99999"], "--endpoint: a URL is needed"),
+        (["invoke", "\udcff"], "'\\udcff' is not UTF-8"),
+        (["executions"], "the following arguments are required: kind"),
+        (["executions", "list", "order", "--most=0"], "--most: a whole number from 1"),
+        (["executions", "list", "order", "--status=DONE"], "--status: invalid choice: 'DONE'"),
+        (["executions", "get"], "the following arguments are required: ARN"),
+        (["callback", "succeed"], "the following arguments are required: ID"),
+        (["callback", "succeed", "a", "--result=\udcff"], "--result: '\\udcff' is not UTF-8"),
+    ],
+)
+def test_a_command_that_is_called_wrongly_says_how_it_is_called(
+    capsys: Output, arguments: list[str], complaint: str
+):
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert complaint in capsys.readouterr().err
+
+
+def test_an_endpoint_of_the_environment_is_checked_too(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "127.0.0.1:9001")
+    with pytest.raises(SystemExit, match="2"):
+        main(["executions", "get", "arn"])
+    assert "a URL is needed, as in http://127.0.0.1:9001" in capsys.readouterr().err

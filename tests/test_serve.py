@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
+import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from processes import Watched, all_gone
+from processes import all_gone, children
+from serving import COMMAND, client, invoked, serving
 
 from async_durable_execution_runner import serve
 from async_durable_execution_runner.config import FunctionConfig
@@ -71,41 +68,6 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@contextmanager
-def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple[Any, str, str]]:
-    """The process, what it said before the line to copy, and the URL in that line."""
-    command = [sys.executable, "-m", "async_durable_execution_runner.cli", "serve", *arguments]
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        said = ""
-        try:
-            for line in process.stdout:
-                said += line
-                if found := re.match("export AWS_ENDPOINT_URL_LAMBDA=(.*)", line):
-                    yield process, said, found[1]
-                    break
-            else:
-                pytest.fail(process.stderr.read())
-        finally:
-            process.kill()
-
-
-def client(url: str, key: str = "any", secret: str = "any") -> Any:
-    return boto3.client(
-        "lambda",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-    )
-
-
 def test_functions_of_a_file_answer_boto3(project: Path):
     with serving(project, "--functions=functions.toml", "--skip-time", "--workers=1") as (
         _,
@@ -144,12 +106,107 @@ def test_it_ends_when_asked_and_leaves_nothing(project: Path, number: int):
         url,
     ):
         client(url).invoke(FunctionName="Price", Payload=b"{}")
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        watched = [Watched(int(child)) for child in children]
+        watched = children(process.pid)
         assert watched
         process.send_signal(number)
         assert process.wait(10) == 0
         assert all_gone(watched, 5)
+
+
+def test_it_ends_when_asked_while_it_begins(project: Path):
+    """Long before the URL is there: a handler's module takes its time."""
+    fifo = project / "fifo"
+    os.mkfifo(fifo)
+    slow = f"import time\nopen({str(fifo)!r}, 'w').close()\ntime.sleep(60)\n"
+    (project / "slow.py").write_text(slow)
+    with subprocess.Popen(
+        [*COMMAND, "serve", "--function=Slow=slow:handler"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            fifo.read_bytes()
+            watched = children(process.pid)
+            importing = next(each for each in watched if b"handlers" in each.command)
+            watched += children(importing.pid)
+            assert len(watched) == 3
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+            assert all_gone(watched, 5)
+        finally:
+            process.kill()
+        assert process.stdout.read() == process.stderr.read() == b""
+
+
+def test_without_its_coordinator_it_ends_and_says_why(project: Path):
+    with serving(project / "code", "--function=Price=orders:price", "--workers=1") as (
+        process,
+        _,
+        url,
+    ):
+        client(url).invoke(FunctionName="Price", Payload=b"{}")
+        watched = children(process.pid)
+        coordinator = next(each for each in watched if b"coordinator" in each.command)
+        os.kill(coordinator.pid, signal.SIGKILL)
+        assert process.wait(10) == 1
+        assert all_gone(watched, 5)
+        assert process.stderr.read() == (
+            "durable-runner: The coordinator was ended by SIGKILL and wrote no error: serving has "
+            "ended, and its executions are lost.\n"
+        )
+
+
+def test_functions_of_one_name_in_several_folders_are_kept_apart(project: Path):
+    """As in a template with a CodeUri for each; they read their variables when imported."""
+    for name in ("one", "two"):
+        (project / name).mkdir()
+        (project / name / "app.py").write_text(
+            f"import os\nSTAGE = os.environ['STAGE']\n"
+            f"def handler(event, context):\n    return [{name!r}, STAGE]\n"
+        )
+    (project / "functions.toml").write_text(
+        "".join(
+            f'[functions.{name}]\nhandler = "app.handler"\ncode = "{name}"\n'
+            f'environment = {{ STAGE = "{name}" }}\n'
+            for name in ("one", "two")
+        )
+    )
+    with serving(project, "--functions=functions.toml", "--workers=1") as (_, _, url):
+        aws = client(url)
+        for name in ("one", "two", "one"):
+            assert invoked(aws, name) == [name, name]
+
+
+def test_a_module_of_several_functions_sees_the_variables_of_each(project: Path):
+    """It reads them when it is imported."""
+    (project / "app.py").write_text(
+        "import os\nimport settings\ndef handler(event, context):\n    return settings.STAGE\n"
+    )
+    (project / "settings.py").write_text("import os\nSTAGE = os.environ['STAGE']\n")
+    (project / "functions.toml").write_text(
+        "".join(
+            f'[functions.{name}]\nhandler = "app.handler"\nenvironment = {{ STAGE = "{name}" }}\n'
+            for name in ("one", "two")
+        )
+    )
+    with serving(project, "--functions=functions.toml", "--workers=1") as (_, _, url):
+        aws = client(url)
+        assert [invoked(aws, name) for name in ("one", "two", "one")] == ["one", "two", "one"]
+
+
+def test_what_lambda_would_have_configured_is_told(project: Path):
+    (project / "functions.toml").write_text(
+        f"{FUNCTIONS}\nlog_format = 'JSON'\n".replace(
+            'aliases = ["prod"]', "retention_days = 7\nexecution_timeout = 60"
+        )
+    )
+    with serving(project, "--functions=functions.toml") as (_, _, url):
+        aws = client(url)
+        order = aws.get_function_configuration(FunctionName="PlaceOrder")
+        assert order["DurableConfig"] == {"ExecutionTimeout": 60, "RetentionPeriodInDays": 7}
+        price = aws.get_function_configuration(FunctionName="Price")
+        assert price["LoggingConfig"] == {"LogFormat": "JSON"}
 
 
 def test_a_key_is_demanded_where_one_is_given(project: Path):
@@ -168,7 +225,7 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
 def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
     monkeypatch: pytest.MonkeyPatch, skip_time: bool, expected: int | None
 ):
-    noted = []
+    noted: list[int | None] = []
 
     class Noting(Engine):
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -182,33 +239,54 @@ def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
             host="127.0.0.1",
             port=0,
             say=print,
+            warn=print,
             skip_time=skip_time,
         )
     assert noted == [expected]
 
 
+PRICE = "--function=Price=orders:price"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "code", "complaint"),
     [
-        ([], "Nothing to serve: give --function, --functions or --template."),
-        (["--function=Price"], "not of the form NAME=MODULE:HANDLER"),
-        (["--function=Price=nowhere:price"], "There is no nowhere:price"),
-        (["--functions=missing.toml"], "missing.toml cannot be read"),
-        (
-            ["--function=Price=orders:price", "--access-key=A"],
-            "DURABLE_RUNNER_SECRET_KEY is not set",
-        ),
-        (["--function=Price=orders:price", "--host=0.0.0.0"], "key"),
+        ([], 2, "Nothing to serve: give --function, --functions or --template."),
+        (["--function=Price"], 2, "not of the form NAME=MODULE:HANDLER"),
+        (["--function=f g=orders:price"], 2, "'f g' is no function's name"),
+        (["--function=Price=nowhere:price"], 1, "There is no nowhere:price"),
+        (["--function=Bad=bad:handler"], 1, "bad:handler cannot be imported: SyntaxError: "),
+        (["--function=Gone=gone:handler"], 1, "Gone: importing gone:handler ended the process"),
+        (["--functions=missing.toml"], 2, "missing.toml cannot be read"),
+        (["--functions=."], 2, ". cannot be read: Is a directory"),
+        (["--functions=no_text"], 2, "no_text is no TOML: 'utf-8' codec can't decode"),
+        (["--template=no_text"], 2, "no_text is no YAML: 'utf-8' codec can't decode"),
+        ([PRICE, "--access-key=A"], 2, "DURABLE_RUNNER_SECRET_KEY is not set"),
+        ([PRICE, "--access-key="], 2, "--access-key: "),
+        ([PRICE, "--host=0.0.0.0"], 1, "key"),
+        ([PRICE, "--logs=orders.py/logs"], 2, "--logs: orders.py/logs cannot be written to: Not "),
+        ([PRICE, "--port=PORT"], 1, "address already in use"),
     ],
 )
-def test_what_cannot_be_served_is_one_line(project: Path, arguments: list[str], complaint: str):
-    done = subprocess.run(
-        [sys.executable, "-m", "async_durable_execution_runner.cli", "serve", *arguments],
-        cwd=project / "code",
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
+def test_what_cannot_be_served_is_one_line(
+    project: Path, arguments: list[str], code: int, complaint: str
+):
+    (project / "code" / "bad.py").write_text("def (\n")
+    (project / "code" / "gone.py").write_text("import os\nos._exit(3)\n")
+    (project / "code" / "no_text").write_bytes(b"\xff\xfe\x00")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [
+                *COMMAND,
+                "serve",
+                *(argument.replace("PORT", port) for argument in arguments),
+            ],
+            cwd=project / "code",
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == code
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1

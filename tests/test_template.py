@@ -111,7 +111,22 @@ def test_the_long_forms_and_json(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "is no YAML"),
+        (
+            "a: 1\n b: 2",
+            r"template.yaml is no YAML: mapping values are not allowed here "
+            r"\(at line 2, column 3\)\.$",
+        ),
+        ("a: \x00", r"is no YAML: unacceptable character #x0000: special .* position 3\.$"),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
+            "{Handler: m.h, FunctionName: !Sub '${Stage}-f'}}}",
+            "template.yaml, F: '<Stage>-f' is no function's name",
+        ),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
+            "{Handler: m.h, AutoPublishAlias: 7}}}",
+            "template.yaml, F: '7' is no alias",
+        ),
         ("just text", "is no template: it has no Resources"),
         ("Resources: {T: {Type: AWS::DynamoDB::Table}}", "has no AWS::Serverless::Function"),
         ("Resources: {F: {Type: AWS::Lambda::Function}}", "template.yaml, F: it has no Handler"),
@@ -132,8 +147,9 @@ def test_the_long_forms_and_json(tmp_path: Path):
     ],
 )
 def test_what_cannot_be_served_is_named(tmp_path: Path, text: str, complaint: str):
-    with pytest.raises(InvalidConfiguration, match=complaint):
+    with pytest.raises(InvalidConfiguration, match=complaint) as raised:
         read(write(tmp_path, text))
+    assert "\n" not in str(raised.value)
 
 
 def test_a_template_that_is_not_there(tmp_path: Path):

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from . import ledger
     from .aio import (
         AsyncDurableFunctionTestRunner,
-        AsyncExecutionHandle,
         DurableFunctionLocalTestRunner,
         create_local_runner,
     )
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     )
     from .explore import CrashReport, CrashRun
     from .functions import Isolation, MockFunction
+    from .handles import AsyncExecutionHandle, ExecutionHandle
     from .operations import (
         CallbackOperation,
         ContextOperation,
@@ -57,15 +57,15 @@ if TYPE_CHECKING:
         WaitOperation,
     )
     from .results import CrashPoint, DurableFunctionTestResult, Event, FaultFired, Invocation
-    from .runner import DurableFunctionTestRunner, ExecutionHandle
+    from .runner import DurableFunctionTestRunner
     from .statuses import InvocationStatus
+    from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
     __version__: str
 
 _MODULES = {
     "aio": (
         "AsyncDurableFunctionTestRunner",
-        "AsyncExecutionHandle",
         "DurableFunctionLocalTestRunner",
         "create_local_runner",
     ),
@@ -99,6 +99,7 @@ _MODULES = {
     ),
     "explore": ("CrashReport", "CrashRun"),
     "functions": ("Isolation", "MockFunction"),
+    "handles": ("AsyncExecutionHandle", "ExecutionHandle"),
     "operations": (
         "CallbackOperation",
         "ContextOperation",
@@ -109,8 +110,9 @@ _MODULES = {
         "WaitOperation",
     ),
     "results": ("CrashPoint", "DurableFunctionTestResult", "Event", "FaultFired", "Invocation"),
-    "runner": ("DurableFunctionTestRunner", "ExecutionHandle"),
+    "runner": ("DurableFunctionTestRunner",),
     "statuses": ("InvocationStatus",),
+    "web.server": ("WebRunner", "WebRunnerConfig", "WebServiceConfig"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -165,6 +167,9 @@ __all__ = [
     "Unauthenticated",
     "VersionMismatch",
     "WaitOperation",
+    "WebRunner",
+    "WebRunnerConfig",
+    "WebServiceConfig",
     "WorkersUnavailable",
     "__version__",
     "create_local_runner",

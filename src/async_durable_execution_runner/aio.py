@@ -17,9 +17,10 @@ from async_durable_execution import ErrorObject
 
 from .engine import DEFAULT_TIMEOUT, Engine
 from .functions import MockFunction, Seconds
+from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
 from .planning import Faults
-from .results import DurableFunctionTestResult, Event
-from .runner import BaseRunner, ExecutionHandle, Executions, explorer
+from .results import DurableFunctionTestResult
+from .runner import BaseRunner, explorer
 
 if TYPE_CHECKING:
     from .client import RunnerStatus
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 
-class AsyncDurableFunctionTestRunner(BaseRunner):
+class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
     """`DurableFunctionTestRunner` for `async with` and `await`; arguments as there."""
 
     _transport: LoopTransport
@@ -135,46 +136,6 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
         await self._engine.wait(arn, "suspended", timeout)
         return AsyncExecutionHandle(self._engine, arn)
 
-    async def run_async(
-        self,
-        input: Any = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-        execution_name: str | None = None,
-        *,
-        payload: str | None = None,
-        function_name: str | None = None,
-    ) -> str:
-        handle = await self.start(
-            input, execution_name, payload=payload, function_name=function_name
-        )
-        return handle.arn
-
-    async def wait_for_result(
-        self,
-        execution_arn: str | AsyncExecutionHandle | DurableFunctionTestResult,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> DurableFunctionTestResult:
-        return await self._engine.wait(execution_arn, "ended", timeout)
-
-    async def wait_for_callback(
-        self,
-        execution_arn: str | AsyncExecutionHandle | DurableFunctionTestResult | None = None,
-        name: str | None = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> str:
-        return await self._engine.wait_for_callback(execution_arn, name, timeout)
-
-    async def send_callback_success(self, callback_id: str, result: Any = None) -> None:
-        await self._engine.callback_success(callback_id, result)
-
-    async def send_callback_failure(
-        self, callback_id: str, error: ErrorObject | BaseException | str | None = None
-    ) -> None:
-        await self._engine.callback_failure(callback_id, error)
-
-    async def send_callback_heartbeat(self, callback_id: str) -> None:
-        await self._engine.callback_heartbeat(callback_id)
-
     async def advance(
         self,
         duration: timedelta | float,
@@ -196,57 +157,6 @@ class AsyncDurableFunctionTestRunner(BaseRunner):
     async def status(self) -> RunnerStatus:
         """The processes behind this runner, and all others of this process."""
         return await self._engine.status()
-
-
-class AsyncExecutionHandle:
-    """An execution under way."""
-
-    def __init__(self, engine: Executions, arn: str) -> None:
-        self._engine = engine
-        self.arn = arn
-
-    @property
-    def execution_arn(self) -> str:
-        return self.arn
-
-    async def result(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
-        """Wait for its end; `TimeoutError`, with the reason, if that does not come."""
-        return await self._engine.wait(self.arn, "ended", timeout)
-
-    async def snapshot(self) -> DurableFunctionTestResult:
-        """The execution as it is now; PENDING while it has not ended."""
-        return await self._engine.wait(self.arn, "now", DEFAULT_TIMEOUT)
-
-    async def run_until_suspended(
-        self, timeout: Seconds = DEFAULT_TIMEOUT
-    ) -> DurableFunctionTestResult:
-        """Wait until it waits for time or for somebody, or has ended."""
-        return await self._engine.wait(self.arn, "suspended", timeout)
-
-    async def history(self) -> list[Event]:
-        return (await self.snapshot()).history
-
-    async def describe(self) -> str:
-        return (await self.snapshot()).describe()
-
-    async def stop(self, error: ErrorObject | BaseException | str | None = None) -> None:
-        """End it at once, as STOPPED."""
-        await self._engine.stop(self.arn, error)
-
-    async def wait_for_callback(
-        self, name: str | None = None, timeout: Seconds = DEFAULT_TIMEOUT
-    ) -> str:
-        """The id of an open callback, once there is one."""
-        return await self._engine.wait_for_callback(self, name, timeout)
-
-    async def advance(
-        self, duration: timedelta | float, timeout: Seconds = DEFAULT_TIMEOUT
-    ) -> None:
-        """Move its clock forward; returns when what fell due has been handled."""
-        await self._engine.advance(duration, self, timeout)
-
-    def __repr__(self) -> str:
-        return f"<AsyncExecutionHandle {self.arn}>"
 
 
 def create_local_runner(

@@ -4,6 +4,7 @@ durable-runner demo           an order workflow whose worker is killed once, as 
 durable-runner run            one execution of a handler, with faults from the command line
 durable-runner explore        the same with the worker killed at every moment, one after another
 durable-runner serve          functions behind the AWS API, for boto3, the AWS CLI and the SDKs
+durable-runner logs           what served functions have written
 durable-runner invoke         a function of a server, or of Lambda
 durable-runner executions     list | get | history | stop
 durable-runner callback       succeed | fail | heartbeat
@@ -20,13 +21,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import remote
-from .errors import (
-    HandlerNotLoadable,
-    InvalidConfiguration,
-    InvalidParameterValue,
-    RunnerError,
-)
+from . import arguments as kinds
+from . import logs, remote
+from .errors import InvalidConfiguration, InvalidParameterValue, RunnerError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,12 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument(
         "--fault",
         action="append",
+        type=_fault,
         default=[],
         metavar="WHAT@WHERE",
         help='something that goes wrong, such as "kill@after-commit:3"; may be repeated',
     )
     run.add_argument(
-        "--faults", metavar="FILE", help="a fault plan: a fault on each line, # for comments"
+        "--faults",
+        type=_plan,
+        default=[],
+        metavar="FILE",
+        help="a fault plan: a fault on each line, # for comments",
     )
     run.add_argument(
         "--replay-every-checkpoint",
@@ -72,12 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     explore.add_argument(
         "--callback",
         action="append",
+        type=kinds.pair,
         default=[],
         metavar="NAME=RESULT",
         help="answer the callback of this name; may be repeated",
     )
     explore.add_argument(
-        "--depth", type=int, default=1, help="2: pairs of crashes too (default: %(default)s)"
+        "--depth",
+        type=kinds.count,
+        default=1,
+        help="2: pairs of crashes too (default: %(default)s)",
     )
     explore.set_defaults(run=_explore)
 
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Offer functions over the AWS API until SIGINT or SIGTERM, in real time.",
     )
     server.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
-    server.add_argument("--port", type=int, default=0, help="0: any (default: %(default)s)")
+    server.add_argument("--port", type=kinds.port, default=0, help="0: any (default: %(default)s)")
     server.add_argument(
         "--function",
         action="append",
@@ -97,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     server.add_argument("--functions", metavar="FILE", help="TOML or JSON")
     server.add_argument("--template", metavar="FILE", help="SAM or CloudFormation")
-    server.add_argument("--workers", type=int, help="processes (default: one per core)")
+    server.add_argument("--workers", type=kinds.count, help="processes (default: one per core)")
     server.add_argument(
         "--isolation",
         default="worker",
@@ -106,12 +112,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     server.add_argument("--skip-time", action="store_true", help="waits take no real time")
     server.add_argument(
-        "--access-key",
-        metavar="ID",
-        help="demand requests that are signed with it; its secret is read from the environment "
-        "variable DURABLE_RUNNER_SECRET_KEY",
+        "--logs", metavar="FOLDER", type=Path, help="for what the functions write, a file for each"
     )
+    server.add_argument(
+        "--reload", action="store_true", help="serve changed code and files as they are then"
+    )
+    add_access_key(server)
     server.set_defaults(run=_serve)
+
+    logs.add_command(commands)
+
     diff = commands.add_parser(
         "diff",
         help="compare two histories",
@@ -124,7 +134,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             metavar=name.upper(),
             help="a file as `aws lambda get-durable-execution-history` prints it, or an ARN",
         )
-    diff.add_argument("--endpoint", metavar="URL", help="where executions are asked for by ARN")
+    diff.add_argument(
+        "--endpoint",
+        type=kinds.url,
+        metavar="URL",
+        help="where executions are asked for by ARN",
+    )
     diff.add_argument("--region", help="(default: the ARN's own)")
     diff.set_defaults(run=_diff)
 
@@ -136,35 +151,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Start workers on this machine for a runner created with listen=. "
         "The token is read from the environment variable DURABLE_RUNNER_TOKEN.",
     )
-    host.add_argument("--connect", required=True, metavar="HOST:PORT", help="the runner's address")
     host.add_argument(
-        "--slots", type=int, default=os.cpu_count(), help="workers at most (default: all cores)"
+        "--connect",
+        required=True,
+        type=kinds.address,
+        metavar="HOST:PORT",
+        help="the runner's address",
+    )
+    host.add_argument(
+        "--slots",
+        type=kinds.count,
+        default=os.cpu_count(),
+        help="workers at most (default: all cores)",
     )
     host.add_argument(
         "--label",
         action="append",
+        type=kinds.pair,
         default=[],
         metavar="KEY=VALUE",
         help="describe this machine to the runner; may be repeated",
     )
     host.set_defaults(run=_worker_host)
 
+    return execute(parser, arguments)
+
+
+def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """What a command's `run` returns; an error of ours in one line, and its exit code."""
     parsed = parser.parse_args(arguments)
     try:
-        return int(parsed.run(parsed))
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()
+        return code
     except (RunnerError, TimeoutError) as error:
-        sys.stderr.write(f"durable-runner: {error}\n")
-        return 1
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 2 if isinstance(error, InvalidConfiguration) else 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read, such as `head`, has read enough; nor is there anybody to flush for.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _add_handler(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("handler", metavar="MODULE:HANDLER", help="found from here, or installed")
-    parser.add_argument("--input", default="null", metavar="JSON", help="(default: %(default)s)")
-    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, help="seconds for a run (default: %(default)s)"
+        "handler",
+        type=kinds.handler,
+        metavar="MODULE:HANDLER",
+        help="found from here, or installed",
+    )
+    parser.add_argument(
+        "--input",
+        type=kinds.json_text,
+        default="null",
+        metavar="JSON",
+        help="(default: %(default)s)",
+    )
+    parser.add_argument("--workers", type=kinds.count, help="processes (default: one per core)")
+    parser.add_argument(
+        "--timeout",
+        type=kinds.seconds,
+        default=60.0,
+        help="seconds for a run (default: %(default)s)",
     )
 
 
@@ -176,10 +226,8 @@ def _import_from_here() -> None:
 
 def _handler(name: str) -> Callable[..., Any]:
     from .config import FunctionConfig
-    from .serve import load
+    from .handlers import load
 
-    if ":" not in name:
-        raise HandlerNotLoadable(f"{name!r} is not of the form MODULE:HANDLER.")
     _import_from_here()
     return load(FunctionConfig("", name))
 
@@ -187,40 +235,47 @@ def _handler(name: str) -> Callable[..., Any]:
 def _run(arguments: argparse.Namespace) -> int:
     from .runner import DurableFunctionTestRunner, InvocationStatus
 
-    faults = [*arguments.fault, *_read_plan(arguments.faults)]
     handler = _handler(arguments.handler)
     with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
         result = runner.run(
             payload=arguments.input,
             timeout=arguments.timeout,
-            faults=faults,
+            faults=[*arguments.fault, *arguments.faults],
             replay_every_checkpoint=arguments.replay_every_checkpoint,
         )
     sys.stdout.write(f"{result}\n")
     return 0 if result.status is InvocationStatus.SUCCEEDED else 1
 
 
-def _read_plan(path: str | None) -> list[str]:
-    if path is None:
-        return []
+def _plan(path: str) -> list[str]:
+    """The faults of a file."""
     try:
-        lines = Path(path).read_text().splitlines()
-    except OSError as error:
-        raise InvalidParameterValue(f"The fault plan cannot be read: {error}.") from None
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"the fault plan cannot be read: {error}") from None
     texts = (line.split("#")[0].strip() for line in lines)
-    return [text for text in texts if text]
+    return [_fault(text) for text in texts if text]
+
+
+def _fault(text: str) -> str:
+    from .core.faults import Fault
+
+    try:
+        Fault.parse(text)
+    except InvalidParameterValue as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _explore(arguments: argparse.Namespace) -> int:
     from .runner import DurableFunctionTestRunner
 
-    callbacks = dict(answer.partition("=")[::2] for answer in arguments.callback)
     handler = _handler(arguments.handler)
     with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
         try:
             report = runner.explore_crashes(
                 payload=arguments.input,
-                callbacks=callbacks,
+                callbacks=dict(arguments.callback),
                 depth=arguments.depth,
                 timeout=arguments.timeout,
             )
@@ -233,37 +288,61 @@ def _explore(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from . import template
-    from .config import of_text, read
-    from .serve import serve
+    from .config import FunctionConfig, of_text, read
+    from .serve import Reload, serve
+
+    readers = {arguments.functions: read, arguments.template: template.read}
+    files = [(Path(name), reader) for name, reader in readers.items() if name is not None]
+
+    def functions() -> list[FunctionConfig]:
+        found = [of_text(text) for text in arguments.function]
+        return found + [each for path, reader in files for each in reader(path)]
 
     _import_from_here()
-    functions = [of_text(text) for text in arguments.function]
-    if arguments.functions is not None:
-        functions += read(Path(arguments.functions))
-    if arguments.template is not None:
-        functions += template.read(Path(arguments.template))
-    access_keys = {}
-    if arguments.access_key:
-        secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")
-        if not secret:
-            raise InvalidConfiguration("--access-key: DURABLE_RUNNER_SECRET_KEY is not set.")
-        access_keys = {arguments.access_key: secret}
     serve(
-        functions,
+        functions(),
         host=arguments.host,
         port=arguments.port,
-        say=_say,
+        say=say,
+        warn=_warn,
         workers=arguments.workers,
         isolation=arguments.isolation,
         skip_time=arguments.skip_time,
-        access_keys=access_keys,
+        access_keys=access_keys(arguments),
+        logs=arguments.logs,
+        reload=Reload(functions, [path for path, _ in files]) if arguments.reload else None,
     )
     return 0
 
 
-def _say(text: str) -> None:
+def add_access_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--access-key",
+        metavar="ID",
+        help="demand requests that are signed with it; its secret is read from the environment "
+        "variable DURABLE_RUNNER_SECRET_KEY",
+    )
+
+
+def access_keys(arguments: argparse.Namespace) -> dict[str, str]:
+    """The one that requests must be signed with, and its secret."""
+    if arguments.access_key is None:
+        return {}
+    secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")
+    if not secret or not arguments.access_key:
+        empty = "DURABLE_RUNNER_SECRET_KEY is not set" if not secret else "it is empty"
+        raise InvalidConfiguration(f"--access-key: {empty}.")
+    return {arguments.access_key: secret}
+
+
+def say(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _warn(sentence: str) -> None:
+    sys.stderr.write(f"durable-runner: {sentence}\n")
+    sys.stderr.flush()
 
 
 def _diff(arguments: argparse.Namespace) -> int:
@@ -292,8 +371,8 @@ def _worker_host(arguments: argparse.Namespace) -> int:
     from .worker.__main__ import main as host_main
 
     command = ["--connect", arguments.connect, "--slots", str(arguments.slots)]
-    for label in arguments.label:
-        command += ["--label", label]
+    for name, value in arguments.label:
+        command += ["--label", f"{name}={value}"]
     return host_main(command)
 
 

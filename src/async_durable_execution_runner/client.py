@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,6 +112,26 @@ class ControlClient:
         settings: FunctionSettings,
     ) -> str:
         """The function's id. `code` is from `loading.describe`, or an inline function's key."""
+        request = self._registration(name, code, durable, settings)
+        answer = await self._call("RegisterFunction", request)
+        function_id: str = answer[0].function_id
+        return function_id
+
+    async def replace_functions(
+        self, functions: Iterable[tuple[str, worker_pb2.FunctionCode, bool, FunctionSettings]]
+    ) -> None:
+        """Have these (name, code, durable, settings) and no others, as their files are now."""
+        requests = [self._registration(*each) for each in functions]
+        request = pb.ReplaceFunctionsRequest(workspace_id=self.workspace_id, functions=requests)
+        await self._call("ReplaceFunctions", request)
+
+    def _registration(
+        self,
+        name: str,
+        code: worker_pb2.FunctionCode | str,
+        durable: bool,
+        settings: FunctionSettings,
+    ) -> pb.RegisterFunctionRequest:
         config = worker_pb2.FunctionConfig(
             name=name,
             durable=durable,
@@ -119,17 +139,17 @@ class ControlClient:
             memory_mb=settings.memory or DEFAULT_MEMORY_MB,
             enforce_memory=settings.memory is not None,
             environment=settings.env,
+            log_format=settings.log_format or "",
         )
-        request = pb.RegisterFunctionRequest(
+        return pb.RegisterFunctionRequest(
             workspace_id=self.workspace_id,
             config=config,
             code=worker_pb2.FunctionCode(inline_key=code) if isinstance(code, str) else code,
             isolation=_ISOLATION[settings.isolation],
             execution_timeout_seconds=settings.execution_timeout,
+            retention_days=settings.retention_days or 0,
+            own_processes=settings.own_processes,
         )
-        answer = await self._call("RegisterFunction", request)
-        function_id: str = answer[0].function_id
-        return function_id
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
         """The execution's ARN. With `hold_time`, nothing is skipped until its end is awaited."""

@@ -5,7 +5,8 @@
     assert result.status is InvocationStatus.SUCCEEDED
 
 The surface, results and errors are `DurableFunctionTestRunner`'s, so that a test runs with either;
-what takes workers and a clock of our own is not here. What they do is `CloudEngine`'s.
+what takes workers and a clock of our own is not here. `wait_for_callback` by name finds a callback
+that somebody else has answered, or that has timed out, too. What they do is `CloudEngine`'s.
 """
 
 # ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
@@ -19,13 +20,12 @@ from typing import Any, Self
 
 from async_durable_execution import ErrorObject
 
-from .aio import AsyncExecutionHandle
 from .cloud_engine import CloudEngine
 from .engine import DEFAULT_TIMEOUT
 from .functions import Seconds
+from .handles import AsyncExecutionHandle, AwaitedCalls, BlockingCalls, ExecutionHandle
 from .lambda_api import BlockingClock, Client, Clock, LoopClock
 from .results import DurableFunctionTestResult
-from .runner import ExecutionHandle
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -71,6 +71,10 @@ class BaseCloudRunner:
         )
 
     @property
+    def _executions(self) -> CloudEngine:
+        return self._engine
+
+    @property
     def function_name(self) -> str:
         return self._engine.function_name
 
@@ -78,7 +82,7 @@ class BaseCloudRunner:
         return f"<{type(self).__name__} of {self.function_name!r}>"
 
 
-class DurableFunctionCloudTestRunner(BaseCloudRunner):
+class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
     """Runs a durable function where it is deployed. Blocks; fine inside an event loop too."""
 
     _clock = BlockingClock
@@ -141,51 +145,6 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner):
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id)
         return ExecutionHandle(engine, engine.drive(engine.start(start)))
 
-    def run_async(
-        self,
-        input: Any = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-        execution_name: str | None = None,
-        *,
-        payload: str | None = None,
-        function_name: str | None = None,
-    ) -> str:
-        """Start an execution and return its ARN. Nothing waits, so `timeout` has no effect."""
-        return self.start(input, execution_name, payload=payload, function_name=function_name).arn
-
-    def wait_for_result(
-        self,
-        execution_arn: str | ExecutionHandle | DurableFunctionTestResult,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> DurableFunctionTestResult:
-        return self._engine.drive(self._engine.wait(execution_arn, "ended", timeout))
-
-    def wait_for_callback(
-        self,
-        execution_arn: str | ExecutionHandle | DurableFunctionTestResult | None = None,
-        name: str | None = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> str:
-        """The id of an open callback, once there is one; by its name, also of one that somebody
-        else has answered or that has timed out.
-
-        Of the execution that was started last, where none is given; then the first argument
-        may be the name. A `wait_for_callback` operation's goes by that operation's name.
-        """
-        return self._engine.drive(self._engine.wait_for_callback(execution_arn, name, timeout))
-
-    def send_callback_success(self, callback_id: str, result: Any = None) -> None:
-        """Answer a callback. Text and bytes go untouched, anything else as JSON."""
-        self._engine.drive(self._engine.callback_success(callback_id, result))
-
-    def send_callback_failure(
-        self, callback_id: str, error: ErrorObject | BaseException | str | None = None
-    ) -> None:
-        self._engine.drive(self._engine.callback_failure(callback_id, error))
-
-    def send_callback_heartbeat(self, callback_id: str) -> None:
-        self._engine.drive(self._engine.callback_heartbeat(callback_id))
-
     def stop(
         self,
         execution_arn: str | ExecutionHandle | DurableFunctionTestResult | None = None,
@@ -195,7 +154,7 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner):
         self._engine.drive(self._engine.stop(execution_arn, error))
 
 
-class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner):
+class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedCalls):
     """`DurableFunctionCloudTestRunner` for `async with` and `await`; arguments as there."""
 
     _clock = LoopClock
@@ -250,46 +209,6 @@ class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner):
         engine = self._engine
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id)
         return AsyncExecutionHandle(engine, await engine.start(start))
-
-    async def run_async(
-        self,
-        input: Any = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-        execution_name: str | None = None,
-        *,
-        payload: str | None = None,
-        function_name: str | None = None,
-    ) -> str:
-        handle = await self.start(
-            input, execution_name, payload=payload, function_name=function_name
-        )
-        return handle.arn
-
-    async def wait_for_result(
-        self,
-        execution_arn: str | AsyncExecutionHandle | DurableFunctionTestResult,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> DurableFunctionTestResult:
-        return await self._engine.wait(execution_arn, "ended", timeout)
-
-    async def wait_for_callback(
-        self,
-        execution_arn: str | AsyncExecutionHandle | DurableFunctionTestResult | None = None,
-        name: str | None = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> str:
-        return await self._engine.wait_for_callback(execution_arn, name, timeout)
-
-    async def send_callback_success(self, callback_id: str, result: Any = None) -> None:
-        await self._engine.callback_success(callback_id, result)
-
-    async def send_callback_failure(
-        self, callback_id: str, error: ErrorObject | BaseException | str | None = None
-    ) -> None:
-        await self._engine.callback_failure(callback_id, error)
-
-    async def send_callback_heartbeat(self, callback_id: str) -> None:
-        await self._engine.callback_heartbeat(callback_id)
 
     async def stop(
         self,

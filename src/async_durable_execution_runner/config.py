@@ -8,6 +8,7 @@ timeout = 60
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -40,6 +41,26 @@ class FunctionConfig:
         if not colon:
             module, _, attribute = self.handler.replace("/", ".").rpartition(".")
         return module, attribute
+
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ALIAS = re.compile(r"(?!\d+\Z)[a-zA-Z0-9_-]{1,128}")
+
+
+def checked(where: str, config: FunctionConfig) -> FunctionConfig:
+    """`config`, if its names are such as Lambda takes; `InvalidConfiguration`."""
+    if not _NAME.fullmatch(config.name):
+        raise InvalidConfiguration(
+            f"{where}: {config.name!r} is no function's name; Lambda takes 1 to 64 letters, "
+            "digits, - and _."
+        )
+    for alias in config.aliases:
+        if not _ALIAS.fullmatch(alias):
+            raise InvalidConfiguration(
+                f"{where}: {alias!r} is no alias; Lambda takes 1 to 128 letters, digits, - and _, "
+                "and not digits alone."
+            )
+    return config
 
 
 #: What a value may be, and how that is called.
@@ -89,7 +110,7 @@ def _function(path: Path, name: str, given: object) -> FunctionConfig:
     if "code" in chosen:
         chosen["code"] = path.parent / chosen["code"]
     chosen["aliases"] = tuple(chosen.get("aliases", ()))
-    return FunctionConfig(name, **chosen)
+    return checked(where, FunctionConfig(name, **chosen))
 
 
 def _fits(key: str, value: Any) -> bool:
@@ -111,4 +132,4 @@ def of_text(text: str) -> FunctionConfig:
     name, equals, handler = text.partition("=")
     if not (name and equals and handler):
         raise InvalidConfiguration(f"{text!r} is not of the form NAME=MODULE:HANDLER.")
-    return FunctionConfig(name, handler)
+    return checked(f"--function {text}", FunctionConfig(name, handler))

@@ -51,6 +51,8 @@ Writer = Callable[[str], object]
 def read(source: str, endpoint: str | None, region: str | None) -> list[Shape]:
     """The events of a history, in order."""
     if source.startswith("arn:"):
+        if not _EXECUTION.search(source) or not _ARN.match(source):
+            raise InvalidParameterValue(f"{source} is not the ARN of an execution.")
         client = make_client(region or source.split(":")[3], endpoint)
         return list(drive(LambdaApi(client, BlockingClock()).history(source)))
     try:
@@ -59,7 +61,7 @@ def read(source: str, endpoint: str | None, region: str | None) -> list[Shape]:
         raise InvalidParameterValue(f"{source} cannot be read: {error}.") from None
     events = document.get("Events") if isinstance(document, dict) else None
     if not isinstance(events, list) or not all(
-        isinstance(event, dict) and "EventType" in event for event in events
+        isinstance(event, dict) and isinstance(event.get("EventType"), str) for event in events
     ):
         raise InvalidParameterValue(
             f"{source} is not what `aws lambda get-durable-execution-history` prints."

@@ -13,9 +13,9 @@ import copy
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +33,7 @@ from .functions import (
     seconds,
     settings,
 )
+from .inlined import InlineWorkers
 from .local import Cluster, shared_cluster, unavailable
 from .planning import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .progress import Progress
@@ -42,8 +43,6 @@ from .results import DurableFunctionTestResult, ExecutionRecord
 if TYPE_CHECKING:
     from .client import ControlClient, RunnerStatus, Start, Until
     from .transport import LoopTransport, Transport, Workspace
-    from .worker.inline import InlineWorker
-    from .worker.stacks import Report
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -54,8 +53,6 @@ DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
 #: How many executions `run_many` has asked for at once, at the least.
 _MIN_IN_FLIGHT = 256
-#: Seconds for an inline handler to return when its runner is closed.
-_INLINE_STOP_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ class Engine:
         self._epoch_ms = round(start_time.timestamp() * 1000) if start_time else None
         self._defaults = settings(FunctionSettings(), **of_functions)
         self._functions: dict[str, _Registration] = {}
-        self._inline_handlers: dict[str, Callable[..., Any]] = {}
+        self._inline = InlineWorkers()
         self._relay = OutputRelay()
         self._last_arn: str | None = None
         self._opening = threading.Lock()
@@ -111,7 +108,6 @@ class Engine:
         self._workspace: Workspace | None = None
         self._registrar: ControlClient | None = None
         self._client: ControlClient | None = None
-        self._inline_workers: list[InlineWorker] = []
         self.function_name = function_name or ""
         if handler is not None:
             self.function_name = function_name or function_name_of(handler)
@@ -127,19 +123,27 @@ class Engine:
 
         chosen = settings(self._defaults, **own)
         if chosen.isolation is Isolation.INLINE:
-            code: Any = self._inline_key(name, loading.check(handler, durable=durable))
+            code: Any = self._inline.add(name, loading.check(handler, durable=durable))
         else:
             code = loading.describe(handler, durable=durable)
         self._add(name, _Registration(durable, chosen, code))
 
+    def replace_functions(
+        self, functions: Mapping[str, tuple[Any, bool, Mapping[str, Any]]]
+    ) -> None:
+        """Know these and no others: by name what `loading.describe` made, whether it is durable,
+        and settings. Later invocations run what is in their files now; `ValueError`."""
+        self._functions = {
+            name: _Registration(durable, settings(self._defaults, **own), code)
+            for name, (code, durable, own) in functions.items()
+        }
+        if self._registrar is not None:
+            made = [(name, f.code, f.durable, f.settings) for name, f in self._functions.items()]
+            self.drive(self._registrar.replace_functions(made))
+
     def mock(self, mock: MockFunction) -> None:
         inline = settings(self._defaults, isolation=Isolation.INLINE)
-        self._add(mock.name, _Registration(False, inline, self._inline_key(mock.name, mock)))
-
-    def _inline_key(self, name: str, handler: Callable[..., Any]) -> str:
-        key = f"{len(self._inline_handlers)}:{name}"
-        self._inline_handlers[key] = handler
-        return key
+        self._add(mock.name, _Registration(False, inline, self._inline.add(mock.name, mock)))
 
     def _add(self, name: str, function: _Registration) -> None:
         self._functions[name] = function
@@ -154,21 +158,12 @@ class Engine:
             )
         )
         if function.settings.isolation is Isolation.INLINE:
-            self._have_inline_workers(self._workers if function.durable else 1)
+            assert self._workspace is not None
+            count = self._workers if function.durable else 1
+            self._inline.ensure(count, self.cluster, self._workspace.id)
         elif self._workers:
             assert self._cluster is not None
             self._cluster.ensure_slots(self._workers)
-
-    def _have_inline_workers(self, count: int) -> None:
-        from .worker.connection import Connection
-        from .worker.inline import InlineWorker
-
-        assert self._workspace is not None
-        connection = Connection(self.cluster.address, self.cluster.token)
-        while len(self._inline_workers) < count:
-            worker = InlineWorker(connection, self._workspace.id, self._inline_handlers)
-            self._inline_workers.append(worker)
-            worker.start()
 
     # -- opening and closing ---------------------------------------------------------------
 
@@ -244,11 +239,7 @@ class Engine:
     def close(self) -> None:
         workspace, self._workspace = self._workspace, None
         self._registrar = self._client = None
-        workers, self._inline_workers = self._inline_workers, []
-        # All are told before any is waited for.
-        for timeout in (0.0, _INLINE_STOP_TIMEOUT):
-            for worker in workers:
-                worker.stop(timeout)
+        self._inline.stop()
         if workspace is not None:
             workspace.close()
         if self._listen and self._cluster is not None:
@@ -376,6 +367,11 @@ class Engine:
             host, port, access_keys or {}, self._skip_time, faults
         )
 
+    def follow_output(self) -> Iterator[Any]:
+        """What handlers write from now on, as `FollowOutputResponse`, until this is closed."""
+        assert self._workspace is not None
+        return self._workspace.follow_output()
+
     async def status(self) -> RunnerStatus:
         return await self.control.status()
 
@@ -408,7 +404,8 @@ class Engine:
             raise OperationNotFound(
                 f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
             )
-        why += "".join(f"; {each.verdict}" for each in (await self._inline_stacks(why)).values())
+        stacks = await self._inline.stacks(why, self.control.transport)
+        why += "".join(f"; {each.verdict}" for each in stacks.values())
         raise TimeoutError(
             f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
         )
@@ -430,7 +427,7 @@ class Engine:
     ) -> DurableFunctionTestResult:
         await self._hand_on_output(record)
         if record.timed_out:
-            record = await self._with_inline_stacks(record)
+            record = await self._inline.look(record, self.control.transport)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
             raise TimeoutError(
@@ -439,25 +436,6 @@ class Engine:
         if check_faults:
             self.plan.check(result)
         return result
-
-    async def _inline_stacks(self, waiting_for: str) -> dict[str, Report]:
-        """What those of our own workers are doing that are waited for, by their ids. The
-        coordinator asks the hosts of processes; only we can look at our threads."""
-        named = [each for each in self._inline_workers if each.worker_id in waiting_for]
-        blocking = self.control.transport.blocking
-        return {each.worker_id: await blocking(each.stacks) for each in named}
-
-    async def _with_inline_stacks(self, record: ExecutionRecord) -> ExecutionRecord:
-        reports = await self._inline_stacks(record.waiting_for)
-        verdicts = [f"; {each.verdict}" for each in reports.values()]
-        invocations = [
-            replace(each, stacks=reports[each.worker_id].dumps, verdict=reports[each.worker_id][1])
-            if not each.outcome and each.worker_id in reports
-            else each
-            for each in record.invocations
-        ]
-        waiting_for = "".join([record.waiting_for, *verdicts])
-        return replace(record, waiting_for=waiting_for, invocations=invocations)
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
         function = self._functions.get(record.function_name)

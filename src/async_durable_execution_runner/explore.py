@@ -124,6 +124,8 @@ class CrashReport:
             f"{self.function_name} · {self.explored} crash points explored: {self.passed} passed, "
             f"{self.failed} failed{pruned} · {self.seconds:.1f} s"
         )
+        if self.clean.status is not InvocationStatus.SUCCEEDED:
+            yield f"the clean run ended {self.clean.status.value}{_cause(self.clean)}"
         if not self.failures:
             return
         shown = self.failures[:_SHOWN_FAILURES]
@@ -317,6 +319,12 @@ def _compared_effects(mine: Ledger, clean: Ledger) -> Iterator[str]:
         )
 
 
+def _cause(result: DurableFunctionTestResult) -> str:
+    if result.error is None:
+        return ""
+    return "".join(f": {part}" for part in (result.error.type, result.error.message) if part)
+
+
 def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
@@ -324,8 +332,7 @@ def _times(count: int) -> str:
 def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResult) -> Iterator[str]:
     if result.status is not clean.status:
         yield (
-            f"it ended {result.status.value}, the clean run {clean.status.value}"
-            + (f": {result.error.type}: {result.error.message}" if result.error else "")
+            f"it ended {result.status.value}, the clean run {clean.status.value}{_cause(result)}"
         )
     elif result.result != clean.result:
         yield f"its result is {result.result}, the clean run's {clean.result}"

@@ -49,6 +49,12 @@ class FunctionSettings:
     #: Enforced where given.
     memory: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    #: "JSON" or "Text".
+    log_format: str | None = None
+    #: How long an execution is remembered after its end; None: as long as the runner is open.
+    retention_days: int | None = None
+    #: Warm workers serve it and no other: its modules may read its `env` when they are imported.
+    own_processes: bool = False
 
 
 def settings(
@@ -59,6 +65,9 @@ def settings(
     invocation_timeout: Seconds | None = None,
     memory: int | None = None,
     env: Mapping[str, str] | None = None,
+    log_format: str | None = None,
+    retention_days: int | None = None,
+    own_processes: bool | None = None,
 ) -> FunctionSettings:
     """`base` with what is given here instead; `ValueError` for what cannot be."""
     timeout = base.execution_timeout
@@ -85,6 +94,9 @@ def settings(
         ),
         memory=base.memory if memory is None else memory,
         env={**base.env, **(env or {})},
+        log_format=log_format or base.log_format,
+        retention_days=retention_days or base.retention_days,
+        own_processes=base.own_processes if own_processes is None else own_processes,
     )
 
 

@@ -82,9 +82,10 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
-def make_client(region: str | None, endpoint: str | None) -> Client:
+def make_client(region: str | None, endpoint: str | None, patience: float = 60) -> Client:
     """A client that leaves repeating to us. One on this machine's own loopback, such as a
-    gateway's, is asked with any credentials where none are configured."""
+    gateway's, is asked with any credentials where none are configured. `patience`: seconds that
+    an answer may take."""
     given: dict[str, Any] = {}
     try:
         session = boto3.Session()
@@ -96,7 +97,9 @@ def make_client(region: str | None, endpoint: str | None) -> Client:
             "lambda",
             region_name=region,
             endpoint_url=endpoint,
-            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=50),
+            config=Config(
+                retries={"total_max_attempts": 1}, max_pool_connections=50, read_timeout=patience
+            ),
             **given,
         )
     except NoRegionError as error:
@@ -111,7 +114,10 @@ def make_client(region: str | None, endpoint: str | None) -> Client:
 def _is_loopback(endpoint: str) -> bool:
     host = urlsplit(endpoint).hostname or ""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        # 0.0.0.0, where one connects to it, is this machine.
+        return host == "localhost" or (
+            ip_address(host).is_loopback or ip_address(host).is_unspecified
+        )
     except ValueError:
         return False
 

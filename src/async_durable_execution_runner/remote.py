@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidConfiguration
+from .arguments import count, json_text, url, utf8
+from .errors import InvalidParameterValue
 
 if TYPE_CHECKING:
     from .lambda_api import Client
@@ -25,7 +26,13 @@ Commands = Any
 def add_commands(commands: Commands) -> None:
     invoke = _command(commands, "invoke", "invoke a function", _invoke)
     invoke.add_argument("function", metavar="FUNCTION", help="a name, with a qualifier or without")
-    invoke.add_argument("--input", default="null", metavar="JSON", help="(default: %(default)s)")
+    invoke.add_argument(
+        "--input",
+        type=json_text,
+        default="null",
+        metavar="JSON",
+        help="(default: %(default)s)",
+    )
     invoke.add_argument("--name", help="of the execution")
     invoke.add_argument("--tenant", help="id of the tenant")
     invoke.add_argument("--event", action="store_true", help="do not wait for the end")
@@ -41,7 +48,7 @@ def add_commands(commands: Commands) -> None:
         help="only those; may be repeated",
     )
     listed.add_argument("--name", help="only those of this name")
-    listed.add_argument("--most", type=int, default=50, help="(default: %(default)s)")
+    listed.add_argument("--most", type=count, default=50, help="(default: %(default)s)")
     _of_execution(_command(kinds, "get", "one execution", _get))
     _of_execution(_command(kinds, "history", "its operations and its events", _history))
     stop = _of_execution(_command(kinds, "stop", "end it at once", _stop))
@@ -61,7 +68,14 @@ def _command(
     commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
-    parser.add_argument("--endpoint", metavar="URL", help="(default: $AWS_ENDPOINT_URL_LAMBDA)")
+    parser.register("type", None, utf8)
+    parser.add_argument(
+        "--endpoint",
+        type=url,
+        default=os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or None,
+        metavar="URL",
+        help="(default: $AWS_ENDPOINT_URL_LAMBDA)",
+    )
     parser.add_argument("--region", help="(default: as the AWS CLI finds it)")
     parser.add_argument("--json", action="store_true", help="print what Lambda answered")
     parser.set_defaults(run=run)
@@ -83,18 +97,21 @@ def _of_callback(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _invoke(arguments: argparse.Namespace) -> int:
     try:
-        json.loads(arguments.input)
-    except ValueError as error:
-        raise InvalidConfiguration(f"--input is no JSON: {error}.") from None
-    answer = _call(
-        arguments,
-        "invoke",
-        FunctionName=arguments.function,
-        InvocationType="Event" if arguments.event else "RequestResponse",
-        Payload=arguments.input.encode(),
-        DurableExecutionName=arguments.name,
-        TenantId=arguments.tenant,
-    )
+        answer = _call(
+            arguments,
+            "invoke",
+            FunctionName=arguments.function,
+            InvocationType="Event" if arguments.event else "RequestResponse",
+            Payload=arguments.input.encode(),
+            DurableExecutionName=arguments.name,
+            TenantId=arguments.tenant,
+        )
+    except InvalidParameterValue as error:
+        if "executionTimeout greater than 15 minutes" not in error.message:
+            raise
+        raise InvalidParameterValue(
+            f"{error} Give --event, and ask for its end with `durable-runner executions get ARN`."
+        ) from None
     payload = answer["Payload"].read().decode()
     answer["Payload"] = payload
     if not _print_json(arguments, answer):
@@ -108,6 +125,8 @@ def _invoke(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from .describe import duration_text
+
     answer = _call(
         arguments,
         "list_durable_executions_by_function",
@@ -120,9 +139,9 @@ def _list(arguments: argparse.Namespace) -> int:
     if not _print_json(arguments, answer):
         for each in answer.get("DurableExecutions", ()):
             ended = each.get("EndTimestamp")
-            took = f"{ended - each['StartTimestamp']}" if ended else ""
+            took = duration_text(ended - each["StartTimestamp"]) if ended else ""
             _say(
-                f"{each['StartTimestamp']:%Y-%m-%d %H:%M:%S}  {each['Status']:<9}  {took:<15}  "
+                f"{each['StartTimestamp']:%Y-%m-%d %H:%M:%S}  {each['Status']:<9}  {took:<12}  "
                 f"{each['DurableExecutionName']}  {each['DurableExecutionArn']}"
             )
     return 0
@@ -138,7 +157,7 @@ def _get(arguments: argparse.Namespace) -> int:
 
 def _history(arguments: argparse.Namespace) -> int:
     from .cloud import DurableFunctionCloudTestRunner
-    from .runner import ExecutionHandle
+    from .handles import ExecutionHandle
 
     if arguments.json:
         events: list[Any] = []
@@ -202,8 +221,7 @@ def _done(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
 def _client(arguments: argparse.Namespace) -> Client:
     from .lambda_api import make_client
 
-    endpoint = arguments.endpoint or os.environ.get("AWS_ENDPOINT_URL_LAMBDA")
-    return make_client(arguments.region, endpoint)
+    return make_client(arguments.region, arguments.endpoint)
 
 
 def _call(arguments: argparse.Namespace, method: str, **given: Any) -> dict[str, Any]:

@@ -7,14 +7,12 @@
 Only the shape of the API is here; what it does is `engine.Engine`'s.
 """
 
-# ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
-
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
@@ -26,6 +24,7 @@ from .engine import (
 )
 from .errors import OperationNotFound
 from .functions import Isolation, MockFunction, Seconds, seconds
+from .handles import BlockingCalls, ExecutionHandle
 from .operations import (
     CallbackOperation,
     ContextOperation,
@@ -38,15 +37,14 @@ from .operations import (
 from .planning import Faults
 from .results import DurableFunctionTestResult, Event, Invocation
 from .statuses import InvocationStatus
+from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
 if TYPE_CHECKING:
-    from .client import RunnerStatus, Start, Until
+    from .client import RunnerStatus, Start
     from .explore import CrashReport, Explorer
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
-
-T = TypeVar("T")
 
 
 class BaseRunner:
@@ -106,6 +104,10 @@ class BaseRunner:
             start_time=start_time,
             faults=faults,
         )
+
+    @property
+    def _executions(self) -> Engine:
+        return self._engine
 
     @property
     def function_name(self) -> str:
@@ -190,7 +192,7 @@ class BaseRunner:
         return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
 
 
-class DurableFunctionTestRunner(BaseRunner):
+class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
     """Runs a durable function in worker processes. Blocks; fine inside an event loop too."""
 
     def __enter__(self) -> Self:
@@ -323,50 +325,6 @@ class DurableFunctionTestRunner(BaseRunner):
         engine.drive(engine.wait(handle.arn, "suspended", timeout))
         return handle
 
-    def run_async(
-        self,
-        input: Any = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-        execution_name: str | None = None,
-        *,
-        payload: str | None = None,
-        function_name: str | None = None,
-    ) -> str:
-        """Start an execution and return its ARN. Nothing waits, so `timeout` has no effect."""
-        return self.start(input, execution_name, payload=payload, function_name=function_name).arn
-
-    def wait_for_result(
-        self,
-        execution_arn: str | ExecutionHandle | DurableFunctionTestResult,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> DurableFunctionTestResult:
-        return self._engine.drive(self._engine.wait(execution_arn, "ended", timeout))
-
-    def wait_for_callback(
-        self,
-        execution_arn: str | ExecutionHandle | DurableFunctionTestResult | None = None,
-        name: str | None = None,
-        timeout: Seconds = DEFAULT_TIMEOUT,
-    ) -> str:
-        """The id of an open callback, once there is one.
-
-        Of the execution that was started last, where none is given; then the first argument
-        may be the name. A `wait_for_callback` operation's goes by that operation's name.
-        """
-        return self._engine.drive(self._engine.wait_for_callback(execution_arn, name, timeout))
-
-    def send_callback_success(self, callback_id: str, result: Any = None) -> None:
-        """Answer a callback. Text and bytes go untouched, anything else as JSON."""
-        self._engine.drive(self._engine.callback_success(callback_id, result))
-
-    def send_callback_failure(
-        self, callback_id: str, error: ErrorObject | BaseException | str | None = None
-    ) -> None:
-        self._engine.drive(self._engine.callback_failure(callback_id, error))
-
-    def send_callback_heartbeat(self, callback_id: str) -> None:
-        self._engine.drive(self._engine.callback_heartbeat(callback_id))
-
     def advance(
         self,
         duration: timedelta | float,
@@ -397,69 +355,6 @@ class DurableFunctionTestRunner(BaseRunner):
     def status(self) -> RunnerStatus:
         """The processes behind this runner, and all others of this process."""
         return self._engine.drive(self._engine.status())
-
-
-class Executions(Protocol):
-    """What a handle asks, of the coordinator's engine or of Lambda's."""
-
-    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
-
-    async def wait(
-        self, execution: object, until: Until, timeout: Seconds
-    ) -> DurableFunctionTestResult: ...
-
-    async def wait_for_callback(
-        self, execution: object, name: str | None, timeout: Seconds
-    ) -> str: ...
-
-    async def stop(self, execution: object, error: object) -> None: ...
-
-    async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None: ...
-
-
-class ExecutionHandle:
-    """An execution under way."""
-
-    def __init__(self, engine: Executions, arn: str) -> None:
-        self._engine = engine
-        self.arn = arn
-
-    @property
-    def execution_arn(self) -> str:
-        return self.arn
-
-    def result(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
-        """Wait for its end; `TimeoutError`, with the reason, if that does not come."""
-        return self._engine.drive(self._engine.wait(self.arn, "ended", timeout))
-
-    def snapshot(self) -> DurableFunctionTestResult:
-        """The execution as it is now; PENDING while it has not ended."""
-        return self._engine.drive(self._engine.wait(self.arn, "now", DEFAULT_TIMEOUT))
-
-    def run_until_suspended(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
-        """Wait until it waits for time or for somebody, or has ended."""
-        return self._engine.drive(self._engine.wait(self.arn, "suspended", timeout))
-
-    def history(self) -> list[Event]:
-        return self.snapshot().history
-
-    def describe(self) -> str:
-        return self.snapshot().describe()
-
-    def stop(self, error: ErrorObject | BaseException | str | None = None) -> None:
-        """End it at once, as STOPPED."""
-        self._engine.drive(self._engine.stop(self.arn, error))
-
-    def wait_for_callback(self, name: str | None = None, timeout: Seconds = DEFAULT_TIMEOUT) -> str:
-        """The id of an open callback, once there is one."""
-        return self._engine.drive(self._engine.wait_for_callback(self, name, timeout))
-
-    def advance(self, duration: timedelta | float, timeout: Seconds = DEFAULT_TIMEOUT) -> None:
-        """Move its clock forward; returns when what fell due has been handled."""
-        self._engine.drive(self._engine.advance(duration, self, timeout))
-
-    def __repr__(self) -> str:
-        return f"<ExecutionHandle {self.arn}>"
 
 
 def explorer(
@@ -495,4 +390,7 @@ __all__ = [
     "OperationNotFound",
     "StepOperation",
     "WaitOperation",
+    "WebRunner",
+    "WebRunnerConfig",
+    "WebServiceConfig",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from .config import FunctionConfig
+from .config import FunctionConfig, checked
 from .errors import InvalidConfiguration
 
 _PSEUDO = {
@@ -56,8 +56,13 @@ def read(path: Path) -> list[FunctionConfig]:
         template = yaml.load(path.read_text(), _Loader)
     except OSError as error:
         raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise InvalidConfiguration(f"{path} is no YAML: {error.problem}{where}.") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise InvalidConfiguration(f"{path} is no YAML: {error}.") from None
+        text = " ".join(str(error).split())
+        raise InvalidConfiguration(f"{path} is no YAML: {text}.") from None
     resources = template.get("Resources") if isinstance(template, dict) else None
     if not isinstance(resources, dict):
         raise InvalidConfiguration(f"{path} is no template: it has no Resources.")
@@ -92,7 +97,7 @@ def _function(
     variables = (given.get("Environment") or {}).get("Variables") or {}
     alias = given.get("AutoPublishAlias")
     try:
-        return FunctionConfig(
+        config = FunctionConfig(
             name=str(given.get("FunctionName") or logical_id),
             handler=given["Handler"],
             code=path.parent / code,
@@ -106,6 +111,7 @@ def _function(
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise InvalidConfiguration(f"{where}: {error}.") from None
+    return checked(where, config)
 
 
 def _number(value: Any) -> int | None:

@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -226,7 +227,8 @@ class Workspace:
         unavailable: Callable[[str, str], Exception],
     ) -> None:
         """Open it. Blocks for one round trip."""
-        stub = _Stub(channel)
+        self._stub = stub = _Stub(channel)
+        self._metadata = metadata(token)
         request = pb.OpenWorkspaceRequest(
             protocol_version=PROTOCOL_VERSION,
             workers=workers,
@@ -235,7 +237,7 @@ class Workspace:
             epoch_ms=epoch_ms,
         )
         # Open without a deadline, as long as the runner; so its first answer has a timer here.
-        self._call: Any = stub.OpenWorkspace(request, metadata=metadata(token))
+        self._call: Any = stub.OpenWorkspace(request, metadata=self._metadata)
         timer = threading.Timer(ANSWER_TIMEOUT, self._call.cancel)
         timer.start()
         try:
@@ -245,6 +247,20 @@ class Workspace:
             raise raised(error) or unavailable(what, error.details()) from None
         finally:
             timer.cancel()
+
+    def follow_output(self) -> Iterator[Any]:
+        """What its handlers write, `FollowOutputResponse` by `FollowOutputResponse`, till it is
+        closed or the coordinator is gone. Nothing is missed from now on."""
+        request = pb.FollowOutputRequest(workspace_id=self.id)
+        call = self._stub.FollowOutput(request, metadata=self._metadata)
+        next(call)
+
+        def messages() -> Iterator[Any]:
+            # Whoever has to know why the coordinator went learns it otherwise.
+            with suppress(grpc.RpcError):
+                yield from call
+
+        return messages()
 
     def close(self) -> None:
         self._call.cancel()

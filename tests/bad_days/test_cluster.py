@@ -53,7 +53,7 @@ def test_when_the_coordinator_is_killed_every_call_under_way_says_so(
     busy = {"begun": begun.path, "do": deed}
     handle = runner.start(busy)
     asking = runner.start({}, function_name="ask")
-    begun.wait()
+    assert begun.wait()
     question = asking.wait_for_callback("question")
     calls: list[Callable[[], Any]] = [
         lambda: runner.run(busy),
@@ -66,7 +66,7 @@ def test_when_the_coordinator_is_killed_every_call_under_way_says_so(
     pid = runner.status().pid
     with ThreadPoolExecutor(len(calls)) as threads:
         under_way = [threads.submit(call) for call in calls]
-        begun.wait(2)
+        assert begun.wait(2)
         kill(pid)
         errors = [call.exception(timeout=20) for call in under_way]
     later: list[Callable[[], Any]] = [
@@ -89,7 +89,7 @@ def test_nothing_of_a_killed_coordinators_cluster_lives_on(begun: Begun) -> None
     with DurableFunctionTestRunner(handler=begin_and, workers=2, **OWN) as runner:
         for deed in ("leave_a_child_and_hang", "sleep_in_c"):
             runner.start({"begun": begun.path, "do": deed})
-        begun.wait(2)
+        assert begun.wait(2)
         coordinator = runner.status().pid
         (host,) = runner.status().hosts
         processes = [Watched(pid) for pid in (coordinator, host.pid, *descendants(host.pid))]

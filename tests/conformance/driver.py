@@ -39,12 +39,14 @@ class Observation:
 
 def check(case: Case, driver: Driver) -> None:
     """Drive it, and compare status, result, history and logs."""
-    seen = driver.drive(
-        case, lambda seen: not history_problems(case.history, seen.history, Bindings())
-    )
+
+    def unlike(seen: Observation, names: Bindings) -> list[str]:
+        found = history_problems(case.history, seen.history, names)
+        return found + log_problems(case.logs, seen.logs, names)
+
+    seen = driver.drive(case, lambda seen: not unlike(seen, Bindings()))
     names = Bindings()
-    found = history_problems(case.history, seen.history, names)
-    found += log_problems(case.logs, seen.logs, names)
+    found = unlike(seen, names)
     if case.result is not None:
         actual = {"ExecutionStatus": seen.status}
         if "Result" in case.result:

@@ -1,89 +1,128 @@
-"""The requirements over HTTP and in real time, as a caller sees them: boto3 and a clock."""
+"""The requirements as a caller of `durable-runner serve` sees them: boto3, a clock, and the folder
+of what handlers wrote."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from gateway.clients import Client, client_for
-
-from async_durable_execution_runner import DurableFunctionTestRunner
-from async_durable_execution_runner.runner import ExecutionHandle
+from serving import serving
 
 from .cases import Case
-from .driver import Observation, _logs
+from .driver import Observation
 from .handlers import Deployment
+from .handlers.deployment import Handler
 
 #: Real seconds; a case that takes longer hangs.
 _LONGEST_SECONDS = 60
-_POLL_SECONDS = 0.1
+#: How long after the end of an execution its last invocation may go on.
+_GRACE_SECONDS = 5
+#: How often to look: over HTTP nobody is told of anything.
+_POLL_SECONDS = 0.25
+_TESTS = Path(__file__).parents[1]
+
+
+@contextmanager
+def served(
+    deployments: dict[str, Deployment], folder: Path, *arguments: str
+) -> Iterator[HttpDriver]:
+    """Each case as a function of its id, on as many servers as there are different targets."""
+    servers: dict[str, list[str]] = {}
+    for id, deployment in deployments.items():
+        servers.setdefault(_targets(deployment), []).append(id)
+    with ExitStack() as stack:
+        clients: dict[str, tuple[Client, Path]] = {}
+        for number, (targets, ids) in enumerate(servers.items()):
+            home = folder / str(number)
+            home.mkdir()
+            functions = "".join(_function(id, deployments[id].handler) for id in ids)
+            (home / "functions.toml").write_text(targets + functions)
+            given = ["--functions", "functions.toml", "--logs", "logs", *arguments]
+            _, _, url = stack.enter_context(serving(home, *given))
+            clients |= dict.fromkeys(ids, (client_for(url), home / "logs"))
+        yield HttpDriver(clients)
+
+
+def _targets(deployment: Deployment) -> str:
+    functions = (deployment.durable | deployment.plain).items()
+    return "".join(_function(name, handler) for name, handler in functions)
+
+
+def _function(name: str, handler: Handler) -> str:
+    bare, _, alias = name.partition(":")
+    module = importlib.import_module(handler.__module__)
+    (attribute,) = {name for name, value in vars(module).items() if value is handler}
+    return f"""
+[functions.{bare}]
+handler = "{module.__name__}:{attribute}"
+code = "{_TESTS}"
+log_format = "JSON"
+aliases = {json.dumps([alias] if alias else [])}
+"""
 
 
 @dataclass
 class HttpDriver:
-    deployments: dict[str, Deployment]
-    isolation: str = "worker"
+    """Where each case's function is: a client of its server, and the folder of its lines."""
+
+    clients: dict[str, tuple[Client, Path]]
 
     def drive(self, case: Case, done: Callable[[Observation], bool]) -> Observation:
-        deployment = self.deployments[case.id]
-        with (
-            DurableFunctionTestRunner(
-                handler=deployment.handler,
-                workers=2,
-                isolation=self.isolation,
-                skip_time=False,
-                **deployment.options,
-            ) as runner,
-            ThreadPoolExecutor(1) as pool,
-        ):
-            for name, target in deployment.durable.items():
-                runner.register_durable_function(name, target)
-            for name, target in deployment.plain.items():
-                runner.register_function(name, target)
-            client = client_for(runner.serve_aws_api())
+        client, logs = self.clients[case.id]
+        with ThreadPoolExecutor(1) as pool:
             invoking = pool.submit(
                 client.invoke,
-                FunctionName=runner.function_name,
+                FunctionName=case.id,
                 InvocationType="Event" if case.asynchronous else "RequestResponse",
                 Payload=json.dumps(case.input).encode(),
             )
-            arn = _arn(client, runner.function_name, invoking)
+            arn = _arn(client, case.id, invoking)
             try:
-                return self._watch(case, done, Caller(client, arn, list(case.callbacks)), runner)
+                caller = Caller(client, arn, list(case.callbacks))
+                return _watch(case, done, caller, logs / f"{case.id}.jsonl")
             finally:
                 client.stop_durable_execution(DurableExecutionArn=arn)
 
-    @staticmethod
-    def _watch(
-        case: Case,
-        done: Callable[[Observation], bool],
-        caller: Caller,
-        runner: DurableFunctionTestRunner,
-    ) -> Observation:
-        latest = time.monotonic() + _LONGEST_SECONDS
-        while time.monotonic() < latest:
-            # Last the history, which then has all that the others say.
-            status = caller.execution()
-            result = ExecutionHandle(runner._engine, caller.arn).snapshot()
-            history = caller.answer()
-            seen = Observation(
-                status["Status"],
-                status.get("Result"),
-                status.get("Error"),
-                history,
-                list(_logs(result)),
-            )
-            # The last invocation may outlive what it ended.
-            settled = all(each.end_ms for each in result._record.invocations)
-            if (seen.status != "RUNNING" and settled) or (case.result is None and done(seen)):
-                return seen
-            time.sleep(_POLL_SECONDS)
-        raise AssertionError(f"still {seen.status} after {_LONGEST_SECONDS} s: {history}")
+
+def _watch(
+    case: Case, done: Callable[[Observation], bool], caller: Caller, logs: Path
+) -> Observation:
+    latest = time.monotonic() + _LONGEST_SECONDS
+    ended = False
+    while True:
+        # Last the history, which then has all that the others say.
+        status = caller.execution()
+        seen = Observation(
+            status["Status"],
+            status.get("Result"),
+            status.get("Error"),
+            caller.answer(),
+            list(_records(logs, caller.arn)),
+        )
+        if not ended and seen.status != "RUNNING":
+            ended, latest = True, time.monotonic() + _GRACE_SECONDS
+        if (ended or case.result is None) and done(seen):
+            return seen
+        if time.monotonic() > latest:
+            return seen
+        time.sleep(_POLL_SECONDS)
+
+
+def _records(path: Path, arn: str) -> Iterator[dict[str, Any]]:
+    """Those that name the execution."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if arn in (record.get("executionArn"), record.get("durableExecutionArn")):
+            yield record
 
 
 def _arn(client: Client, function: str, invoking: Future[Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from .wire import CoordinatorProcess, Leased, Wire, works
+from .wire import LIMIT, CoordinatorProcess, Leased, Wire, works
 from .world import World
 
 
@@ -25,7 +25,7 @@ async def world() -> AsyncIterator[World]:
     for workspace in list(executor.workspaces.values()):
         executor.close_workspace(workspace)
     assert executor.runs == executor.workspaces == executor.pool.workspaces == {}
-    assert executor._subjects == executor.effects._sources == {}
+    assert executor.leases._subjects == executor.effects._sources == {}
     assert executor.pool.queued == 0
     assert world.armed() == []
 
@@ -48,13 +48,10 @@ async def wire(coordinator: CoordinatorProcess) -> AsyncIterator[Wire]:
         yield wire
     async with Wire(coordinator.address) as other:
         await works(other)
-        for _ in range(100):
-            status = await other.status()
-            if not (status.hosts or status.workers or status.executions):
-                break
-            # The ends of streams come in their own time.
-            await asyncio.sleep(0.02)
-        assert (list(status.hosts), list(status.workers), status.executions) == ([], [], 0)
+        # The ends of streams come in their own time; each answer lets the coordinator get on.
+        async with asyncio.timeout(LIMIT):
+            while (status := await other.status()).hosts or status.workers or status.executions:
+                pass
 
 
 @pytest_asyncio.fixture

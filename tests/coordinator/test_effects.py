@@ -74,24 +74,16 @@ async def test_an_effect_past_the_deadline_is_stale(world: World) -> None:
     """The process was told to die, but has not yet."""
     host = world.host()
     host.obeys = False
-    late = asyncio.Event()
 
     async def script(run: Script) -> str:
-        await late.wait()
+        await host.told_to_kill.wait()
         await charge(run)
         return succeeded()
 
     workspace = world.workspace()
     world.function(workspace, script, timeout_seconds=0.01)
     run = world.start(workspace)
-    await world.invoked(run)
-    lease = run.lease
-    assert lease is not None
-    await asyncio.sleep(0.02)
-    assert lease.timed_out
-    assert host.killed
-    late.set()
-    await asyncio.sleep(0.01)
+    await (await world.invoked(run)).worker.finished()
     assert [each.stale for each in effects_of(world, run)] == [True]
 
 
@@ -107,10 +99,10 @@ async def test_an_effect_of_an_execution_that_was_stopped_is_stale(world: World)
     workspace = world.workspace()
     world.function(workspace, script)
     run = world.start(workspace)
-    await world.invoked(run)
+    invocation = await world.invoked(run)
     world.stop(run)
     stopped.set()
-    await asyncio.sleep(0.01)
+    await invocation.worker.finished()
     assert [each.stale for each in effects_of(world, run)] == [True]
 
 

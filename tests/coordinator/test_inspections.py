@@ -36,7 +36,7 @@ class Inspected(FakeHost):
         asyncio.get_running_loop().call_soon(self.answer, worker_id, request_id)
 
     def say(self, worker_id: str, request_id: str) -> None:
-        self.world.executor.inspections.answered(worker_id, request_id, STUCK)
+        self.world.executor.leases.inspections.answered(worker_id, request_id, STUCK)
 
 
 def hanging(world: World, **settings: float) -> Workspace:
@@ -131,7 +131,7 @@ async def test_a_runner_that_is_closed_meanwhile_kills_at_once(world: World) -> 
 
 async def inspect(world: World, run: Run) -> None:
     """What the control service does where a caller's time is up."""
-    await world.executor.inspections.take(world.executor.leases(run.family))
+    await world.executor.leases.inspections.take(world.executor.leases.of_family(run.family))
 
 
 async def test_a_caller_who_loses_patience_disturbs_nothing(world: World) -> None:
@@ -164,7 +164,7 @@ async def test_those_that_an_execution_waits_for_are_looked_at_too(world: World)
         world.function(workspace, for_ever, name, durable=durable)
         world.function(workspace, does(invoke("call", name)))
         run = world.start(workspace, payload=f'"{name}"')
-        await world.until(run, lambda: len(world.executor.leases(run.family)) == 1)  # noqa: B023
+        await world.until(run, lambda: len(world.executor.leases.of_family(run.family)) == 1)  # noqa: B023
         await world.suspended(run)
         await inspect(world, run)
         assert waiting_for(world.executor, run).endswith("; stuck: in a loop")

@@ -281,7 +281,7 @@ async def test_the_deadline_of_one_invocation_does_not_meet_the_next(world: Worl
         return succeeded()
 
     async def slow(run: Script) -> str:
-        await asyncio.sleep(3 * SOON)
+        await world.passes(3 * SOON)
         return succeeded()
 
     world.function(workspace, quick, "quick", timeout_seconds=SOON)
@@ -392,7 +392,9 @@ async def test_a_result_for_another_workers_lease_is_ignored(world: World) -> No
     world.function(workspace, script)
     first, second = world.start(workspace), world.start(workspace)
     mine, other = await world.invoked(first), await world.invoked(second)
-    world.executor.returned(other.worker.worker, mine.request_id, succeeded("a lie"), [], False)
+    world.executor.leases.returned(
+        other.worker.worker, mine.request_id, succeeded("a lie"), [], False
+    )
     assert not first.execution.ended
     assert workspace.leased == 2
     go.set()
@@ -407,7 +409,7 @@ async def test_a_result_that_is_sent_twice_counts_once(world: World) -> None:
     run = await world.ended(world.start(workspace))
     worker = next(iter(world.executor.pool.workers.values()))
     request_id = run.invocations[0].request_id
-    world.executor.returned(worker, request_id, succeeded(2), [], False)
+    world.executor.leases.returned(worker, request_id, succeeded(2), [], False)
     assert succeeded_with(run) == 1
     assert worker.state is WorkerState.IDLE
     assert workspace.leased == 0

@@ -80,6 +80,22 @@ async def test_a_warm_worker_serves_another_runner_too_and_gets_code_once_each(
     assert needed == [True, False, True, False, True]
 
 
+async def test_a_function_with_processes_of_its_own_shares_none(world: World) -> None:
+    """An alias of it does; and when the host is full, another's idle one makes room."""
+    host = world.host(slots=2)
+    workspace = world.workspace(workers=1)
+    for name in ("a", "a:live", "b"):
+        world.function(workspace, lambda _: succeeded(), name, own_processes=True)
+    world.function(workspace, lambda _: succeeded(), "shared")
+    runs = [
+        await world.ended(world.start(workspace, name)) for name in ("a", "a:live", "b", "shared")
+    ]
+    first, alias, second, third = [workers_of(run)[0] for run in runs]
+    assert first == alias
+    assert [first, second, third] == host.started
+    assert host.killed == [first]
+
+
 async def test_the_worker_that_knows_the_function_is_preferred(world: World) -> None:
     world.host()
     workspace = world.workspace(workers=2)

@@ -9,6 +9,7 @@ import pytest
 from async_durable_execution_runner.coordinator import timekeeper
 from async_durable_execution_runner.coordinator.runs import Run
 from async_durable_execution_runner.coordinator.waiting import until
+from async_durable_execution_runner.core import limits
 from async_durable_execution_runner.core.model import ExecutionStatus, OperationStatus
 
 from .world import (
@@ -174,38 +175,30 @@ def approval(world: World, **options: int) -> Run:
     return world.start(workspace)
 
 
-async def pause() -> None:
-    """Real time in which something wrong might happen: several times the grace, shortened."""
-    await asyncio.sleep(0.1)
+#: Long enough for something wrong to happen.
+LONGER_THAN_THE_GRACE = timekeeper.ANSWER_GRACE_SECONDS + 1
 
 
-@pytest.fixture
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr(timekeeper, "ANSWER_GRACE_SECONDS", 0.02)
-    return 0.02
-
-
-@pytest.mark.usefixtures("short_grace")
 async def test_a_callbacks_time_out_is_not_skipped_to_while_nobody_awaits_the_end(
     world: World,
 ) -> None:
     world.host()
     run = await world.suspended(approval(world))
-    await pause()
+    await world.passes(LONGER_THAN_THE_GRACE)
     assert run.execution.operations["approve"].status is OperationStatus.STARTED
     world.answer(run, "approve")
     await world.ended(run)
     assert elapsed(run) < 60
 
 
-async def test_whoever_awaits_the_end_leaves_a_moment_to_answer(
-    world: World, short_grace: float
-) -> None:
+async def test_whoever_awaits_the_end_leaves_a_moment_to_answer(world: World) -> None:
     world.host()
     run = await world.suspended(approval(world))
-    began = asyncio.get_running_loop().time()
-    await world.ended(run)
-    assert asyncio.get_running_loop().time() - began >= short_grace
+    await world.passes(LONGER_THAN_THE_GRACE)
+    with world.awaiting_end(run):
+        await world.passes(timekeeper.ANSWER_GRACE_SECONDS * 0.9)
+        assert run.execution.operations["approve"].status is STARTED
+        await world.passes(timekeeper.ANSWER_GRACE_SECONDS * 0.2)
     assert run.execution.operations["approve"].status is TIMED_OUT
     assert seconds_at(run, "CallbackTimedOut") == pytest.approx(HOUR, abs=1)
 
@@ -214,7 +207,7 @@ async def test_an_answer_within_the_grace_averts_the_time_out(world: World) -> N
     world.host()
     run = await world.suspended(approval(world))
     ended = asyncio.create_task(world.ended(run))
-    await asyncio.sleep(0.02)
+    await world.passes(timekeeper.ANSWER_GRACE_SECONDS * 0.9)
     world.answer(run, "approve")
     await ended
     assert run.execution.operations["approve"].result == '"yes"'
@@ -238,25 +231,23 @@ async def test_each_callback_has_a_grace_of_its_own(world: World) -> None:
             await world.until(
                 run, lambda name=name: run.execution.suspended and name in run.execution.operations
             )
-            await asyncio.sleep(timekeeper.ANSWER_GRACE_SECONDS * 0.6)
+            await world.passes(timekeeper.ANSWER_GRACE_SECONDS * 0.6)
             world.answer(run, name)
         await world.until(run, lambda: run.execution.ended)
     assert elapsed(run) < 60
 
 
-@pytest.mark.usefixtures("short_grace")
 async def test_time_holds_while_somebody_awaits_a_callback(world: World) -> None:
     world.host()
     run = await world.suspended(approval(world))
     with world.awaiting_end(run):
         with world.executor.timekeeper.awaiting_callback(run.family):
-            await pause()
+            await world.passes(LONGER_THAN_THE_GRACE)
             assert elapsed(run) < 60
         await world.until(run, lambda: run.execution.ended)
     assert events_of(run).count("CallbackTimedOut") == 1
 
 
-@pytest.mark.usefixtures("short_grace")
 async def test_time_holds_for_whoever_was_told_of_the_callback_during_the_run(
     world: World,
 ) -> None:
@@ -266,13 +257,12 @@ async def test_time_holds_for_whoever_was_told_of_the_callback_during_the_run(
     await asyncio.sleep(0)
     with world.executor.timekeeper.awaiting_callback(run.family):
         run.disclosed["approve"] = asyncio.get_running_loop().time()
-    await pause()
+    await world.passes(LONGER_THAN_THE_GRACE)
     assert elapsed(run) < 60
     world.answer(run, "approve")
     await ended
 
 
-@pytest.mark.usefixtures("short_grace")
 async def test_who_was_told_before_the_end_was_awaited_has_only_the_grace(world: World) -> None:
     """One thread: it fetched the callback, did not answer, and now waits for the end."""
     world.host()
@@ -282,20 +272,18 @@ async def test_who_was_told_before_the_end_was_awaited_has_only_the_grace(world:
     assert run.execution.operations["approve"].status is TIMED_OUT
 
 
-@pytest.mark.usefixtures("short_grace")
 async def test_other_timers_are_skipped_to_although_a_callback_is_open(world: World) -> None:
     world.host()
     workspace = world.workspace()
     world.function(workspace, does(callback("approve", timeout_seconds=2 * HOUR), wait("n", HOUR)))
     run = world.start(workspace)
     await world.until(run, lambda: "WaitSucceeded" in events_of(run))
-    await pause()
+    await world.passes(LONGER_THAN_THE_GRACE)
     assert HOUR <= elapsed(run) < 2 * HOUR
     world.answer(run, "approve")
     await world.ended(run)
 
 
-@pytest.mark.usefixtures("short_grace")
 async def test_the_executions_own_time_out_is_held_as_long_as_an_answer_could_avert_it(
     world: World,
 ) -> None:
@@ -303,10 +291,25 @@ async def test_the_executions_own_time_out_is_held_as_long_as_an_answer_could_av
     workspace = world.workspace()
     world.function(workspace, does(callback("approve")), execution_timeout_seconds=HOUR)
     run = await world.suspended(world.start(workspace))
-    await pause()
+    await world.passes(LONGER_THAN_THE_GRACE)
     assert not run.execution.ended
     await world.ended(run)
     assert run.execution.status is ExecutionStatus.TIMED_OUT
+
+
+async def test_the_longest_execution_time_out_is_not_skipped_to_while_a_callback_is_open(
+    world: World,
+) -> None:
+    """Nobody chose it, so nobody waits for it."""
+    world.host()
+    workspace = world.workspace()
+    world.function(
+        workspace, does(callback("a")), execution_timeout_seconds=limits.DURATION_SECONDS
+    )
+    run = await world.suspended(world.start(workspace))
+    with world.awaiting_end(run):
+        await world.passes(LONGER_THAN_THE_GRACE)
+        assert not run.execution.ended
 
 
 async def test_held_time_stands_still_until_the_end_is_awaited(world: World) -> None:
@@ -314,7 +317,7 @@ async def test_held_time_stands_still_until_the_end_is_awaited(world: World) -> 
     workspace = world.workspace()
     world.function(workspace, does(wait("nap", HOUR)))
     run = await world.suspended(world.start(workspace, hold_time=True))
-    await pause()
+    await world.passes(LONGER_THAN_THE_GRACE)
     assert elapsed(run) < 60
     await world.ended(run)
     assert elapsed(run) >= HOUR

@@ -64,7 +64,7 @@ async def test_closing_forgets_whatever_was_under_way(world: World) -> None:
     for _ in range(20):
         await asyncio.sleep(0)
     world.executor.close_workspace(workspace)
-    assert world.executor.runs == world.executor._subjects == {}
+    assert world.executor.runs == world.executor.leases._subjects == {}
     assert world.executor.pool.queued == 0
     assert workspace.leased == 0
     assert world.armed() == []
@@ -167,7 +167,7 @@ async def test_when_all_has_ended_nothing_is_kept_but_the_records(world: World) 
         await world.ended(run)
 
     executor = world.executor
-    assert executor._subjects == {}
+    assert executor.leases._subjects == {}
     assert executor.pool.queued == workspace.leased == 0
     assert world.armed() == []
     for run in workspace.runs.values():

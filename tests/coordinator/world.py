@@ -91,7 +91,7 @@ class Script:
     """One invocation, from the worker's side. `needs_code`: the function was not known yet."""
 
     def __init__(self, executor: Executor, worker: FakeWorker, job: Job, needs_code: bool) -> None:
-        lease = executor.lease_of(job.request_id)
+        lease = executor.leases.of(job.request_id)
         self.executor = executor
         self.worker = worker
         self.request_id = job.request_id
@@ -186,8 +186,14 @@ class FakeWorker:
             outcome = ErrorObject(str(error), type(error).__name__)
         self.returns(script, outcome)
 
+    async def finished(self) -> None:
+        """Wait until all that it was told to do is done."""
+        await asyncio.gather(*self.tasks)
+
     def returns(self, script: Script, outcome: str | ErrorObject) -> None:
-        self.world.executor.returned(self.worker, script.request_id, outcome, script.lines, False)
+        self.world.executor.leases.returned(
+            self.worker, script.request_id, outcome, script.lines, False
+        )
 
     def end(self, exit: WorkerExit | None) -> None:
         """Its session ends; its host says why, or (None) says nothing."""
@@ -232,6 +238,7 @@ class FakeHost:
         #: How a worker ends that it kills.
         self.death = KILLED
         self.starts = self.obeys = True
+        self.told_to_kill = asyncio.Event()
         world.executor.pool.add_host(self.host)
 
     def leave(self) -> None:
@@ -255,6 +262,7 @@ class FakeHost:
 
     def _kill(self, worker_id: str) -> None:
         self.killed.append(worker_id)
+        self.told_to_kill.set()
         if self.obeys and worker_id in self.workers:
             asyncio.get_running_loop().call_soon(self.workers.pop(worker_id).end, self.death)
 
@@ -353,12 +361,21 @@ class World:
             callback_id, lambda now: ev.CallbackSucceeded(now, callback_id, result)
         )
 
+    @staticmethod
+    async def passes(seconds: float) -> None:
+        """As much real time, at once: whatever is due by then happens."""
+        loop = asyncio.get_running_loop()
+        before = loop.time
+        loop.time = lambda: before() + seconds  # type: ignore[method-assign]
+        for _ in range(10):
+            await asyncio.sleep(0)
+
     # -- what is left ----------------------------------------------------------------------
 
     def armed(self) -> list[asyncio.TimerHandle]:
         """The timers, of executions or of leases, that would still fire."""
         handles: list[asyncio.TimerHandle] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
-        mine = (self.executor, self.executor.timekeeper)
+        mine = (self.executor.leases, self.executor.timekeeper)
         return [
             handle
             for handle in handles

@@ -156,7 +156,10 @@ class Machine:
 
     def snapshot(self) -> dict[str, Any]:
         """All that an execution remembers, private parts too; comparable."""
-        return copy.deepcopy(vars(self.execution))
+        return copy.deepcopy(self.memory())
+
+    def memory(self) -> dict[str, Any]:
+        return vars(self.execution) | vars(self.execution._state) | {"_state": None}
 
 
 def invoked(*updates: OperationUpdate, **config: Any) -> Machine:

@@ -11,12 +11,14 @@ from async_durable_execution_runner.core.model import (
     ErrorObject,
     ExecutionStatus,
     OperationStatus,
+    OperationUpdate,
 )
 from async_durable_execution_runner.errors import InvalidCheckpointToken, InvalidParameterValue
 
 from .machine import (
     BOOM,
     CALLBACK,
+    CHAINED_INVOKE,
     EXECUTION,
     ROOT,
     STEP,
@@ -80,8 +82,11 @@ def test_a_checkpoint_of_the_execution_ends_it_with_the_invocation(
 ) -> None:
     """The invocation's own result, which comes later, says nothing any more."""
     machine = invoked(start(WAIT, "wait"))
+    token = machine.token
+    assert machine.execution.holds(token)
     reply = machine.checkpoint(start(STEP), end)
     assert reply.token is None
+    assert not machine.execution.holds(token)
     assert machine.commands == [reply]
     assert machine.execution.closing
     assert machine.pass_time(100) == []
@@ -119,17 +124,20 @@ def test_what_was_in_progress_at_the_end_stays_so() -> None:
     machine.returns(Outcome.SUCCEEDED)
     assert machine.pass_time(1000) == []
     assert machine.op().status is machine.op("wait").status is OperationStatus.STARTED
+    assert machine.execution.waiting == []
 
 
 # -- suspension --------------------------------------------------------------------------
 
 
-def test_a_suspended_execution_sleeps() -> None:
-    machine = invoked(start(CALLBACK))
+@pytest.mark.parametrize("update", [start(CALLBACK), start(CHAINED_INVOKE), start(WAIT), retry()])
+def test_a_suspended_execution_sleeps(update: OperationUpdate) -> None:
+    machine = invoked(update)
     assert machine.suspends() == []
     assert machine.execution.suspended
     assert machine.execution.request_id is None
     assert [op.id for op in machine.execution.waiting] == ["op"]
+    assert machine.last_event.error is None
 
 
 def test_pending_with_nothing_pending_is_a_failed_invocation() -> None:

@@ -235,7 +235,7 @@ class Chaos:
 
 def snapshot(machine: Machine) -> dict[str, Any]:
     """As deep as it goes: what these containers hold is immutable."""
-    return {name: copy.copy(value) for name, value in vars(machine.execution).items()}
+    return {name: copy.copy(value) for name, value in machine.memory().items()}
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -141,7 +141,7 @@ def test_an_invocation_is_delivered_one_page_and_where_the_next_begins() -> None
 
 @pytest.mark.parametrize(
     "fields",
-    [{"payload": "x" * MIB}, {"payload": "€" * (MIB // 3)}],
+    [{"payload": "x" * (MIB - 1024)}, {"payload": "€" * (MIB // 3)}],
     ids=["ASCII", "beyond ASCII"],
 )
 def test_a_page_has_a_requests_bytes_at_most(fields: dict[str, str]) -> None:
@@ -149,6 +149,13 @@ def test_a_page_has_a_requests_bytes_at_most(fields: dict[str, str]) -> None:
     pages = read_all(machine)
     assert [len(page) for page in pages] == [6, 5, 2]
     assert [id for page in pages for id in page] == list(machine.execution.operations)
+
+
+def test_inputs_count_too() -> None:
+    machine = Machine(payload="x" * 5 * MIB)
+    machine.invoke()
+    machine.checkpoint(succeed(STEP, payload="x" * MIB))
+    assert read_all(machine) == [[ROOT], ["op"]]
 
 
 def test_errors_count_too() -> None:

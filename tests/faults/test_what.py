@@ -58,6 +58,13 @@ def test_the_invocation_fails_with_its_cause_and_the_execution_goes_on(
     assert fault in result.describe()
 
 
+@pytest.mark.parametrize("fault", ["hang@after-commit:1", "hang-c@after-commit:1"])
+def test_a_planned_hang_is_looked_at_like_any_other(runner: DurableFunctionTestRunner, fault: str):
+    struck = runner.run({}, faults=fault).invocations[0]
+    assert struck.verdict.startswith("stuck")
+    assert len(struck.stacks) == 2
+
+
 def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(
     runner: DurableFunctionTestRunner,
 ):

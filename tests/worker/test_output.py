@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -14,6 +16,7 @@ from contextlib import contextmanager
 import pytest
 
 from async_durable_execution_runner.core.model import OutputLine, OutputStream
+from async_durable_execution_runner.worker import json_log
 from async_durable_execution_runner.worker.output import (
     LIMIT,
     FileCapture,
@@ -59,7 +62,7 @@ def test_pieces_of_a_line_are_joined_per_stream() -> None:
 
 @pytest.mark.parametrize("forged", ["", "[]", '["nowhere", "a", 1]', '["stdout"]', "{", '"x"', "1"])
 def test_a_mark_that_heads_no_frame_is_raw_text(forged: str) -> None:
-    assert all(line.stream is RAW for line in parse(f"\x1e{forged}\n"))
+    assert parse(f"\x1e{forged}\n") == [OutputLine(RAW, forged)]
 
 
 @pytest.fixture
@@ -187,3 +190,47 @@ def test_inline_capture_leaves_the_streams_as_they_were() -> None:
     with InlineCapture().capturing(), InlineCapture().capturing():
         assert sys.stdout is not before[0]
     assert (sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
+
+
+def test_an_invocation_that_wants_json_logs_json(file: int) -> None:
+    ids = {"requestId": "r-1", "executionArn": "arn"}
+    with installed(file) as capture, json_log.formatting(ids):
+        logger = logging.getLogger("orders")
+        logger.log(27, "paid %s", "é", extra={"order": {1, 2}, "message_id": 3})
+        # Threads have no context.
+        thread = threading.Thread(target=logger.warning, args=("from a thread",))
+        thread.start()
+        thread.join()
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            logger.exception("failed")
+        lines, _ = capture.collect()
+    said, of_thread, failed = (json.loads(line.text) for line in lines)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said.pop("timestamp"))
+    assert said == {
+        "level": "INFO",
+        "message": "paid é",
+        "logger": "orders",
+        "order": "{1, 2}",
+        "message_id": 3,
+        **ids,
+    }
+    assert "é" in lines[0].text
+    assert (lines[0].level, lines[0].logger) == (27, "orders")
+    assert (of_thread["level"], of_thread["requestId"]) == ("WARNING", "r-1")
+    assert (failed["errorType"], failed["errorMessage"]) == ("ValueError", "broken")
+    assert 'raise ValueError("broken")' in failed["stackTrace"][-1]
+    assert failed["location"].startswith(
+        f"{__file__}:test_an_invocation_that_wants_json_logs_json:"
+    )
+
+
+def test_the_next_invocation_logs_as_it_wants(file: int) -> None:
+    with installed(file) as capture:
+        for ids in ({"requestId": "r-1"}, None):
+            with json_log.formatting(ids):
+                logging.getLogger("orders").info("paid")
+        first, second = capture.collect()[0]
+    assert json.loads(first.text)["requestId"] == "r-1"
+    assert second.text == "paid"

@@ -81,7 +81,7 @@ class ChainedInvokes:
         if not function.durable:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
             run.family.calls += 1
-            executor.submit(call, run.workspace, function, "")
+            executor.leases.submit(call, run.workspace, function, "")
             return
         started = next(
             event

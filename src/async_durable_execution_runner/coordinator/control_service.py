@@ -19,6 +19,7 @@ from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
+from .following import Follower
 from .injector import CrashPoint, FaultRecord
 from .runs import InvocationRecord, Run
 from .waiting import until, waiting_for
@@ -90,11 +91,27 @@ class ControlService(ControlServiceServicer):
         self, request: pb.RegisterFunctionRequest, context: Context
     ) -> pb.RegisterFunctionResponse:
         workspace = self._executor.workspace(request.workspace_id)
+        function = self._function(request)
+        workspace.functions[function.name] = function
+        if function.isolation is not Isolation.INLINE:
+            self._executor.pool.prepare(min(workspace.workers, os.cpu_count() or 1))
+        return pb.RegisterFunctionResponse(function_id=function.id)
+
+    @_statuses
+    async def ReplaceFunctions(
+        self, request: pb.ReplaceFunctionsRequest, context: Context
+    ) -> pb.ReplaceFunctionsResponse:
+        workspace = self._executor.workspace(request.workspace_id)
+        functions = list(map(self._function, request.functions))
+        self._executor.replace_functions(workspace, functions)
+        return pb.ReplaceFunctionsResponse()
+
+    def _function(self, request: pb.RegisterFunctionRequest) -> Function:
         config = request.config
         isolation = _ISOLATIONS.get(request.isolation)
         if isolation is None:
             raise InvalidParameterValue("Unknown isolation.")
-        function = Function(
+        return Function(
             id=self._new_id(),
             name=config.name,
             durable=config.durable,
@@ -105,11 +122,10 @@ class ControlService(ControlServiceServicer):
             isolation=isolation,
             execution_timeout_seconds=request.execution_timeout_seconds,
             code=request.code,
+            log_format=config.log_format,
+            retention_days=request.retention_days,
+            own_processes=request.own_processes,
         )
-        workspace.functions[function.name] = function
-        if isolation is not Isolation.INLINE:
-            self._executor.pool.prepare(min(workspace.workers, os.cpu_count() or 1))
-        return pb.RegisterFunctionResponse(function_id=function.id)
 
     @_statuses
     async def ServeAwsApi(
@@ -127,6 +143,30 @@ class ControlService(ControlServiceServicer):
         self._executor.workspace(request.workspace_id)
         self._listeners.setdefault(workspace.id, []).append(listener)
         return pb.ServeAwsApiResponse(endpoint_url=listener.endpoint_url)
+
+    async def FollowOutput(
+        self, request: pb.FollowOutputRequest, context: Context
+    ) -> AsyncIterator[pb.FollowOutputResponse]:
+        try:
+            workspace = self._executor.workspace(request.workspace_id)
+        except RunnerError as error:
+            await _abort(context, error)
+            return
+        follower = Follower()
+        workspace.followers.append(follower)
+        try:
+            yield pb.FollowOutputResponse()
+            async for written in follower:
+                yield pb.FollowOutputResponse(
+                    function_name=written.function_name,
+                    execution_arn=written.execution_arn,
+                    request_id=written.request_id,
+                    time_ms=written.time_ms,
+                    lines=map(codec.line_to_proto, written.lines),
+                    dropped=written.dropped,
+                )
+        finally:
+            workspace.followers.remove(follower)
 
     # -- executions ------------------------------------------------------------------------
 
@@ -192,7 +232,7 @@ class ControlService(ControlServiceServicer):
         """Whether it came true; where it did not, `waiting_for` can say what handlers are doing."""
         if await until(self._executor, run, condition, timeout_ms / 1000):
             return True
-        await self._executor.inspections.take(self._executor.leases(run.family))
+        await self._executor.leases.inspections.take(self._executor.leases.of_family(run.family))
         return condition()
 
     @_statuses

@@ -63,6 +63,10 @@ class Sources:
             if source.workspace is not workspace
         }
 
+    def forget_run(self, run: Run) -> None:
+        for record in run.invocations:
+            self._sources.pop(record.request_id, None)
+
     def record(self, said: Effect) -> Effect:
         """Enter an effect for its execution and for those that invoked it in a chain."""
         source = self._sources.get(said.request_id)

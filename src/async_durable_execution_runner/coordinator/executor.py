@@ -14,7 +14,6 @@ from typing import assert_never
 from ..core import events as ev
 from ..core import faults, limits, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
-from ..core.divergence import Divergence
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
     Effect,
@@ -29,18 +28,18 @@ from ..errors import (
     InvalidParameterValue,
     ResourceNotFound,
 )
-from . import causes
-from .causes import WorkerExit
 from .chained import ChainedInvokes
-from .clock import Clock
+from .clock import Clock, real_ms
 from .effects import Sources
+from .following import Written
 from .injector import Injector, check_feasible
+from .leases import Leases
 from .outcome import read_output
-from .pool import Job, Worker, WorkerPool, WorkerState
 from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Subject
-from .stacks import Inspections, Stacks
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
+
+_DAY_SECONDS = 24 * 3600
 
 
 class Executor:
@@ -50,12 +49,11 @@ class Executor:
         self.new_id = new_id
         self._new_seed = new_seed
         self._loop = asyncio.get_running_loop()
-        self.pool = WorkerPool(self, new_id)
+        self.leases = Leases(self, new_id)
+        self.pool = self.leases.pool
         self.timekeeper = Timekeeper(self.feed)
-        self.inspections = Inspections()
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
-        self._subjects: dict[str, Subject] = {}
         self.effects = Sources()
         self._chained = ChainedInvokes(self)
 
@@ -75,22 +73,29 @@ class Executor:
         """Its executions are forgotten; workers that are in one of its handlers are killed."""
         del self.workspaces[workspace.id]
         del self.pool.workspaces[workspace.id]
-        self.pool.withdraw(workspace)
+        self.leases.withdraw(workspace)
         self.effects.forget(workspace)
-        for request_id, subject in list(self._subjects.items()):
-            owner = subject.parent if isinstance(subject, Call | Copy) else subject
-            if owner.workspace is workspace:
-                self._drop_lease(subject)
-                del self._subjects[request_id]
-                if isinstance(subject, PlainInvocation):
-                    subject.give_up(ResourceNotFound("The runner was closed."))
         for run in workspace.runs.values():
             del self.runs[run.arn]
             self.timekeeper.forget(run.family)
             self.pool.release(run.arn)
             if run.injector is not None:
                 run.injector.close()
+            if run.expiry is not None:
+                run.expiry.cancel()
             run.notify(unconditionally=True)
+        for follower in workspace.followers:
+            follower.close()
+
+    def replace_functions(self, workspace: Workspace, functions: Sequence[Function]) -> None:
+        """Have these and no others. What runs goes on as it began; all later invocations, also of
+        executions that have begun, are those of the functions as they are now."""
+        self.pool.retire({function.id for function in workspace.functions.values()})
+        workspace.functions = {function.name: function for function in functions}
+        for run in workspace.runs.values():
+            now = workspace.functions.get(run.function.name)
+            if now is not None and now.durable:
+                run.function = now
 
     def workspace(self, workspace_id: str) -> Workspace:
         workspace = self.workspaces.get(workspace_id)
@@ -209,7 +214,7 @@ class Executor:
             case Deliver() | Reply():
                 return command
             case Invoke():
-                self.submit(run, run.workspace, run.function, run.arn)
+                self.leases.submit(run, run.workspace, run.function, run.arn)
             case InvokeFunction():
                 self._chained.begin(run, command)
             case Finish():
@@ -218,22 +223,24 @@ class Executor:
                 assert_never(command)
         return None
 
-    def submit(
-        self, subject: Subject, ws: Workspace, function: Function, arn: str, request_id: str = ""
-    ) -> str:
-        """Have it invoked when a worker is free; the id of the request, a new one unless given."""
-        job = Job(request_id or self.new_id(), ws, function, arn)
-        self._subjects[job.request_id] = subject
-        self.pool.submit(job)
-        return job.request_id
-
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.runs.remove(run)
         if run.injector is not None:
             run.injector.close()
         if run.lease is None:
             self.pool.release(run.arn)
+        if run.function.retention_days:
+            seconds = run.function.retention_days * _DAY_SECONDS
+            run.expiry = self._loop.call_later(seconds, self._forget, run)
         self._chained.child_ended(run, status)
+
+    def _forget(self, run: Run) -> None:
+        workspace, config = run.workspace, run.execution.config
+        del self.runs[run.arn], workspace.runs[run.arn]
+        if workspace.names.get((config.function_name, config.name)) is run:
+            del workspace.names[config.function_name, config.name]
+        self.effects.forget_run(run)
+        run.notify(unconditionally=True)
 
     def feed_if_open(self, run: Run, event: ev.Event) -> None:
         if run.arn in self.runs:
@@ -255,93 +262,53 @@ class Executor:
         assert isinstance(reply, Reply)
         return reply
 
-    # -- leases ----------------------------------------------------------------------------
+    # -- invocations -----------------------------------------------------------------------
 
-    def leased(self, job: Job, worker: Worker) -> bool:
-        """`Leaseholder`: the pool found a worker. Starts the invocation."""
-        subject = self._subjects.get(job.request_id)
-        if subject is None:
-            return False
+    def invocation_begins(self, lease: Lease) -> None:
+        """`Invocations`: a worker is about to be given it."""
+        subject, worker, request_id = lease.subject, lease.worker, lease.job.request_id
         if isinstance(subject, PlainInvocation):
-            self._lease(subject, job, worker)
-            self.effects.add(subject, subject.begin(job.request_id, worker))
-            return True
-        run = subject if isinstance(subject, Run) else subject.parent
-        if run.execution.ended:
-            del self._subjects[job.request_id]
-            if not isinstance(subject, Run):
-                run.family.calls -= 1
-                self.timekeeper.settle(run.family)
-            return False
-        lease = self._lease(subject, job, worker)
-        if isinstance(subject, Copy):
-            lease.deliver = subject.original.deliver
-            # Its effects are real, though nothing else of it counts.
-            subject.record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
-            self.effects.add(run, subject.record)
-            return True
-        record = InvocationRecord(job.request_id, worker.id, worker.pid, run.now)
-        if isinstance(subject, Call):
-            subject.record = record
-            self.effects.add(subject, record)
-            return True
-        subject.invocations.append(record)
-        self.effects.add(subject, record)
-        delivered = self.feed(
-            subject, ev.InvocationStarted(record.start_ms, job.request_id, self._new_seed())
-        )
-        assert isinstance(delivered, Deliver)
-        lease.deliver = delivered
-        return True
-
-    def _lease(self, subject: Subject, job: Job, worker: Worker) -> Lease:
-        lease = Lease(job, worker, subject, self._loop.time())
-        lease.deadline = self.set_deadline(lease, job.function.timeout_seconds)
-        subject.lease = lease
-        return lease
-
-    def returned(
-        self,
-        worker: Worker,
-        request_id: str,
-        outcome: str | ErrorObject,
-        output: Sequence[OutputLine],
-        truncated: bool,
-        divergences: Sequence[Divergence] = (),
-    ) -> None:
-        """A worker sent an invocation's result: JSON text, or what it failed with."""
-        subject = self._subjects.get(request_id)
-        lease = subject.lease if subject is not None else None
-        if (
-            subject is None
-            or lease is None
-            or lease.worker is not worker
-            or lease.timed_out
-            # It was killed first, and will be found lost.
-            or worker.state is WorkerState.ENDING
-        ):
-            self.pool.finish(worker, request_id)
-            if lease is not None and lease.worker is worker:
-                # The result is too late; what it wrote is not with its host any more.
-                lease.late_output = output
+            self.effects.add(subject, subject.begin(request_id, worker))
             return
-        if isinstance(subject, Run):
-            subject.invocations[-1].divergences = divergences
-        # First, so that what follows finds this worker free.
-        self.pool.finish(worker, request_id)
-        self._complete(lease, outcome, output, truncated)
+        run = subject if isinstance(subject, Run) else subject.parent
+        record = InvocationRecord(request_id, worker.id, worker.pid, run.now)
+        match subject:
+            case Call():
+                subject.record = record
+                self.effects.add(subject, record)
+            case Copy():
+                # Its effects are real, though nothing else of it counts.
+                subject.record = record
+                self.effects.add(run, record)
+                lease.deliver = subject.original.deliver
+            case Run():
+                run.invocations.append(record)
+                self.effects.add(run, record)
+                started = ev.InvocationStarted(record.start_ms, request_id, self._new_seed())
+                delivered = self.feed(run, started)
+                assert isinstance(delivered, Deliver)
+                lease.deliver = delivered
+            case _:
+                assert_never(subject)
 
-    def _complete(
+    def invocation_overtaken(self, subject: Subject) -> None:
+        """`Invocations`: its execution has ended before a worker was free."""
+        if isinstance(subject, Call | Copy):
+            subject.family.calls -= 1
+            self.timekeeper.settle(subject.family)
+
+    def invocation_ended(
         self,
         lease: Lease,
         outcome: str | ErrorObject,
         output: Sequence[OutputLine],
         truncated: bool,
     ) -> None:
-        """The one end of every lease, whoever ended it."""
-        subject = lease.subject
-        self._drop_lease(subject)
-        del self._subjects[lease.job.request_id]
+        """`Invocations`: JSON text, or what it failed with."""
+        subject, job = lease.subject, lease.job
+        for follower in job.workspace.followers if output else ():
+            name, arn = job.function.name, job.execution_arn
+            follower.tell(Written(name, arn, job.request_id, real_ms(), output))
         if isinstance(subject, Copy):
             subject.ended(lease.worker)
             return
@@ -377,61 +344,9 @@ class Executor:
             record.outcome, record.error = "ERROR", event.error
         self.feed(run, event)
 
-    def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
-        """`Leaseholder`: the worker ended with the lease in its hand."""
-        subject = self._subjects.get(job.request_id)
-        if subject is None or subject.lease is None:
-            return
-        lease = subject.lease
-        output = (*lease.late_output, *exit.output)
-        if lease.timed_out:
-            seconds = job.function.timeout_seconds
-            stacks = subject.record.stacks if subject.record is not None else None
-            error = causes.timed_out(job.request_id, seconds, output, stacks)
-        else:
-            error = causes.died(job.request_id, exit)
-        self._complete(lease, error, output, exit.output_truncated)
-
-    def set_deadline(self, lease: Lease, seconds: float) -> asyncio.TimerHandle:
-        return self._loop.call_later(seconds, self.deadline_passed, lease)
-
-    def deadline_passed(self, lease: Lease, inspect: bool = True) -> None:
-        """Its worker has to go; with `inspect`, after a look at what it is doing."""
-        lease.timed_out = True
-        lease.deadline = None
-        if lease.worker.host is None or lease.worker.frozen is not None:
-            error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
-            self.pool.abandon(lease.worker)
-            self._complete(lease, error, (), False)
-        elif inspect and (asked := self.inspections.ask(lease)) is not None:
-            self.pool.doom(lease.worker)
-            asked.add_done_callback(lambda asked: self._inspected(lease, asked.result()))
-        else:
-            self.pool.abandon(lease.worker)
-
-    def _inspected(self, lease: Lease, stacks: Stacks) -> None:
-        lease.note(stacks)
-        if self.pool.workers.get(lease.worker.id) is lease.worker:
-            self.pool.kill(lease.worker)
-
-    def _drop_lease(self, subject: Subject) -> None:
-        if subject.lease is not None and subject.lease.deadline is not None:
-            subject.lease.deadline.cancel()
-        subject.lease = None
-
-    def lease_of(self, request_id: str) -> Lease | None:
-        """The lease of an invocation in progress."""
-        subject = self._subjects.get(request_id)
-        return None if subject is None else subject.lease
-
     async def record_effect(self, said: Effect) -> Effect:
         """A handler did something outside, and goes on when this returns."""
         return self.effects.record(said)
-
-    def leases(self, family: Family) -> list[Lease]:
-        """What handlers of the family are in now."""
-        subjects = [each for each in self._subjects.values() if each.family is family]
-        return [each.lease for each in subjects if each.lease is not None]
 
     # -- outsiders -------------------------------------------------------------------------
 
@@ -452,9 +367,6 @@ class Executor:
     # -- those who wait --------------------------------------------------------------------
 
     def workers_unavailable(self, why: str) -> None:
-        """`Leaseholder`: nobody need wait any longer."""
-        for subject in self._subjects.values():
-            if isinstance(subject, PlainInvocation):
-                subject.workers_unavailable(why)
+        """`Invocations`: nobody need wait any longer."""
         for run in self.runs.values():
             run.notify(unconditionally=True)

@@ -194,7 +194,6 @@ class Injector:
     async def returned(self, worker: Worker) -> Instead | None:
         """A result has come from the invocation that holds the lease."""
         await self._thaw()
-        self._let_copies_go()
         return await self._at(Point.INVOCATION_RESULT, worker.id)
 
     @property
@@ -210,7 +209,7 @@ class Injector:
         if run.arn in self._executor.runs:
             run.family.calls += 1
             copy = Copy(run, original, record)
-            self._executor.submit(copy, run.workspace, run.function, run.arn)
+            self._executor.leases.submit(copy, run.workspace, run.function, run.arn)
 
     def copy_ended(self, worker: Worker) -> None:
         self._copies.pop(worker.id, None)
@@ -238,11 +237,11 @@ class Injector:
     async def _at(
         self, point: Point, worker_id: str, changes: Sequence[Change] = (), name: str = ""
     ) -> Instead | None:
-        struck = self._strike(point, changes, name)
-        if struck is None:
-            return None
         lease = self._run.lease
         if lease is None or lease.worker.id != worker_id:
+            return None
+        struck = self._strike(point, changes, name)
+        if struck is None:
             return None
         instead = self._carry_out(*struck, lease)
         if isinstance(instead, asyncio.Event):
@@ -364,7 +363,7 @@ class Injector:
             left = lease.deadline.when() - self._loop.time()
             lease.deadline.cancel()
             self._run.family.clock.jump(self._run.now + max(0, round(left * 1000)))
-            self._executor.deadline_passed(lease, inspect)
+            self._executor.leases.deadline_passed(lease, inspect)
 
     def _delay(self, lease: Lease, seconds: float) -> asyncio.Event | Answer | None:
         assert lease.deadline is not None
@@ -377,7 +376,7 @@ class Injector:
             self._loop.call_later(seconds, passed.set)
             return passed
         lease.deadline.cancel()
-        lease.deadline = self._executor.set_deadline(lease, left - seconds)
+        self._executor.leases.set_deadline(lease, left - seconds)
         self._run.family.clock.jump(self._run.now + round(seconds * 1000))
         self._executor.timekeeper.settle(self._run.family)
         return None

@@ -16,7 +16,7 @@ from typing import Any
 from ..core import limits
 from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
-from ..core.operations.chained_invoke import parse_function_name
+from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
@@ -161,6 +161,7 @@ class Invoking:
         bare = {
             name.partition(":")[0]: function
             for name, function in sorted(self._workspace.functions.items(), reverse=True)
+            if name != ANY_FUNCTION
         }
         names = sorted(bare)
         first = bisect_right(names, given.get("Marker", ""))
@@ -194,7 +195,7 @@ def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: st
     """Invoke a plain function from outside; its `outcome` is to be awaited, or not. Under
     `request_id` where it is a further attempt."""
     function = invocation.function
-    request_id = executor.submit(invocation, invocation.workspace, function, "", request_id)
+    request_id = executor.leases.submit(invocation, invocation.workspace, function, "", request_id)
     if executor.pool.trouble:
         invocation.workers_unavailable(executor.pool.trouble)
     return request_id
@@ -309,7 +310,12 @@ def _configuration(function: Function) -> Shape:
     if function.environment:
         shape["Environment"] = {"Variables": function.environment}
     if function.durable:
-        shape["DurableConfig"] = {"ExecutionTimeout": function.execution_timeout_seconds}
+        shape["DurableConfig"] = {
+            "ExecutionTimeout": function.execution_timeout_seconds,
+            "RetentionPeriodInDays": function.retention_days or None,
+        }
+    if function.log_format:
+        shape["LoggingConfig"] = {"LogFormat": function.log_format}
     return shape
 
 

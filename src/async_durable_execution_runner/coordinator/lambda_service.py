@@ -110,7 +110,7 @@ class LambdaService(Invoking):
         found = [
             (run.execution.root.start_ms, place)
             for place, run in enumerate(runs)
-            if run.function.name == function.name
+            if run.function.is_reached_as(function)
             and (name is None or run.execution.config.name == name)
             and (statuses is None or run.execution.status.value in statuses)
             and (after is None or run.execution.root.start_ms > after * 1000)

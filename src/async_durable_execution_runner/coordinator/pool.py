@@ -40,6 +40,12 @@ class Job:
             isolation is Isolation.EXECUTION and not self.execution_arn
         )
 
+    @property
+    def owner(self) -> str:
+        """Which warm workers may serve it; "": those of nobody."""
+        name = self.function.name.partition(":")[0]
+        return f"{self.workspace.id}/{name}" if self.function.own_processes else ""
+
 
 class WorkerState(Enum):
     STARTING = "starting"
@@ -87,9 +93,13 @@ class Worker:
     send: Callable[[Job, bool], None] | None = None
     functions: set[str] = field(default_factory=set)
     served: int = 0
+    #: Of the jobs that it serves.
+    owner: str = ""
     bound_to: str = ""
     memory_limit: int = 0
     last_request_id: str = ""
+    #: Its code may have changed: it is to end with what it is doing.
+    retired: bool = False
     #: It was stopped on purpose; to be called when it is gone.
     frozen: Callable[[Worker], None] | None = None
 
@@ -149,7 +159,7 @@ class WorkerPool:
         if job is None or job.request_id != request_id or worker.state is not WorkerState.LEASED:
             return None
         self.end_lease(worker)
-        if job.alone:
+        if job.alone or worker.retired:
             self.kill(worker)
         else:
             self._idle(worker)
@@ -198,6 +208,14 @@ class WorkerPool:
         for worker in list(self.workers.values()):
             if worker.bound_to == execution_arn and worker.job is None:
                 self.kill(worker)
+
+    def retire(self, function_ids: set[str]) -> None:
+        """Have no process serve again that has loaded one of these: its code may have changed."""
+        for worker in list(self.workers.values()):
+            if worker.host is not None and worker.functions & function_ids:
+                worker.retired = True
+                if worker.state is WorkerState.IDLE:
+                    self.kill(worker)
 
     # -- hosts and workers come and go -----------------------------------------------------
 
@@ -305,6 +323,7 @@ class WorkerPool:
         worker.last_request_id = job.request_id
         job.workspace.leased += 1
         worker.served += 1
+        worker.owner = job.owner
         if job.function.isolation is Isolation.EXECUTION:
             worker.bound_to = job.execution_arn
         limit = job.function.memory_mb * 1024 * 1024 if job.function.enforce_memory else 0
@@ -385,5 +404,7 @@ def _fitness(worker: Worker, job: Job) -> int:
     if worker.bound_to:
         return 3 if worker.bound_to == job.execution_arn else -1
     if isolation is Isolation.WORKER:
+        if worker.served and worker.owner != job.owner:
+            return -1
         return 2 if job.function.id in worker.functions else 1 if worker.served else 0
     return 0 if worker.served == 0 else -1

@@ -95,6 +95,8 @@ class Run:
     watchers: list[Watcher] = field(default_factory=list)
     #: Where there is a fault plan, or somebody wants to know where one could strike.
     injector: Injector | None = None
+    #: It has ended, and is to be forgotten.
+    expiry: asyncio.TimerHandle | None = None
 
     @property
     def arn(self) -> str:
@@ -104,6 +106,11 @@ class Run:
     def record(self) -> InvocationRecord | None:
         """Of its last invocation."""
         return self.invocations[-1] if self.invocations else None
+
+    @property
+    def overtaken(self) -> bool:
+        """Nobody wants it invoked any more."""
+        return self.execution.ended
 
     @property
     def settled(self) -> bool:
@@ -167,6 +174,10 @@ class Call:
     def family(self) -> Family:
         return self.parent.family
 
+    @property
+    def overtaken(self) -> bool:
+        return self.parent.overtaken
+
 
 @dataclass(slots=True, eq=False)
 class PlainInvocation:
@@ -189,10 +200,15 @@ class PlainInvocation:
         """It has no clock to share."""
 
     def again(self) -> PlainInvocation:
-        """The same, for another attempt."""
+        """The same, for another attempt: of the function as it is by then."""
+        function = self.workspace.functions.get(self.function.name, self.function)
         return PlainInvocation(
-            self.workspace, self.function, self.payload, self.tenant_id, self.client_context
+            self.workspace, function, self.payload, self.tenant_id, self.client_context
         )
+
+    @property
+    def overtaken(self) -> bool:
+        return False
 
     def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
         self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
@@ -236,6 +252,10 @@ class Copy:
     def family(self) -> Family:
         return self.parent.family
 
+    @property
+    def overtaken(self) -> bool:
+        return self.parent.overtaken
+
     def ended(self, worker: Worker) -> None:
         if self.parent.injector is not None:
             self.parent.injector.copy_ended(worker)
@@ -255,6 +275,15 @@ class Lease:
     late_output: Sequence[OutputLine] = ()
     #: The loop's time.
     last_checkpoint: float | None = None
+
+    @property
+    def injector(self) -> Injector | None:
+        """Of the execution that it is an invocation of."""
+        match self.subject:
+            case Run(injector=injector) | Copy(parent=Run(injector=injector)):
+                return injector
+            case _:
+                return None
 
     def note(self, stacks: Stacks) -> None:
         """Keep what its worker was doing, unless it has ended meanwhile."""

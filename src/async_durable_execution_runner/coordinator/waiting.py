@@ -113,7 +113,7 @@ def _callee(executor: Executor, run: Run, operation: Operation) -> str:
     for child in run.family.runs:
         if child.parent == (run, operation.id):
             return f", whose execution {child.arn} waits for {waiting_for(executor, child)}"
-    for lease in executor.leases(run.family):
+    for lease in executor.leases.of_family(run.family):
         call = lease.subject
         if isinstance(call, Call) and (call.parent, call.operation_id) == (run, operation.id):
             return f", a plain function on worker {lease.worker.id}{_doing(call.record)}"

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
-from typing import Any, NoReturn, assert_never
+from typing import Any, NoReturn
 
 import grpc
 
-from ..core import faults as f
-from ..core.model import ErrorObject, Operation, OutputLine
+from ..core.model import ErrorObject
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
-from .causes import ExitCause, WorkerExit
+from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .pool import Host, Job, Worker, WorkerState
-from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
+from .runs import Run
 from .stacks import Stacks
-from .workspace import Function
-
-_CAUSES = {
-    pb.EXIT_CAUSE_EXITED: ExitCause.EXITED,
-    pb.EXIT_CAUSE_SIGNALED: ExitCause.SIGNALED,
-    pb.EXIT_CAUSE_MEMORY: ExitCause.MEMORY,
-    pb.EXIT_CAUSE_NOT_STARTED: ExitCause.NOT_STARTED,
-}
 
 Context = Any
 """A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
@@ -100,11 +89,11 @@ class WorkerService(WorkerServiceServicer):
             while (message := await context.read()) is not grpc.aio.EOF:
                 exited = message.exited
                 if message.WhichOneof("message") == "exited" and exited.worker_id in host.workers:
-                    self._pool.worker_exited(exited.worker_id, _read_exit(exited))
+                    self._pool.worker_exited(exited.worker_id, messages.read_exit(exited))
                 taken = message.stacks
                 if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
                     stacks = Stacks(tuple(taken.dumps), taken.verdict)
-                    inspections = self._executor.inspections
+                    inspections = self._executor.leases.inspections
                     inspections.answered(taken.worker_id, taken.request_id, stacks)
         finally:
             writer.cancel()
@@ -120,16 +109,16 @@ class WorkerService(WorkerServiceServicer):
 
         def send(job: Job, needs_code: bool) -> None:
             nonlocal last
-            lease = self._executor.lease_of(job.request_id)
+            lease = self._executor.leases.of(job.request_id)
             assert lease is not None
-            message = self._invocation(lease, needs_code)
+            message = messages.invocation(lease, needs_code)
             first: asyncio.Task[Any] | None = last
-            injector = _injector_of(lease)
+            injector = lease.injector
             if injector is not None and (instead := injector.started(lease)) is not None:
                 if isinstance(instead, asyncio.Event):
                     first = asyncio.create_task(_both(last, instead))
                 elif isinstance(instead, Tell):
-                    message.invocation.misdeed.CopyFrom(_misdeed(instead))
+                    message.invocation.misdeed.CopyFrom(messages.misdeed(instead))
                 else:
                     # It is to die before it hears of the invocation.
                     return
@@ -195,47 +184,22 @@ class WorkerService(WorkerServiceServicer):
             outcome = codec.error_from_proto(result.error)
         else:
             outcome = result.output
-        lines = _read_lines(result.lines)
+        lines = messages.read_lines(result.lines)
         divergences = [codec.divergence_from_proto(each) for each in result.divergences]
-        self._executor.returned(
+        self._executor.leases.returned(
             worker, result.request_id, outcome, lines, result.lines_truncated, divergences
         )
 
     async def _struck(self, worker: Worker, result: pb.InvocationResult, context: Context) -> bool:
         """Whether a planned fault took the place of this result."""
-        lease = self._executor.lease_of(result.request_id)
-        injector = _injector_of(lease)
+        lease = self._executor.leases.of(result.request_id)
         if lease is None or lease.worker is not worker or not isinstance(lease.subject, Run):
             return False
+        injector = lease.injector
         instead = None if injector is None else await injector.returned(worker)
         if isinstance(instead, Tell):
-            await context.write(pb.SessionResponse(misdeed=_misdeed(instead)))
+            await context.write(pb.SessionResponse(misdeed=messages.misdeed(instead)))
         return instead is not None
-
-    def _invocation(self, lease: Lease, needs_code: bool) -> pb.SessionResponse:
-        job = lease.job
-        invocation = pb.Invocation(
-            request_id=job.request_id,
-            function=_config_of(job.function),
-            code=job.function.code if needs_code else None,
-            tenant_id=_tenant_of(lease.subject),
-            client_context=_client_context_of(lease.subject),
-        )
-        if isinstance(lease.subject, Call | PlainInvocation):
-            invocation.payload = lease.subject.payload
-        elif lease.deliver is not None:
-            run = lease.subject.parent if isinstance(lease.subject, Copy) else lease.subject
-            invocation.execution_arn = job.execution_arn
-            invocation.checkpoint_token = lease.deliver.token
-            invocation.updated_operation_ids.extend(lease.deliver.updated)
-            if (injector := _injector_of(lease)) is not None and injector.reads_state:
-                # An empty first page, as the service may send it: the worker asks for all.
-                invocation.next_marker = "0"
-                return pb.SessionResponse(invocation=invocation)
-            invocation.next_marker = lease.deliver.next_marker
-            invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
-            invocation.sources.CopyFrom(_sources(run, lease.deliver.operations))
-        return pb.SessionResponse(invocation=invocation)
 
     # -- checkpoints -----------------------------------------------------------------------
 
@@ -263,7 +227,7 @@ class WorkerService(WorkerServiceServicer):
             except ServiceError:
                 updates = ()
             token = request.checkpoint_token
-            answer = await injector.checkpoint(worker_id, token, updates, act, _refusal)
+            answer = await injector.checkpoint(worker_id, token, updates, act, messages.refusal)
         match answer:
             case Answer.SILENCE:
                 # Until the worker is gone, and the stream with it.
@@ -271,7 +235,7 @@ class WorkerService(WorkerServiceServicer):
             case Answer.CUT:
                 await _refuse(context, grpc.StatusCode.UNAVAILABLE, "the connection was cut")
             case Tell():
-                await context.write(pb.CheckpointResponse(misdeed=_misdeed(answer)))
+                await context.write(pb.CheckpointResponse(misdeed=messages.misdeed(answer)))
             case Refuse():
                 error = model_pb2.ServiceError(
                     code=answer.code, message=answer.message, http_status=answer.http_status
@@ -288,7 +252,7 @@ class WorkerService(WorkerServiceServicer):
                 operations, marker = run.execution.read_state(
                     request.checkpoint_token, request.marker, request.max_items
                 )
-                sources, token = _sources(run, operations), None
+                sources, token = messages.sources(run, operations), None
             else:
                 reply = self._executor.checkpoint(
                     request.execution_arn,
@@ -330,7 +294,7 @@ class WorkerService(WorkerServiceServicer):
             )
         if instead is Answer.SILENCE:
             await asyncio.get_running_loop().create_future()
-        misdeed = _misdeed(instead) if isinstance(instead, Tell) else None
+        misdeed = messages.misdeed(instead) if isinstance(instead, Tell) else None
         return pb.RecordEffectResponse(misdeed=misdeed)
 
 
@@ -377,94 +341,5 @@ async def _refuse(context: Context, code: grpc.StatusCode, why: str) -> NoReturn
     raise AssertionError("abort raises")
 
 
-def _injector_of(lease: Lease | None) -> Injector | None:
-    match lease:
-        case Lease(subject=Run(injector=injector)):
-            return injector
-        case Lease(subject=Copy(parent=run)):
-            return run.injector
-        case _:
-            return None
-
-
 def _worker_id(context: Context) -> str:
     return str(dict(context.invocation_metadata()).get(WORKER_ID, ""))
-
-
-def _tenant_of(subject: Subject) -> str | None:
-    return subject.parent.tenant_id if isinstance(subject, Copy) else subject.tenant_id
-
-
-def _client_context_of(subject: Subject) -> str | None:
-    match subject:
-        case Copy():
-            return subject.parent.client_context
-        case Call():
-            return None
-        case _:
-            return subject.client_context
-
-
-def _refusal(response: pb.CheckpointResponse) -> str:
-    """The service's error in words, "" where there is none."""
-    error = response.error
-    return f"{error.code}: {error.message}" if response.HasField("error") else ""
-
-
-def _misdeed(tell: Tell) -> pb.Misdeed:
-    match tell.what:
-        case f.Exit(code):
-            return pb.Misdeed(kind=pb.MISDEED_KIND_EXIT, code=code)
-        case f.Segfault():
-            return pb.Misdeed(kind=pb.MISDEED_KIND_SEGFAULT)
-        case f.OutOfMemory():
-            return pb.Misdeed(kind=pb.MISDEED_KIND_OUT_OF_MEMORY)
-        case f.HangPython():
-            return pb.Misdeed(kind=pb.MISDEED_KIND_HANG_PYTHON)
-        case f.HangC():
-            return pb.Misdeed(kind=pb.MISDEED_KIND_HANG_C)
-        case f.Raise(message):
-            return pb.Misdeed(kind=pb.MISDEED_KIND_RAISE, message=message)
-        case f.DropReply():
-            return pb.Misdeed(kind=pb.MISDEED_KIND_ASK_AGAIN)
-        case _:
-            assert_never(tell.what)
-
-
-def _read_lines(messages: Iterable[Any]) -> list[OutputLine]:
-    """Those of a stream that this version knows; another is no reason to lose the rest."""
-    lines = []
-    for message in messages:
-        with suppress(ServiceError):
-            lines.append(codec.line_from_proto(message))
-    return lines
-
-
-def _sources(run: Run, operations: Iterable[Operation]) -> model_pb2.Sources:
-    return codec.sources_to_proto(run.sources.distinct, run.sources.numbers(operations))
-
-
-def _read_exit(exited: pb.WorkerExited) -> WorkerExit:
-    return WorkerExit(
-        cause=_CAUSES.get(exited.cause, ExitCause.UNKNOWN),
-        exit_code=exited.exit_code,
-        signal=exited.signal,
-        detail=exited.detail,
-        output=tuple(_read_lines(exited.output)),
-        output_truncated=exited.output_truncated,
-        peak_memory_bytes=exited.peak_memory_bytes,
-    )
-
-
-def _config_of(function: Function) -> pb.FunctionConfig:
-    return pb.FunctionConfig(
-        function_id=function.id,
-        name=function.name,
-        version=function.version,
-        arn=function.arn,
-        durable=function.durable,
-        timeout_seconds=function.timeout_seconds,
-        memory_mb=function.memory_mb,
-        enforce_memory=function.enforce_memory,
-        environment=function.environment,
-    )

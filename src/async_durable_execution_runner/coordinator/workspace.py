@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from ..core.operations.chained_invoke import parse_function_name
+from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..errors import ResourceNotFound
 
 if TYPE_CHECKING:
+    from .following import Follower
     from .pool import Job
     from .runs import Run
 
@@ -41,6 +42,12 @@ class Function:
     execution_timeout_seconds: int
     code: Any
     version: str = VERSION
+    #: Of what is logged: "JSON", "Text" or, where none was chosen, "".
+    log_format: str = ""
+    #: How long an execution is remembered after its end; 0: as long as its workspace is open.
+    retention_days: int = 0
+    #: Warm workers serve it and no other, as on Lambda.
+    own_processes: bool = False
 
     @property
     def arn(self) -> str:
@@ -50,6 +57,10 @@ class Function:
     def qualifier(self) -> str:
         """The alias or version that it was registered as, if any."""
         return self.name.partition(":")[2]
+
+    def is_reached_as(self, other: Function) -> bool:
+        """Whether it is `other`, or an alias of it: every alias is of the one version there is."""
+        return other.name in (self.name, self.name.partition(":")[0])
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -68,6 +79,8 @@ class Workspace:
     #: Invocations that wait for a worker, oldest first.
     queue: deque[Job] = field(default_factory=deque)
     leased: int = 0
+    #: Of what its handlers write.
+    followers: list[Follower] = field(default_factory=list)
 
     @property
     def needs_processes(self) -> bool:
@@ -77,6 +90,8 @@ class Workspace:
         """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""
         _, _, name, qualifier = parse_function_name(function_name)
         function = self.functions.get(f"{name}:{qualifier}") or self.functions.get(name)
+        if function is None and (every := self.functions.get(ANY_FUNCTION)):
+            function = self.functions[name] = replace(every, name=name)
         if function is None:
             raise ResourceNotFound(
                 f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"

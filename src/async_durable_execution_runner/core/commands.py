@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .model import ExecutionStatus, Operation
+from .record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Invoke:
     """Lease an invocation to a worker as soon as one is free."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deliver:
     """What the invocation that just started is given: a token and the first page of state.
 
@@ -25,7 +24,7 @@ class Deliver:
     updated: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reply:
     """The answer to a checkpoint. No token where the batch ended the execution."""
 
@@ -34,7 +33,7 @@ class Reply:
     next_marker: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvokeFunction:
     """Carry out a chained invoke; its end comes back as `ChainedInvokeEnded`."""
 
@@ -44,7 +43,7 @@ class InvokeFunction:
     tenant_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Finish:
     """The execution ended; nothing but the end of a running invocation follows."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from .model import ErrorObject, OperationStatus, OperationUpdate
+from .record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Started:
     """The execution begins. `execution_id` is the last part of its ARN."""
 
@@ -17,7 +18,7 @@ class Started:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvocationStarted:
     """A worker was given the lease. `seed` makes this invocation's tokens unguessable."""
 
@@ -34,7 +35,7 @@ class Outcome(Enum):
     PENDING = "PENDING"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvocationReturned:
     now_ms: int
     request_id: str
@@ -52,7 +53,7 @@ class InvocationReturned:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InvocationFailed:
     """The invocation itself failed: it raised, its worker died, its deadline passed.
 
@@ -65,7 +66,7 @@ class InvocationFailed:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChainedTarget:
     """What a CHAINED_INVOKE resolved to; no `execution_arn` where it is a plain function."""
 
@@ -73,7 +74,7 @@ class ChainedTarget:
     execution_arn: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Checkpoint:
     """`targets`: what each CHAINED_INVOKE START names, by operation id; an error where nothing."""
 
@@ -84,34 +85,34 @@ class Checkpoint:
     targets: Mapping[str, ChainedTarget | ErrorObject] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TimePassed:
     """The clock stands at `now_ms`: whatever is due fires, in order."""
 
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallbackSucceeded:
     now_ms: int
     callback_id: str
     result: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallbackFailed:
     now_ms: int
     callback_id: str
     error: ErrorObject
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallbackHeartbeat:
     now_ms: int
     callback_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChainedInvokeEnded:
     now_ms: int
     operation_id: str
@@ -120,7 +121,7 @@ class ChainedInvokeEnded:
     error: ErrorObject | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stopped:
     now_ms: int
     error: ErrorObject

@@ -7,8 +7,7 @@ has changed nothing.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -29,9 +28,8 @@ from .model import (
 from .operations import callback, chained_invoke, step, wait
 from .operations.execution import end
 from .repeats import Repeats
+from .state import State
 from .turn import Ending, Timer, TimerKind, Turn
-
-_NO_TARGETS: Mapping[str, ev.ChainedTarget | ErrorObject] = {}
 
 _INVALID = "InvalidParameterValueException"
 
@@ -74,22 +72,14 @@ class Execution:
         self.config = config
         self.id = config.arn.rsplit("/", 1)[1]
         self.status = ExecutionStatus.RUNNING
-        self.operations: dict[str, Operation] = {}
-        self.history: list[HistoryEvent] = []
-        self._order: list[str] = []
+        self._state = State(config.arn)
+        self.operations: Mapping[str, Operation] = self._state.operations
+        self.history: Sequence[HistoryEvent] = self._state.history
         self._invocation: _Invocation | None = None
         self._invoke_requested = False
         self._failures = 0
         #: Invocations in a row that returned PENDING with nothing pending.
         self._idle_suspensions = 0
-        #: Changed since the invocation in progress was last told.
-        self._unseen: dict[str, None] = {}
-        #: Operations that somebody or something other than the handler will end.
-        self._waiting: dict[str, None] = {}
-        self._timers: dict[Timer, int] = {}
-        self._due: list[tuple[int, int, Timer]] = []
-        self._timer_count = 0
-        self._heartbeats: dict[str, int] = {}
         self._repeats = Repeats()
 
     # -- what others may read --------------------------------------------------------------
@@ -127,30 +117,23 @@ class Execution:
     @property
     def waiting(self) -> list[Operation]:
         """Operations that something other than the handler must end, oldest first."""
-        return [self.operations[operation_id] for operation_id in self._waiting]
+        return [self.operations[operation_id] for operation_id in self._state.waiting]
 
     def next_timer(self) -> tuple[Timer, int] | None:
         """The timer that is due first, and when; none once the handler has closed it all."""
-        if self.closing:
-            return None
-        while self._due:
-            due, _, timer = self._due[0]
-            if self._timers.get(timer) == due:
-                return timer, due
-            heapq.heappop(self._due)
-        return None
+        return None if self.closing else self._state.next_timer()
 
     def read_state(self, token: str, marker: str, max_items: int) -> tuple[list[Operation], str]:
         """One page of operations from `marker` on, and the next marker ("" after the last)."""
         self._check_token(token)
         if not (marker.isascii() and marker.isdigit() and len(marker) < 10):
             raise InvalidParameterValue("Invalid marker.")
-        if int(marker) > len(self._order):
+        if int(marker) > len(self.operations):
             raise InvalidParameterValue("Invalid marker.")
         if max_items < 0:
             raise InvalidParameterValue("MaxItems must not be negative.")
         count = min(max_items or limits.PAGE_OPERATIONS, limits.PAGE_OPERATIONS)
-        return self._page(int(marker), count)
+        return self._state.page(int(marker), count)
 
     # -- the way in ------------------------------------------------------------------------
 
@@ -182,7 +165,7 @@ class Execution:
                 assert_never(event)
 
     def _start(self, event: ev.Started) -> list[Command]:
-        turn = self._turn(event.now_ms)
+        turn = self._state.turn(event.now_ms)
         root = Operation(
             id=self.id,
             type=OperationType.EXECUTION,
@@ -208,9 +191,8 @@ class Execution:
         self._invoke_requested = False
         token = tokens.checkpoint_token(event.seed, 0)
         self._invocation = _Invocation(event.request_id, event.now_ms, event.seed, token)
-        updated = [operation_id for operation_id in self._unseen if operation_id != self.id]
-        self._unseen.clear()
-        operations, marker = self._page(0, limits.PAGE_OPERATIONS)
+        updated = [each.id for each in self._state.see_all() if each.id != self.id]
+        operations, marker = self._state.page(0, limits.PAGE_OPERATIONS)
         return [Deliver(token, operations, marker, updated)]
 
     def _invocation_returned(self, event: ev.InvocationReturned) -> list[Command]:
@@ -222,14 +204,14 @@ class Execution:
         if event.outcome is ev.Outcome.PENDING:
             # A handler that left without the newest state is invoked again to get it. What
             # a reply told it is its own business: so the service does it.
-            if not (self._waiting or self._unseen):
+            if not (self._state.waiting or self._state.unseen):
                 self._idle_suspensions += 1
                 turn = self._complete_invocation(invocation, event.now_ms, _NOTHING_PENDING)
                 last = self._idle_suspensions >= limits.IDLE_SUSPENSIONS
                 return self._retry(turn, _NOTHING_PENDING, last)
             turn = self._complete_invocation(invocation, event.now_ms, None)
             self._failures = self._idle_suspensions = 0
-            if self._unseen:
+            if self._state.unseen:
                 self._request_invocation(turn)
             return self._commit(turn)
         if why := event.contradiction:
@@ -281,7 +263,7 @@ class Execution:
         self, invocation: _Invocation, now_ms: int, error: ErrorObject | None
     ) -> Turn:
         self._invocation = None
-        turn = self._turn(now_ms)
+        turn = self._state.turn(now_ms)
         turn.record(
             EventType.INVOCATION_COMPLETED,
             request_id=invocation.request_id,
@@ -296,7 +278,6 @@ class Execution:
     def _request_invocation(self, turn: Turn) -> None:
         if self._invocation is None and not self._invoke_requested:
             self._invoke_requested = True
-            turn.clear_timer(TimerKind.INVOCATION_RETRY, self.id)
             turn.commands.append(Invoke())
 
     # -- checkpoints -----------------------------------------------------------------------
@@ -306,7 +287,7 @@ class Execution:
             return [answer]
         self._check_token(event.token)
         assert self._invocation is not None
-        turn = self._turn(event.now_ms, event.targets)
+        turn = self._state.turn(event.now_ms, event.targets)
         CheckpointProcessor(turn, self.id).process(event.updates)
         if turn.ending and (why := self._oversize(turn.ending.result)):
             raise InvalidParameterValue(why)
@@ -315,13 +296,12 @@ class Execution:
         commands = self._commit(turn)
         self._invocation.sequence += 1
         self._invocation.ending = turn.ending
-        unseen = list(self._unseen)
-        self._unseen.clear()
+        unseen = self._state.see_all()
         token = None
         if not turn.ending:
             token = tokens.checkpoint_token(self._invocation.seed, self._invocation.sequence)
             self._invocation.token = token
-        reply = Reply(token, [self.operations[operation_id] for operation_id in unseen])
+        reply = Reply(token, unseen)
         if event.client_token:
             self._repeats.remember(event.client_token, event, reply)
         commands.append(reply)
@@ -355,7 +335,7 @@ class Execution:
         commands: list[Command] = []
         while (first := self.next_timer()) and first[1] <= now_ms:
             timer, due_ms = first
-            turn = self._turn(max(due_ms, self._last_ms))
+            turn = self._state.turn(max(due_ms, self._state.last_ms))
             turn.timers[timer] = None
             operation = self.operations[timer.operation_id]
             match timer.kind:
@@ -385,14 +365,14 @@ class Execution:
         operation = callback.check_open(self.operations.get(operation_id))
         if self.ended:
             raise InvalidParameterValue("The callback's execution has ended.")
-        turn = self._turn(event.now_ms)
+        turn = self._state.turn(event.now_ms)
         match event:
             case ev.CallbackSucceeded():
                 callback.succeed(turn, operation, event.result)
             case ev.CallbackFailed():
                 callback.fail(turn, operation, event.error)
             case ev.CallbackHeartbeat():
-                if seconds := self._heartbeats.get(operation_id):
+                if seconds := self._state.heartbeats.get(operation_id):
                     callback.heartbeat(turn, operation, seconds)
             case _:
                 assert_never(event)
@@ -403,7 +383,7 @@ class Execution:
         operation = self.operations[event.operation_id]
         if self.ended or operation.status.is_terminal:
             return []
-        turn = self._turn(event.now_ms)
+        turn = self._state.turn(event.now_ms)
         chained_invoke.ended(turn, operation, event)
         self._service_completed(turn)
         return self._commit(turn)
@@ -411,7 +391,7 @@ class Execution:
     def _stop(self, event: ev.Stopped) -> list[Command]:
         if self.ended:
             return []
-        turn = self._turn(event.now_ms)
+        turn = self._state.turn(event.now_ms)
         end(turn, self.root, Ending(ExecutionStatus.STOPPED, error=event.error))
         return self._commit(turn)
 
@@ -420,77 +400,16 @@ class Execution:
         by its next reply, and where it leaves without one, by the next invocation."""
         if not turn.operations or self.id in turn.operations:
             return
-        if Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._timers:
+        if Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._state.timers:
             self._request_invocation(turn)
 
     # -- committing ------------------------------------------------------------------------
 
-    @property
-    def _last_ms(self) -> int:
-        return self.history[-1].timestamp_ms if self.history else 0
-
-    def _turn(
-        self, now_ms: int, targets: Mapping[str, ev.ChainedTarget | ErrorObject] = _NO_TARGETS
-    ) -> Turn:
-        return Turn(now_ms, self.config.arn, self.operations, len(self.history) + 1, targets)
-
     def _commit(self, turn: Turn) -> list[Command]:
-        for operation in turn.operations.values():
-            if operation.id not in self.operations:
-                self._order.append(operation.id)
-            self.operations[operation.id] = operation
-            self._unseen[operation.id] = None
-            if _ended_by_others(operation):
-                self._waiting[operation.id] = None
-            else:
-                self._waiting.pop(operation.id, None)
-        self.history += turn.events
-        self._heartbeats |= turn.heartbeats
-        for timer, due in turn.timers.items():
-            if due is None:
-                self._timers.pop(timer, None)
-            else:
-                self._timers[timer] = due
-                self._timer_count += 1
-                heapq.heappush(self._due, (due, self._timer_count, timer))
+        self._state.commit(turn)
         root = turn.operations.get(self.id)
         if root is not None and root.status is not OperationStatus.STARTED:
-            self._end(ExecutionStatus(root.status.value))
+            self.status = ExecutionStatus(root.status.value)
+            self._repeats.clear()
+            self._state.end()
         return turn.commands
-
-    def _end(self, status: ExecutionStatus) -> None:
-        """Keep what a reader may ask for, drop what only a running execution needs."""
-        self.status = status
-        self._invoke_requested = False
-        self._timers.clear()
-        self._due.clear()
-        self._heartbeats.clear()
-        self._repeats.clear()
-        self._unseen.clear()
-        self._waiting.clear()
-
-    def _page(self, start: int, count: int) -> tuple[list[Operation], str]:
-        """From `start` on, at most `count` operations and (but for the first) a request's bytes."""
-        page: list[Operation] = []
-        room = limits.REQUEST_BYTES - 512 * 1024
-        for operation_id in self._order[start : start + count]:
-            operation = self.operations[operation_id]
-            room -= 512 + sum(
-                limits.size(text) for text in (operation.input, operation.result) if text
-            )
-            room -= operation.error.size if operation.error is not None else 0
-            if room < 0 and page:
-                break
-            page.append(operation)
-        end_of_page = start + len(page)
-        return page, str(end_of_page) if end_of_page < len(self._order) else ""
-
-
-def _ended_by_others(operation: Operation) -> bool:
-    match operation.type:
-        case OperationType.WAIT | OperationType.CALLBACK | OperationType.CHAINED_INVOKE:
-            return operation.status is OperationStatus.STARTED
-        case OperationType.STEP:
-            return operation.status is OperationStatus.PENDING
-        case _:
-            return False

@@ -167,7 +167,7 @@ class AtTime:
         return moment.elapsed_ms >= self.seconds * 1000
 
     def __str__(self) -> str:
-        return f"time:{self.seconds:g}"
+        return f"time:{_decimal(self.seconds)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class AtRandom:
         return drawn < self.probability
 
     def __str__(self) -> str:
-        return f"random:{self.probability:g},seed={self.seed}"
+        return f"random:{_decimal(self.probability)},seed={self.seed}"
 
 
 Where: TypeAlias = Numbered | AtOperation | AtEffect | AtTime | AtRandom
@@ -390,12 +390,15 @@ class Fault:
 
 def _what_text(what: What) -> str:
     name = _NAMES[type(what)]
+    if isinstance(what, DelayReply):
+        return f"{name}={_decimal(what.seconds)}"
     values = [getattr(what, each.name) for each in fields(what)]
-    return (
-        f"{name}={values[0]:g}"
-        if values and isinstance(values[0], float)
-        else (f"{name}={values[0]}" if values else name)
-    )
+    return f"{name}={values[0]}" if values else name
+
+
+def _decimal(value: float) -> str:
+    """All of its digits: the text is what is read again."""
+    return repr(float(value)).removesuffix(".0")
 
 
 # -- a plan under way ----------------------------------------------------------------------

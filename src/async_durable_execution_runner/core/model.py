@@ -7,8 +7,9 @@ the execution's own clock. Operations are immutable; a change makes a new one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from .record import record
 
 
 class _Named(Enum):
@@ -89,7 +90,7 @@ class EventType(_Named):
     INVOCATION_COMPLETED = "InvocationCompleted"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ErrorObject:
     message: str | None = None
     type: str | None = None
@@ -103,7 +104,7 @@ class ErrorObject:
         return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operation:
     """One durable operation as the service reports it.
 
@@ -130,7 +131,7 @@ class Operation:
     callback_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OperationUpdate:
     """One update of a checkpoint, as the handler sent it. Durations are in seconds."""
 
@@ -151,7 +152,7 @@ class OperationUpdate:
     tenant_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HistoryEvent:
     """One line of an execution's history.
 
@@ -191,7 +192,7 @@ class OutputStream(Enum):
     LOG = "log"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputLine:
     """A line that a handler printed or logged; `logger` and `level` for logged ones."""
 
@@ -202,7 +203,7 @@ class OutputLine:
     time_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Effect:
     """A side effect that a handler recorded; `key` is a JSON value and `data` a JSON object.
 

@@ -49,6 +49,8 @@ def variables(
         "AWS_REGION": region,
         "_HANDLER": handler,
     }
+    if function.log_format:
+        values["AWS_LAMBDA_LOG_FORMAT"] = function.log_format
     if not _has_credentials():
         values["AWS_ACCESS_KEY_ID"] = values["AWS_SECRET_ACCESS_KEY"] = "testing"
     values.update(function.environment)

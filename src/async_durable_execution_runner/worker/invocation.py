@@ -22,7 +22,7 @@ from uuid import uuid4
 from .. import errors, ledger
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
-from . import environment, loading
+from . import environment, json_log, loading
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
@@ -58,6 +58,7 @@ class Functions:
         with (
             environment.applied(variables),
             ledger.recording(recorder, inline=self._inline is not None),
+            json_log.formatting(_ids(invocation) if function.log_format == "JSON" else None),
         ):
             try:
                 handler, client = self._handler(function)
@@ -162,6 +163,16 @@ class Functions:
         if code is None or not code.HasField("reference"):
             return function.name
         return f"{code.reference.module}.{code.reference.qualname}"
+
+
+def _ids(invocation: worker_pb2.Invocation) -> dict[str, str]:
+    """Those that are in all that it logs as JSON."""
+    ids = {
+        "requestId": invocation.request_id,
+        "tenantId": invocation.tenant_id,
+        "executionArn": invocation.execution_arn,
+    }
+    return {name: value for name, value in ids.items() if value}
 
 
 def _event(invocation: worker_pb2.Invocation) -> Any:

@@ -27,6 +27,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..core.model import OutputLine, OutputStream
+from . import json_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -189,6 +190,11 @@ class LogHandler(logging.Handler):
         for known in logging.getLogger().filters:
             if type(known).__module__.startswith("async_durable_execution."):
                 self.addFilter(known)
+
+    def format(self, record: logging.LogRecord) -> str:
+        # A formatter that the handler's code has set is what it wants.
+        chosen = json_log.formatter() if self.formatter is None else None
+        return super().format(record) if chosen is None else chosen.format(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -35,17 +35,10 @@ from .connection import Connection
 from .misdeeds import commit
 from .replay import Replay, install, watched
 from .sdks import Handler
+from .shapes import event, operation
 from .threads import inheriting
 
 _SDK = os.path.dirname(sdk.__file__) + os.sep
-_DETAILS = {
-    model_pb2.OPERATION_TYPE_EXECUTION: "ExecutionDetails",
-    model_pb2.OPERATION_TYPE_CONTEXT: "ContextDetails",
-    model_pb2.OPERATION_TYPE_STEP: "StepDetails",
-    model_pb2.OPERATION_TYPE_WAIT: "WaitDetails",
-    model_pb2.OPERATION_TYPE_CALLBACK: "CallbackDetails",
-    model_pb2.OPERATION_TYPE_CHAINED_INVOKE: "ChainedInvokeDetails",
-}
 
 
 def bind(handler: Handler, client: OfficialClient | None) -> Handler:
@@ -84,18 +77,7 @@ class OfficialClient:
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
         self._replay = Replay()
         self._replay.deliver(invocation.operations, invocation.sources)
-        return {
-            "DurableExecutionArn": invocation.execution_arn,
-            "CheckpointToken": invocation.checkpoint_token,
-            "InitialExecutionState": {
-                "Operations": [
-                    _operation(each, lambda milliseconds: milliseconds)
-                    for each in invocation.operations
-                ],
-                "NextMarker": invocation.next_marker,
-            },
-            "UpdatedOperationIds": list(invocation.updated_operation_ids),
-        }
+        return event(invocation)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -230,7 +212,7 @@ def _running() -> tuple[Any, bool]:
 
 
 def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
-    state: dict[str, Any] = {"Operations": [_operation(each, _time) for each in reply.operations]}
+    state: dict[str, Any] = {"Operations": [operation(each, _time) for each in reply.operations]}
     if reply.next_marker:
         state["NextMarker"] = reply.next_marker
     return state
@@ -238,47 +220,6 @@ def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
 
 def _time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _operation(message: model_pb2.Operation, time: Any) -> dict[str, Any]:
-    """In the API's shape; `time` makes what stands for a time out of milliseconds."""
-    has = message.HasField
-    operation = {
-        "Id": message.id,
-        "Type": model_pb2.OperationType.Name(message.type).removeprefix("OPERATION_TYPE_"),
-        "Status": model_pb2.OperationStatus.Name(message.status).removeprefix("OPERATION_STATUS_"),
-        "StartTimestamp": time(message.start_ms),
-        **dict(_given(message, ParentId="parent_id", Name="name", SubType="sub_type")),
-    }
-    if has("end_ms"):
-        operation["EndTimestamp"] = time(message.end_ms)
-    details = dict(_given(message, InputPayload="input", Result="result", CallbackId="callback_id"))
-    if has("error"):
-        details["Error"] = {
-            **dict(
-                _given(message.error, ErrorMessage="message", ErrorType="type", ErrorData="data")
-            ),
-            **(
-                {"StackTrace": list(message.error.stack_trace)} if message.error.stack_trace else {}
-            ),
-        }
-    if message.type == model_pb2.OPERATION_TYPE_STEP:
-        details["Attempt"] = message.attempt
-    if has("next_attempt_ms"):
-        details["NextAttemptTimestamp"] = time(message.next_attempt_ms)
-    if has("scheduled_end_ms"):
-        details["ScheduledEndTimestamp"] = time(message.scheduled_end_ms)
-    if message.replay_children:
-        details["ReplayChildren"] = True
-    if message.type in _DETAILS:
-        operation[_DETAILS[message.type]] = details
-    return operation
-
-
-def _given(message: Any, **fields: str) -> Iterator[tuple[str, Any]]:
-    return (
-        (name, getattr(message, field)) for name, field in fields.items() if message.HasField(field)
-    )
 
 
 def _update(update: dict[str, Any]) -> model_pb2.OperationUpdate:

@@ -1,7 +1,8 @@
 """Which SDK a durable handler is written with, and what an adapter of one has to offer.
 
 Nothing but the adapters, `sdk_async` and `sdk_official`, knows one SDK from another. Each is
-imported with the first handler that needs it: that handler has imported its SDK already.
+imported with the first handler that needs it: that handler has imported its SDK already. `relay`
+is one more, for handlers that are no code of this process.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ Handler = Callable[..., Any]
 _ADAPTERS = {
     "async_durable_execution": "sdk_async",
     "aws_durable_execution_sdk_python": "sdk_official",
+    # Made by no decorator, but by `relayed`.
+    "async_durable_execution_runner": "relay",
 }
 
 

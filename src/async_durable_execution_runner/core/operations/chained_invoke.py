@@ -24,6 +24,8 @@ from .rules import Rule, Trigger
 
 _CHAINED = OperationType.CHAINED_INVOKE
 _STARTED = OperationStatus.STARTED
+#: The name of a function that answers to every name that no other has.
+ANY_FUNCTION = "*"
 
 RULES = [
     Rule(

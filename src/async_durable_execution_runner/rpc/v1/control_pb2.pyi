@@ -53,24 +53,40 @@ class OpenWorkspaceResponse(_message.Message):
     def __init__(self, workspace_id: _Optional[str] = ...) -> None: ...
 
 class RegisterFunctionRequest(_message.Message):
-    __slots__ = ("workspace_id", "config", "code", "isolation", "execution_timeout_seconds")
+    __slots__ = ("workspace_id", "config", "code", "isolation", "execution_timeout_seconds", "retention_days", "own_processes")
     WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
+    OWN_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     config: _worker_pb2.FunctionConfig
     code: _worker_pb2.FunctionCode
     isolation: Isolation
     execution_timeout_seconds: int
-    def __init__(self, workspace_id: _Optional[str] = ..., config: _Optional[_Union[_worker_pb2.FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[_worker_pb2.FunctionCode, _Mapping]] = ..., isolation: _Optional[_Union[Isolation, str]] = ..., execution_timeout_seconds: _Optional[int] = ...) -> None: ...
+    retention_days: int
+    own_processes: bool
+    def __init__(self, workspace_id: _Optional[str] = ..., config: _Optional[_Union[_worker_pb2.FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[_worker_pb2.FunctionCode, _Mapping]] = ..., isolation: _Optional[_Union[Isolation, str]] = ..., execution_timeout_seconds: _Optional[int] = ..., retention_days: _Optional[int] = ..., own_processes: bool = ...) -> None: ...
 
 class RegisterFunctionResponse(_message.Message):
     __slots__ = ("function_id",)
     FUNCTION_ID_FIELD_NUMBER: _ClassVar[int]
     function_id: str
     def __init__(self, function_id: _Optional[str] = ...) -> None: ...
+
+class ReplaceFunctionsRequest(_message.Message):
+    __slots__ = ("workspace_id", "functions")
+    WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    workspace_id: str
+    functions: _containers.RepeatedCompositeFieldContainer[RegisterFunctionRequest]
+    def __init__(self, workspace_id: _Optional[str] = ..., functions: _Optional[_Iterable[_Union[RegisterFunctionRequest, _Mapping]]] = ...) -> None: ...
+
+class ReplaceFunctionsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class StartExecutionRequest(_message.Message):
     __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "faults", "record_points", "retry_at_once")
@@ -382,3 +398,25 @@ class ServeAwsApiResponse(_message.Message):
     ENDPOINT_URL_FIELD_NUMBER: _ClassVar[int]
     endpoint_url: str
     def __init__(self, endpoint_url: _Optional[str] = ...) -> None: ...
+
+class FollowOutputRequest(_message.Message):
+    __slots__ = ("workspace_id",)
+    WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
+    workspace_id: str
+    def __init__(self, workspace_id: _Optional[str] = ...) -> None: ...
+
+class FollowOutputResponse(_message.Message):
+    __slots__ = ("function_name", "execution_arn", "request_id", "time_ms", "lines", "dropped")
+    FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    function_name: str
+    execution_arn: str
+    request_id: str
+    time_ms: int
+    lines: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
+    dropped: int
+    def __init__(self, function_name: _Optional[str] = ..., execution_arn: _Optional[str] = ..., request_id: _Optional[str] = ..., time_ms: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., dropped: _Optional[int] = ...) -> None: ...

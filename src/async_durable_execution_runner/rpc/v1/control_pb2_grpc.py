@@ -47,6 +47,11 @@ class ControlServiceStub(object):
                 request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RegisterFunctionRequest.SerializeToString,
                 response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RegisterFunctionResponse.FromString,
                 _registered_method=True)
+        self.ReplaceFunctions = channel.unary_unary(
+                '/async_durable_execution_runner.rpc.v1.ControlService/ReplaceFunctions',
+                request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ReplaceFunctionsRequest.SerializeToString,
+                response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ReplaceFunctionsResponse.FromString,
+                _registered_method=True)
         self.StartExecution = channel.unary_unary(
                 '/async_durable_execution_runner.rpc.v1.ControlService/StartExecution',
                 request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.StartExecutionRequest.SerializeToString,
@@ -92,6 +97,11 @@ class ControlServiceStub(object):
                 request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiRequest.SerializeToString,
                 response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiResponse.FromString,
                 _registered_method=True)
+        self.FollowOutput = channel.unary_stream(
+                '/async_durable_execution_runner.rpc.v1.ControlService/FollowOutput',
+                request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.FollowOutputRequest.SerializeToString,
+                response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.FollowOutputResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer(object):
@@ -110,6 +120,14 @@ class ControlServiceServicer(object):
 
     def RegisterFunction(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplaceFunctions(self, request, context):
+        """Have these functions and no others, with their code as it is now: invocations under way
+        end as they began, all later ones run in processes that have not loaded it yet.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -173,6 +191,14 @@ class ControlServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FollowOutput(self, request, context):
+        """What handlers write from now on, a message for each invocation that ends, until the workspace
+        is closed. The first message is empty: from there on nothing is missed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -185,6 +211,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.RegisterFunction,
                     request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RegisterFunctionRequest.FromString,
                     response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RegisterFunctionResponse.SerializeToString,
+            ),
+            'ReplaceFunctions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceFunctions,
+                    request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ReplaceFunctionsRequest.FromString,
+                    response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ReplaceFunctionsResponse.SerializeToString,
             ),
             'StartExecution': grpc.unary_unary_rpc_method_handler(
                     servicer.StartExecution,
@@ -230,6 +261,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.ServeAwsApi,
                     request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiRequest.FromString,
                     response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiResponse.SerializeToString,
+            ),
+            'FollowOutput': grpc.unary_stream_rpc_method_handler(
+                    servicer.FollowOutput,
+                    request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.FollowOutputRequest.FromString,
+                    response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.FollowOutputResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -289,6 +325,33 @@ class ControlService(object):
             '/async_durable_execution_runner.rpc.v1.ControlService/RegisterFunction',
             async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RegisterFunctionRequest.SerializeToString,
             async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RegisterFunctionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceFunctions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/async_durable_execution_runner.rpc.v1.ControlService/ReplaceFunctions',
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ReplaceFunctionsRequest.SerializeToString,
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ReplaceFunctionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -532,6 +595,33 @@ class ControlService(object):
             '/async_durable_execution_runner.rpc.v1.ControlService/ServeAwsApi',
             async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiRequest.SerializeToString,
             async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.ServeAwsApiResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FollowOutput(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/async_durable_execution_runner.rpc.v1.ControlService/FollowOutput',
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.FollowOutputRequest.SerializeToString,
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.FollowOutputResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -248,7 +248,7 @@ class ModuleReference(_message.Message):
     def __init__(self, module: _Optional[str] = ..., file: _Optional[str] = ..., qualname: _Optional[str] = ..., import_path: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FunctionConfig(_message.Message):
-    __slots__ = ("function_id", "name", "version", "arn", "durable", "timeout_seconds", "memory_mb", "enforce_memory", "environment")
+    __slots__ = ("function_id", "name", "version", "arn", "durable", "timeout_seconds", "memory_mb", "enforce_memory", "environment", "log_format")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -265,6 +265,7 @@ class FunctionConfig(_message.Message):
     MEMORY_MB_FIELD_NUMBER: _ClassVar[int]
     ENFORCE_MEMORY_FIELD_NUMBER: _ClassVar[int]
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    LOG_FORMAT_FIELD_NUMBER: _ClassVar[int]
     function_id: str
     name: str
     version: str
@@ -274,7 +275,8 @@ class FunctionConfig(_message.Message):
     memory_mb: int
     enforce_memory: bool
     environment: _containers.ScalarMap[str, str]
-    def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    log_format: str
+    def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ..., log_format: _Optional[str] = ...) -> None: ...
 
 class Invocation(_message.Message):
     __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "misdeed")

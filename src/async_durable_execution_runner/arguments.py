@@ -1,0 +1,98 @@
+"""What may stand in an argument of a command: types for argparse, which then says what is wrong,
+and exits with 2."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentTypeError
+from urllib.parse import urlsplit
+
+#: As long as the service lets an execution run, in seconds.
+_LONGEST = 31_622_400
+_MOST = 9999
+
+
+def json_text(text: str) -> str:
+    """A JSON document, as it stands."""
+    try:
+        json.loads(utf8(text), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ArgumentTypeError(f"this is no JSON: {error}") from None
+    return text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is none of its values")
+
+
+def utf8(text: str) -> str:
+    """What can be sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f"{text!r} is not UTF-8") from None
+    return text
+
+
+def count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= _MOST:
+        raise ArgumentTypeError(f"a whole number from 1 to {_MOST} is needed, not {text!r}")
+    return number
+
+
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise ArgumentTypeError(f"a port is needed, from 0 (any) to 65535, not {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    # Nor is it anything that is no number.
+    if not 0 < number <= _LONGEST:
+        raise ArgumentTypeError(
+            f"a number of seconds is needed, above 0 and not above {_LONGEST}, not {text!r}"
+        )
+    return number
+
+
+def url(text: str) -> str:
+    """Of a server."""
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ArgumentTypeError(f"a URL is needed, as in http://127.0.0.1:9001, not {text!r}")
+    return text
+
+
+def address(text: str) -> str:
+    """Where a coordinator listens."""
+    host, _, number = text.rpartition(":")
+    if text.startswith("unix:") or (host and number != "0" and port(number)):
+        return text
+    raise ArgumentTypeError(f"an address is needed, as in 127.0.0.1:7000, not {text!r}")
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Of "name=value"."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ArgumentTypeError(f"a name and a value are needed, as in NAME=VALUE, not {text!r}")
+    return name, value
+
+
+def handler(text: str) -> str:
+    """Of "module:handler"."""
+    if not all(text.partition(":")):
+        raise ArgumentTypeError(f"a handler is needed, as in MODULE:HANDLER, not {text!r}")
+    return text

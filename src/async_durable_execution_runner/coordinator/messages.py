@@ -1,0 +1,132 @@
+"""What goes between the coordinator and its workers, from messages and to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, assert_never
+
+from ..core import faults as f
+from ..core.model import Operation, OutputLine
+from ..errors import ServiceError
+from ..rpc import codec
+from ..rpc.v1 import model_pb2
+from ..rpc.v1 import worker_pb2 as pb
+from .causes import ExitCause, WorkerExit
+from .injector import Tell
+from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
+from .workspace import Function
+
+_CAUSES = {
+    pb.EXIT_CAUSE_EXITED: ExitCause.EXITED,
+    pb.EXIT_CAUSE_SIGNALED: ExitCause.SIGNALED,
+    pb.EXIT_CAUSE_MEMORY: ExitCause.MEMORY,
+    pb.EXIT_CAUSE_NOT_STARTED: ExitCause.NOT_STARTED,
+}
+
+
+def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
+    """What a worker is given to do."""
+    job = lease.job
+    invocation = pb.Invocation(
+        request_id=job.request_id,
+        function=_config_of(job.function),
+        code=job.function.code if needs_code else None,
+        tenant_id=_tenant_of(lease.subject),
+        client_context=_client_context_of(lease.subject),
+    )
+    if isinstance(lease.subject, Call | PlainInvocation):
+        invocation.payload = lease.subject.payload
+    elif lease.deliver is not None:
+        run = lease.subject.parent if isinstance(lease.subject, Copy) else lease.subject
+        invocation.execution_arn = job.execution_arn
+        invocation.checkpoint_token = lease.deliver.token
+        invocation.updated_operation_ids.extend(lease.deliver.updated)
+        if (injector := lease.injector) is not None and injector.reads_state:
+            # An empty first page, as the service may send it: the worker asks for all.
+            invocation.next_marker = "0"
+            return pb.SessionResponse(invocation=invocation)
+        invocation.next_marker = lease.deliver.next_marker
+        invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
+        invocation.sources.CopyFrom(sources(run, lease.deliver.operations))
+    return pb.SessionResponse(invocation=invocation)
+
+
+def _tenant_of(subject: Subject) -> str | None:
+    return subject.parent.tenant_id if isinstance(subject, Copy) else subject.tenant_id
+
+
+def _client_context_of(subject: Subject) -> str | None:
+    match subject:
+        case Copy():
+            return subject.parent.client_context
+        case Call():
+            return None
+        case _:
+            return subject.client_context
+
+
+def refusal(response: pb.CheckpointResponse) -> str:
+    """The service's error in words, "" where there is none."""
+    error = response.error
+    return f"{error.code}: {error.message}" if response.HasField("error") else ""
+
+
+def misdeed(tell: Tell) -> pb.Misdeed:
+    match tell.what:
+        case f.Exit(code):
+            return pb.Misdeed(kind=pb.MISDEED_KIND_EXIT, code=code)
+        case f.Segfault():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_SEGFAULT)
+        case f.OutOfMemory():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_OUT_OF_MEMORY)
+        case f.HangPython():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_HANG_PYTHON)
+        case f.HangC():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_HANG_C)
+        case f.Raise(message):
+            return pb.Misdeed(kind=pb.MISDEED_KIND_RAISE, message=message)
+        case f.DropReply():
+            return pb.Misdeed(kind=pb.MISDEED_KIND_ASK_AGAIN)
+        case _:
+            assert_never(tell.what)
+
+
+def read_lines(messages: Iterable[Any]) -> list[OutputLine]:
+    """Those of a stream that this version knows; another is no reason to lose the rest."""
+    lines = []
+    for message in messages:
+        with suppress(ServiceError):
+            lines.append(codec.line_from_proto(message))
+    return lines
+
+
+def sources(run: Run, operations: Iterable[Operation]) -> model_pb2.Sources:
+    return codec.sources_to_proto(run.sources.distinct, run.sources.numbers(operations))
+
+
+def read_exit(exited: pb.WorkerExited) -> WorkerExit:
+    return WorkerExit(
+        cause=_CAUSES.get(exited.cause, ExitCause.UNKNOWN),
+        exit_code=exited.exit_code,
+        signal=exited.signal,
+        detail=exited.detail,
+        output=tuple(read_lines(exited.output)),
+        output_truncated=exited.output_truncated,
+        peak_memory_bytes=exited.peak_memory_bytes,
+    )
+
+
+def _config_of(function: Function) -> pb.FunctionConfig:
+    return pb.FunctionConfig(
+        function_id=function.id,
+        name=function.name,
+        version=function.version,
+        arn=function.arn,
+        durable=function.durable,
+        timeout_seconds=function.timeout_seconds,
+        memory_mb=function.memory_mb,
+        enforce_memory=function.enforce_memory,
+        environment=function.environment,
+        log_format=function.log_format,
+    )

@@ -1,0 +1,1 @@
+"""Where the earlier package had its web server."""
