@@ -37,8 +37,8 @@ from async_durable_execution_runner import (
 )
 
 CATEGORY = "async_durable_execution_runner.NonDeterministicWarning"
-pytestmark = pytest.mark.filterwarnings(f"ignore::{CATEGORY}")
-deterministic = pytest.mark.filterwarnings(f"error::{CATEGORY}")
+#: Elsewhere a warning is an error.
+diverges = pytest.mark.filterwarnings(f"ignore::{CATEGORY}")
 
 HOUR = timedelta(hours=1)
 RunnerFor = Callable[..., DurableFunctionTestRunner]
@@ -221,6 +221,7 @@ def run(runner: DurableFunctionTestRunner, path: Path, fixed: bool) -> DurableFu
     return runner.run(input={"marker": str(path / "marker"), "fixed": fixed}, timeout=30)
 
 
+@diverges
 @each_wrong
 def test_divergence_is_found(runner_for, tmp_path, handler, kinds) -> None:
     result = run(runner_for(handler), tmp_path, fixed=False)
@@ -234,7 +235,6 @@ def test_divergence_is_found(runner_for, tmp_path, handler, kinds) -> None:
         assert recorded.parent_id == each.recorded.parent_id
 
 
-@deterministic
 @each_wrong
 def test_its_fixed_form_has_none(runner_for, tmp_path, handler, kinds) -> None:
     result = run(runner_for(handler), tmp_path, fixed=True)
@@ -251,12 +251,14 @@ async def by_chance(event: dict) -> None:
     await wait(HOUR)
 
 
+@diverges
 def test_every_replay_by_chance(runner_for) -> None:
     result = runner_for(by_chance).run(timeout=30)
 
     assert [(each.kind, each.invocation) for each in result.divergences] == [(NAME, 2), (NAME, 3)]
 
 
+@diverges
 def test_what_every_replay_does_is_told_once(runner_for, tmp_path) -> None:
     result = run(runner_for(other_name_each_time), tmp_path, fixed=False)
 
@@ -273,6 +275,7 @@ def line_of(handler: Any, text: str, nth: int = 0) -> str:
     return f"{path}:{code.co_firstlineno + found[nth]} in {handler.__name__}"
 
 
+@diverges
 def test_both_sides_are_shown(runner_for, tmp_path) -> None:
     result = run(runner_for(other_line), tmp_path, fixed=False)
 
@@ -406,7 +409,6 @@ async def asked_here_awaited_there(event: dict) -> list[Any]:
     return await asyncio.gather(*(step(one) for _ in range(3)))
 
 
-@deterministic
 @pytest.mark.parametrize(
     "handler",
     [overtaken, overtaken_in_contexts, enough, enough_of_flat, asked_here_awaited_there],
@@ -432,7 +434,6 @@ KILLED = [
 ]
 
 
-@deterministic
 @pytest.mark.processes
 @pytest.mark.parametrize("checkpoints", [(1,), (2, 3), (2, 4, 6)])
 @pytest.mark.parametrize(

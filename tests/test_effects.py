@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from async_durable_execution import ErrorObject
 
 from async_durable_execution_runner import Effect, Ledger
 from async_durable_execution_runner.core.model import Effect as Recorded
+from async_durable_execution_runner.core.model import ErrorObject as CoreError
 from async_durable_execution_runner.effects import effect
 
 KILLED = ErrorObject(
@@ -122,9 +124,12 @@ def test_what_did_not_happen_is_shown_beside_what_did() -> None:
         [made(key="a"), made(key="a", invocation=2), made(key="b", invocation=2)],
         [made(key="a"), made(key="b"), made(key="b", attempt=2)],
         # Nobody's repetition.
-        [made(key="a"), made(key="b", operation_id="s2")],
-        [made(key="a"), made(key="b", execution_arn="other")],
-        [made(key="a"), made("mail", key="b")],
+        [made(key="a"), made(key="b", operation_id="s2", invocation=2)],
+        [made(key="a"), made(key="b", execution_arn="other", invocation=2)],
+        [made(key="a"), made(key="b", function_name="other", invocation=2)],
+        [made(key="a"), made("mail", key="b", invocation=2)],
+        # Each try is held to all before it.
+        [made(key="a"), made(key="b"), made(key="a", attempt=2), made(key="b", attempt=3)],
     ],
 )
 def test_idempotent(effects: list[Effect]) -> None:
@@ -169,3 +174,35 @@ def test_an_effect_is_made_of_a_recorded_one() -> None:
     view = effect(Recorded("r1", "charge", '{"amount": 7}', key="null", time_ms=1_700_000_000_123))
     assert (view.name, view.key, view.data) == ("charge", None, {"amount": 7})
     assert view.timestamp.microsecond == 123_000
+    recorded = Recorded(
+        request_id="r2",
+        name="charge",
+        data="{}",
+        key='"o-1"',
+        operation_id="s1",
+        operation_name="pay",
+        attempt=2,
+        outside_step=True,
+        execution_arn="arn",
+        function_name="order",
+        invocation=2,
+        time_ms=0,
+        stale=True,
+        invocation_error=CoreError("killed", "Runtime.ExitError"),
+    )
+    assert effect(recorded) == Effect(
+        name="charge",
+        key="o-1",
+        data={},
+        execution_arn="arn",
+        function_name="order",
+        operation_id="s1",
+        operation_name="pay",
+        attempt=2,
+        invocation=2,
+        request_id="r2",
+        timestamp=datetime.fromtimestamp(0, UTC),
+        outside_step=True,
+        stale=True,
+        invocation_error=ErrorObject("killed", "Runtime.ExitError", None, None),
+    )

@@ -329,7 +329,7 @@ def test_what_an_invocation_leaves_behind_is_stale(tmp_path: Path, context: bool
 
 def test_inline_invocations_keep_their_effects_apart() -> None:
     """All are inside their steps at once; a thread without a context says it cannot tell."""
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(2)
     refusals = []
 
     def plain() -> None:
@@ -351,14 +351,14 @@ def test_inline_invocations_keep_their_effects_apart() -> None:
 
         await step(work, name="work")
 
-    with DurableFunctionTestRunner(handler=handler, isolation="inline", workers=4) as runner:
-        results = runner.run_many(range(4), timeout=30)
+    with DurableFunctionTestRunner(handler=handler, isolation="inline", workers=2) as runner:
+        results = runner.run_many(range(2), timeout=30)
     for number, result in enumerate(results):
         assert [(each.name, each.key) for each in result.ledger] == [
             ("work", number),
             ("to_thread", number),
         ]
-    assert len(refusals) == 4
+    assert len(refusals) == 2
     assert "several inline invocations" in refusals[0]
 
 

@@ -149,4 +149,9 @@ def test_a_handler_that_outlives_its_runner_is_told_so() -> None:
 
 
 def test_outside_a_runner_nothing_happens() -> None:
+    """Not even a refusal of what is no JSON; and what was, before, is over."""
+    said: list[tuple[str, object, dict[str, object]]] = []
+    with ledger.recording(lambda *effect: said.append(effect), inline=True):
+        ledger.record("charge", key=1, amount=7)
     ledger.record("charge", key=object(), amount={1})
+    assert said == [("charge", 1, {"amount": 7})]

@@ -225,7 +225,7 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
 def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
     monkeypatch: pytest.MonkeyPatch, skip_time: bool, expected: int | None
 ):
-    noted: list[int | None] = []
+    noted = []
 
     class Noting(Engine):
         def __init__(self, *args: Any, **options: Any) -> None:

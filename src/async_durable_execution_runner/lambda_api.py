@@ -24,7 +24,6 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
-    PartialCredentialsError,
 )
 
 from . import errors
@@ -237,7 +236,7 @@ def _sentence(
     match error:
         case ClientError():
             return _refusal(error, operation, given, region, endpoint)
-        case NoCredentialsError() | PartialCredentialsError():
+        case NoCredentialsError():
             return LambdaCallFailed(
                 "No AWS credentials were found: log in with the AWS CLI, or set AWS_ACCESS_KEY_ID "
                 "and AWS_SECRET_ACCESS_KEY."

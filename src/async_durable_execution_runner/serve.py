@@ -63,9 +63,9 @@ def serve(
             workers=workers,
             skip_time=skip_time,
             isolation=isolation,
-            # As on Lambda; but where a pause takes no time, one that only fails would spin.
-            invocation_retries=DEFAULT_INVOCATION_RETRIES if skip_time else None,
             own_processes=True,
+            # As on Lambda; but where a pause takes no time, what only fails would spin.
+            invocation_retries=DEFAULT_INVOCATION_RETRIES if skip_time else None,
         )
         served = _Served(engine, folder)
         stack.callback(served.close)

@@ -39,6 +39,15 @@ def clock() -> CountingClock:
     return CountingClock()
 
 
+@pytest.fixture
+def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCESS_KEY_ID", "DEFAULT_REGION", "REGION", "PROFILE", "ENDPOINT_URL"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(f"AWS_{name}", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
 @pytest.fixture(scope="package")
 def deployed() -> Iterator[DurableFunctionTestRunner]:
     with DurableFunctionTestRunner(handler=handlers.order, workers=2) as runner:

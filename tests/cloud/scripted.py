@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from async_durable_execution_runner import DurableFunctionCloudTestRunner
+from async_durable_execution_runner import DurableFunctionCloudTestRunner, RunnerError
 from cloud.conftest import CountingClock
 
 ARN = (
@@ -73,11 +74,13 @@ class Script:
 
 
 @contextmanager
-def scripted(clock: CountingClock) -> Iterator[tuple[DurableFunctionCloudTestRunner, Script]]:
+def scripted(
+    clock: CountingClock, **options: Any
+) -> Iterator[tuple[DurableFunctionCloudTestRunner, Script]]:
     client = lambda_client()
     with (
         Stubber(client) as stubber,
-        DurableFunctionCloudTestRunner("order", client=client, clock=clock) as runner,
+        DurableFunctionCloudTestRunner("order", client=client, clock=clock, **options) as runner,
     ):
         yield runner, Script(stubber)
 
@@ -104,3 +107,10 @@ ENDED = event(9, "ExecutionSucceeded", "e", Result={"Payload": "1"})
 
 def callback(number: int, name: str, **members: Any) -> dict[str, Any]:
     return event(number, "CallbackStarted", f"c{number}", name=name, CallbackId=f"id-{number}")
+
+
+def sentence(error: pytest.ExceptionInfo[RunnerError]) -> str:
+    """The text of an error, which is one."""
+    text = str(error.value)
+    assert "\n" not in text
+    return text

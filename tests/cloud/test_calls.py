@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import EndpointConnectionError
 
 from async_durable_execution_runner import (
     AsyncDurableFunctionCloudTestRunner,
@@ -19,13 +19,23 @@ from async_durable_execution_runner import (
     NotStarted,
     OperationNotFound,
     ResourceNotFound,
-    RunnerError,
     ServiceFailure,
     TooManyRequests,
 )
 from async_durable_execution_runner.lambda_api import ATTEMPTS
 from cloud.conftest import CountingClock
-from cloud.scripted import ARN, ENDED, STARTED, Script, callback, event, lambda_client, scripted
+from cloud.scripted import (
+    ARN,
+    ENDED,
+    START,
+    STARTED,
+    Script,
+    callback,
+    event,
+    lambda_client,
+    scripted,
+    sentence,
+)
 
 Scripted = tuple[DurableFunctionCloudTestRunner, Script]
 
@@ -76,6 +86,33 @@ def test_it_is_asked_less_and_less_often(lambda_: Scripted, clock: CountingClock
     script.history(STARTED, ENDED)
     assert runner.wait_for_result(ARN).result == "1"
     assert clock.pauses == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+def test_it_is_asked_as_often_as_the_test_says(clock: CountingClock) -> None:
+    with scripted(clock, poll_interval=0.05) as (runner, script):
+        script.execution("RUNNING")
+        script.execution("RUNNING")
+        script.execution("SUCCEEDED", Result="1")
+        script.history(STARTED, ENDED)
+        runner.wait_for_result(ARN)
+    assert clock.pauses == [0.05, 0.05]
+
+
+def test_it_rests_once_an_invocation_has_ended_that_need_not_be_repeated(
+    lambda_: Scripted, clock: CountingClock
+) -> None:
+    runner, script = lambda_
+    times = {"StartTimestamp": START, "EndTimestamp": START, "RequestId": "r"}
+    died = event(3, "InvocationCompleted", **times, Error={"Payload": {"ErrorType": "Died"}})
+    ended = event(4, "InvocationCompleted", **times)
+    events = [STARTED, event(2, "WaitStarted", "w", Duration=60, ScheduledEndTimestamp=START)]
+    script.invoked()
+    for more in ((), (died,), (died, ended)):
+        script.execution("RUNNING")
+        script.history(*events, *more)
+    result = runner.start().run_until_suspended()
+    assert [each.outcome for each in result.invocations] == ["ERROR", "PENDING"]
+    assert clock.pauses == [0.1, 0.2]
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"])
@@ -157,7 +194,7 @@ def test_somebody_else_s_execution_is_not_waited_for(
 ) -> None:
     runner, script = lambda_
     script.refused("get_durable_execution", "ResourceNotFoundException", 404)
-    with pytest.raises(ResourceNotFound):
+    with pytest.raises(ResourceNotFound, match=r"^no$"):
         runner.wait_for_result(ARN)
     assert clock.pauses == []
 
@@ -196,12 +233,15 @@ def test_a_callback_that_comes(lambda_: Scripted, clock: CountingClock) -> None:
     assert clock.pauses == [0.1, 0.2]
 
 
-def test_a_callback_that_was_answered_here_is_not_given_again(lambda_: Scripted) -> None:
+@pytest.mark.parametrize("answer", ["success", "failure"])
+def test_a_callback_that_was_answered_here_is_not_given_again(
+    lambda_: Scripted, answer: str
+) -> None:
     """Neither where the history does not know it yet, nor where it does."""
     runner, script = lambda_
     answered = event(3, "CallbackSucceeded", "c2", Result={})
-    script.answered("send_durable_execution_callback_success")
-    runner.send_callback_success("id-2", "yes")
+    script.answered(f"send_durable_execution_callback_{answer}")
+    getattr(runner, f"send_callback_{answer}")("id-2")
     one = (STARTED, callback(2, "approval"))
     for events in (one, (*one, answered), (*one, answered, callback(4, "approval"))):
         script.execution("RUNNING")
@@ -223,6 +263,14 @@ def test_an_open_callback_goes_before_a_completed_one(lambda_: Scripted) -> None
     script.execution("RUNNING")
     script.history(STARTED, callback(2, "vote"), callback(4, "vote"), late)
     assert runner.wait_for_callback(ARN, "vote") == "id-2"
+
+
+def test_of_completed_ones_the_last_of_the_name_is_given(lambda_: Scripted) -> None:
+    runner, script = lambda_
+    ends = (event(n + 4, "CallbackSucceeded", f"c{n}", Result={}) for n in (2, 3))
+    script.execution("RUNNING")
+    script.history(STARTED, callback(2, "vote"), callback(3, "vote"), *ends)
+    assert runner.wait_for_callback(ARN, "vote") == "id-3"
 
 
 def test_without_a_name_a_completed_callback_is_none(lambda_: Scripted) -> None:
@@ -280,6 +328,7 @@ PASSING = [
     ("ThrottlingException", 400),
     ("ServiceException", 500),
     ("Unknown", 503),
+    ("Unknown", 429),
 ]
 
 
@@ -301,54 +350,26 @@ def test_what_may_pass_is_asked_again(
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "kind"),
-    [("TooManyRequestsException", 429, TooManyRequests), ("ServiceException", 500, ServiceFailure)],
+    ("code", "status", "kind", "said"),
+    [
+        (
+            *("TooManyRequestsException", 429, TooManyRequests),
+            "GetDurableExecution was throttled 8 times: later",
+        ),
+        ("ServiceException", 500, ServiceFailure, "later"),
+    ],
 )
 def test_it_is_not_asked_for_ever(
-    lambda_: Scripted, code: str, status: int, kind: type[Exception]
+    lambda_: Scripted, code: str, status: int, kind: type[Exception], said: str
 ) -> None:
     runner, script = lambda_
     for _ in range(ATTEMPTS):
         script.refused("get_durable_execution", code, status, "later")
-    with pytest.raises(kind, match="later"):
+    with pytest.raises(kind, match=f"^{said}$"):
         runner.wait_for_result(ARN)
 
 
-@pytest.mark.parametrize(
-    "lost",
-    [
-        ConnectionClosedError(endpoint_url="here"),
-        ReadTimeoutError(endpoint_url="here"),
-    ],
-    ids=type,
-)
-def test_a_lost_connection_is_made_again(clock: CountingClock, lost: Exception) -> None:
-    """Under the same name, so that there is one execution at most."""
-    client = lambda_client()
-    names: list[str] = []
-
-    def lose(request: Any, **_: Any) -> None:
-        names.append(request.headers["X-Amz-Durable-Execution-Name"])
-        raise lost
-
-    client.meta.events.register("before-send.lambda.Invoke", lose)
-    with (
-        DurableFunctionCloudTestRunner("order", client=client, clock=clock) as runner,
-        pytest.raises(LambdaCallFailed, match=r"Invoke at https://lambda.eu-west-1"),
-    ):
-        runner.start()
-    assert len(names) == ATTEMPTS
-    assert len(set(names)) == 1
-    assert names[0]
-
-
 # -- what is said ----------------------------------------------------------------------------
-
-
-def sentence(error: pytest.ExceptionInfo[RunnerError]) -> str:
-    text = str(error.value)
-    assert "\n" not in text
-    return text
 
 
 def test_no_such_function(lambda_: Scripted, clock: CountingClock) -> None:
@@ -395,86 +416,6 @@ def test_a_refusal_that_has_no_class_of_its_own(lambda_: Scripted) -> None:
         runner.start()
 
 
-def test_a_name_that_is_none() -> None:
-    with (
-        DurableFunctionCloudTestRunner("", client=lambda_client()) as runner,
-        pytest.raises(LambdaCallFailed) as caught,
-    ):
-        runner.start()
-    assert "FunctionName" in sentence(caught)
-
-
-@pytest.fixture
-def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ACCESS_KEY_ID", "DEFAULT_REGION", "REGION", "PROFILE", "ENDPOINT_URL"):
-        monkeypatch.delenv(f"AWS_{name}", raising=False)
-    for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(f"AWS_{name}", "/nonexistent")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
-@pytest.mark.usefixtures("nothing_configured")
-def test_no_region() -> None:
-    with (
-        pytest.raises(LambdaCallFailed) as caught,
-        DurableFunctionCloudTestRunner("order"),
-    ):
-        pass
-    assert sentence(caught).startswith("No AWS region is configured: give region=")
-
-
-@pytest.mark.usefixtures("nothing_configured")
-def test_no_such_profile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "nonsense")
-    with (
-        pytest.raises(LambdaCallFailed) as caught,
-        DurableFunctionCloudTestRunner("order", "eu-west-1"),
-    ):
-        pass
-    assert sentence(caught).startswith("No boto3 client can be made: The config profile (nonsense)")
-
-
-@pytest.mark.usefixtures("nothing_configured")
-def test_no_credentials() -> None:
-    with (
-        DurableFunctionCloudTestRunner("order", "eu-west-1") as runner,
-        pytest.raises(LambdaCallFailed) as caught,
-    ):
-        runner.start()
-    assert sentence(caught).startswith("No AWS credentials were found")
-
-
-def test_nobody_at_the_endpoint(clock: CountingClock) -> None:
-    with (
-        DurableFunctionCloudTestRunner(
-            "order", lambda_endpoint="http://127.0.0.1:9", clock=clock
-        ) as runner,
-        pytest.raises(LambdaCallFailed) as caught,
-    ):
-        runner.start()
-    assert sentence(caught).startswith("Nobody answers at http://127.0.0.1:9")
-    assert clock.pauses == []
-
-
-def test_what_is_no_endpoint() -> None:
-    with (
-        pytest.raises(LambdaCallFailed, match="nonsense"),
-        DurableFunctionCloudTestRunner("order", "eu-west-1", "nonsense"),
-    ):
-        pass
-
-
-def test_outside_of_its_with() -> None:
-    runner = DurableFunctionCloudTestRunner("order", "eu-west-1")
-    with pytest.raises(NotStarted, match="inside its `with`"):
-        runner.start()
-
-
 def test_nothing_was_started_yet(lambda_: Scripted) -> None:
     with pytest.raises(NotStarted, match="start"):
         lambda_[0].wait_for_callback()
-
-
-def test_a_client_has_its_region_and_endpoint() -> None:
-    with pytest.raises(ValueError, match="not both"):
-        DurableFunctionCloudTestRunner("order", "eu-west-1", client=lambda_client())

@@ -151,6 +151,54 @@ def test_operations_of_one_name_are_told_apart(
     assert "- StepSucceeded s\n+ StepSucceeded s 2\n" in shown
 
 
+def test_operations_without_names_go_by_their_kinds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unnamed(duration: int) -> list[Event]:
+        return [
+            event(1, "StepStarted", "a", subType="Step"),
+            event(2, "ContextStarted", "b", subType="Map"),
+            event(3, "WaitStarted", "c", parent="b", Duration=duration),
+        ]
+
+    for each in (one := unnamed(1)), (other := unnamed(2)):
+        for shape in each[:2]:
+            shape["SubType"] = shape.pop("Subtype")
+    files = file(tmp_path, "one", one), file(tmp_path, "other", other)
+    assert compared(capsys, *files)[1].splitlines()[3:] == [
+        "  StepStarted Step",
+        "  ContextStarted Map (Map)",
+        '- WaitStarted Map/Wait {"Duration": 1}',
+        '+ WaitStarted Map/Wait {"Duration": 2}',
+    ]
+
+
+def test_executions_that_were_invoked_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def invoking(run: str, named: int) -> list[Event]:
+        arn = "arn:aws:lambda:us-east-1:123456789012:function:pay:1/durable-execution"
+        arns = [f"{arn}/{run}/{run}-{number}" for number in range(2)]
+        started = (
+            event(n, "ChainedInvokeStarted", str(n), DurableExecutionArn=each)
+            for n, each in enumerate(arns)
+        )
+        return [*started, event(9, "ExecutionSucceeded", "e", Result={"Payload": arns[named]})]
+
+    first = file(tmp_path, "one", invoking("first", 0))
+    for named, code in ((0, 0), (1, 1)):
+        other = file(tmp_path, "other", invoking("second", named))
+        assert compared(capsys, first, other)[0] == code
+
+
+def test_nothing_is_the_same_as_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    none = file(tmp_path, "none", [])
+    assert compared(capsys, none, none) == (0, "The same, 0 events.\n")
+    with_null = event(1, "WaitStarted", "w", Duration=1, Comment=None)
+    one = file(tmp_path, "one", [event(1, "WaitStarted", "w", Duration=1)])
+    assert compared(capsys, one, file(tmp_path, "other", [with_null]))[0] == 0
+
+
 def test_long_after_they_have_parted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def steps(second: str) -> list[Event]:
         names = [second if number % 10 == 0 else "same" for number in range(100)]
@@ -171,6 +219,7 @@ def test_long_after_they_have_parted(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("[]", "is not what `aws lambda get-durable-execution-history` prints"),
         ('{"Events": [{}]}', "is not what"),
         ('{"Events": [], "NextMarker": "x"}', "only a part of its history"),
+        ('{"Events": [], "NextToken": "x"}', "only a part of its history"),
     ],
 )
 def test_what_is_no_history(

@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from async_durable_execution_runner.coordinator import chained
+from async_durable_execution_runner.coordinator.runs import Call
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OperationStatus
 
 from .world import (
@@ -54,10 +56,20 @@ async def test_a_durable_target_is_an_execution_of_its_own(world: World) -> None
 async def test_a_plain_target_is_one_invocation(world: World) -> None:
     world.host()
     workspace = world.workspace()
-    world.function(workspace, does(invoke("call", "plain", payload='{"n": 1}')))
-    world.function(workspace, lambda run: run.payload, "plain", durable=False)
+    tenants: list[str | None] = []
+
+    def plain(run: Script) -> str:
+        lease = world.executor.leases.of(run.request_id)
+        assert lease is not None
+        assert isinstance(lease.subject, Call)
+        tenants.append(lease.subject.tenant_id)
+        return run.payload
+
+    world.function(workspace, does(invoke("call", "plain", payload='{"n": 1}', tenant_id="t-1")))
+    world.function(workspace, plain, "plain", durable=False)
     run = await world.ended(world.start(workspace))
 
+    assert tenants == ["t-1"]
     assert run.execution.operations["call"].result == '{"n": 1}'
     assert event(run, "ChainedInvokeStarted").execution_arn is None
     assert len(workspace.runs) == 1
@@ -287,6 +299,48 @@ async def test_a_function_registered_anew_between_checkpoint_and_invoke(world: W
     run = await world.ended(world.start(workspace))
     assert run.execution.operations["call"].status is OperationStatus.FAILED
     assert run.execution.status is ExecutionStatus.SUCCEEDED
+
+
+async def test_a_function_registered_anew_before_its_invoke_is_still_the_one_that_was_asked_for(
+    world: World,
+) -> None:
+    world.host()
+    workspace = world.workspace()
+
+    def script(run: Script) -> str:
+        if run.once(invoke("call", "target")):
+            world.function(workspace, lambda _: succeeded("new"), "target")
+        return succeeded() if run.done("call") else PENDING
+
+    world.function(workspace, script)
+    world.function(workspace, lambda _: succeeded("old"), "target")
+    run = await world.ended(world.start(workspace))
+    assert run.execution.operations["call"].result == '"old"'
+
+
+async def test_the_end_is_told_when_whoever_asked_has_had_the_time_to_suspend(world: World) -> None:
+    world.host()
+    workspace = world.workspace()
+    seen: list[OperationStatus | None] = []
+    returned = asyncio.Event()
+
+    def target(_: Script) -> str:
+        returned.set()
+        return "1"
+
+    async def script(run: Script) -> str:
+        run.once(invoke("call", "target"))
+        await returned.wait()
+        for seconds in (0, chained._REST_SECONDS * 0.9, chained._REST_SECONDS * 0.2):
+            await world.passes(seconds)
+            run.checkpoint()
+            seen.append(run.status("call"))
+        return succeeded()
+
+    world.function(workspace, script)
+    world.function(workspace, target, "target", durable=False)
+    await world.ended(world.start(workspace))
+    assert seen == [*[OperationStatus.STARTED] * 2, OperationStatus.SUCCEEDED]
 
 
 async def test_a_checkpoint_that_is_refused_invokes_nothing(world: World) -> None:

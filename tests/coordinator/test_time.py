@@ -402,21 +402,31 @@ async def test_advance_ends_when_the_runner_is_closed(world: World) -> None:
     await asyncio.wait_for(advance, 1)
 
 
-async def test_advance_ends_when_a_stop_takes_back_an_invoke_not_yet_begun(world: World) -> None:
+@pytest.mark.parametrize("durable", [True, False])
+async def test_advance_ends_when_a_stop_takes_back_an_invoke_not_yet_begun(
+    world: World, durable: bool
+) -> None:
     world.host()
     workspace = world.workspace()
 
     def script(run: Script) -> str:
-        run.checkpoint(invoke("call", "plain"))
+        run.checkpoint(invoke("call", "target"))
         world.stop(world.executor.run(run.arn))
         return PENDING
 
+    def target(_: Script) -> str:
+        invoked.append("target")
+        return succeeded()
+
+    invoked: list[str] = []
     world.function(workspace, script)
-    world.function(workspace, lambda _: succeeded(), "plain", durable=False)
+    world.function(workspace, target, "target", durable=durable)
     run = world.start(workspace)
     await asyncio.wait_for(world.executor.timekeeper.advance(run.family, 1000), 1)
     # Nor does it begin later.
     assert run.family.calls == 0
+    await world.passes(1)
+    assert invoked == []
 
 
 async def test_advance_ends_when_a_stop_takes_back_an_invoke_that_is_queued(world: World) -> None:

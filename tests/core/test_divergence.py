@@ -63,7 +63,9 @@ def test_what_differs(asked: Identity, kind: DivergenceKind) -> None:
     ],
 )
 def test_what_does_not_differ(asked: Identity) -> None:
-    assert kinds({"1": a_step("a", "h.py:1 in h")}, {"1": asked}) == {}
+    recorded = a_step("a", "h.py:1 in h")
+    assert kinds({"1": recorded}, {"1": asked}) == {}
+    assert kinds({"1": asked}, {"1": recorded}) == {}
 
 
 def test_nothing_is_compared_with_what_is_new() -> None:
@@ -88,6 +90,12 @@ def test_equal_operations_of_different_contexts_are_not_exchanged() -> None:
     assert kinds({"1": first, "2": second}, asked) == {"1": DivergenceKind.NAME}
 
 
+def test_operations_of_other_types_are_not_exchanged() -> None:
+    asked = {"1": Identity("WAIT", "Wait", "b"), "2": a_step("c")}
+    found = kinds({"1": a_step("a"), "2": a_step("b")}, asked)
+    assert found == {"1": DivergenceKind.TYPE, "2": DivergenceKind.NAME}
+
+
 def test_one_too_many_in_front_moves_those_behind_it() -> None:
     steps = {str(n): a_step(name, "h.py:1 in h") for n, name in enumerate("abc", start=1)}
     asked = {str(n): a_step(name, "h.py:1 in h") for n, name in enumerate("xab", start=1)}
@@ -104,8 +112,9 @@ def test_left_over() -> None:
     assert found == Divergence(DivergenceKind.LEFT_OVER, "1", LEFT, None)
 
 
-def test_left_over_in_a_context_that_ran_again() -> None:
-    context = a_context("box")
+@pytest.mark.parametrize("sub_type", ["RunInChildContext", "MapIteration", "ParallelBranch"])
+def test_left_over_in_a_context_that_ran_again(sub_type: str) -> None:
+    context = a_context("box", sub_type=sub_type)
     found = kinds({"p": context, "1": INSIDE}, {"p": context.identity}, {"p"})
     assert found == {"1": DivergenceKind.LEFT_OVER}
 
@@ -135,6 +144,25 @@ def test_moved_to_another_context() -> None:
     (found,) = compare({"1": Recorded(LEFT)}, {"p": box, "2": INSIDE}, ENDED)
     assert found.kind is DivergenceKind.PARENT
     assert (found.recorded.parent_id, found.replayed.parent_id) == (None, "p")
+
+
+@pytest.mark.parametrize("recorded", [{}, {"2": Recorded(INSIDE)}], ids=["beside it", "as ever"])
+def test_what_looks_like_it_is_not_always_where_it_moved_to(recorded: dict[str, Recorded]) -> None:
+    """One that is new in the same context, or that was there before in another."""
+    box = a_context("box")
+    asked = {"p": box.identity, "2": INSIDE if recorded else LEFT}
+    found = kinds({"p": box, "1": LEFT, **recorded}, asked)
+    assert found == {"1": DivergenceKind.LEFT_OVER}
+
+
+def test_a_context_that_is_not_asked_for_any_more_has_its_name() -> None:
+    (found,) = compare({"p": a_context("box"), "1": Recorded(INSIDE)}, {"1": LEFT}, ())
+    assert (found.kind, found.recorded.parent_name) == (DivergenceKind.PARENT, "box")
+
+
+def test_a_context_without_a_name_is_called_by_its_id() -> None:
+    (found,) = compare({"1": Recorded(a_step("a", parent="0123456789"))}, {"1": a_step("a")}, ())
+    assert found.recorded.describe(with_parent=True) == "Step 'a' in context 01234567"
 
 
 def test_no_more_than_anybody_reads() -> None:

@@ -38,6 +38,20 @@ GOOD = events(
 
 def test_a_good_one_has_no_problems():
     assert problems(GOOD) == []
+    assert problems([replace(event, timestamp_ms=1) for event in GOOD]) == []
+
+
+@pytest.mark.parametrize(
+    "end",
+    [T.EXECUTION_FAILED, T.EXECUTION_TIMED_OUT, T.EXECUTION_STOPPED],
+    ids=lambda end: end.value,
+)
+def test_any_end_is_one(end: EventType):
+    assert problems([*GOOD[:-1], replace(GOOD[-1], type=end)]) == []
+
+
+def test_none_at_all_has_neither_beginning_nor_end():
+    assert problems([]) == ["it does not begin with ExecutionStarted", "it ends 0 times: never"]
 
 
 def without(*numbers: int) -> list[HistoryEvent]:
@@ -55,6 +69,11 @@ def without(*numbers: int) -> list[HistoryEvent]:
         ([*GOOD, replace(GOOD[-1], event_id=13, timestamp_ms=13)], "it ends 2 times"),
         (without(3), "step s was started twice in one attempt"),
         (without(2), "StepFailed of s without a start"),
+        (events((T.WAIT_SUCCEEDED, "0123456789")), "WaitSucceeded of 01234567 without a start"),
+        (
+            events((T.WAIT_SUCCEEDED, "w", {"name": "cool off"})),
+            "WaitSucceeded of cool off without a start",
+        ),
         (without(7), "WaitStarted of w comes before its parent's start"),
         (
             [*GOOD[:-1], *events((T.WAIT_SUCCEEDED, "w"), (T.EXECUTION_SUCCEEDED, "e"))],

@@ -108,11 +108,17 @@ def test_a_runners_plan_is_for_all_its_executions():
 
 
 def test_a_runners_plan_that_no_execution_met_fails_its_end():
+    results = []
     with (
-        pytest.raises(FaultNeverFired, match="kill@after-commit:99"),
-        DurableFunctionTestRunner(handlers.order, workers=1, faults="kill@after-commit:99") as each,
+        pytest.raises(FaultNeverFired, match="kill@after-commit:99") as raised,
+        DurableFunctionTestRunner(
+            handlers.order, workers=1, faults=["kill@after-commit:99", "kill@random:0.000001"]
+        ) as each,
     ):
-        each.run({})
+        results.append(each.run({}))
+    # At the end, and not in an execution that is only one of them.
+    assert [result.result for result in results] == [handlers.ORDERED]
+    assert "random" not in str(raised.value)
 
 
 def test_a_runners_plan_does_not_hide_what_else_went_wrong():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_body(body: bytes, expected: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"{", b"[]", b'"x"', b"5", b"\xff\xfe{}", b'{"Count": NaN}', b"[" * 99_999),
+        *(b"{", b"[]", b'"x"', b"5", b"\xff\xfe{}", b'{"Unknown": NaN}', b"[" * 99_999),
         *(
             b'{"Text": 5}',
             b'{"Text": {}}',
@@ -106,6 +107,59 @@ def test_every_place_of_a_request() -> None:
         "InvocationType": "Event",
         "Payload": b"[1]",
     }
+    assert requests.parameters(invoke, found[1], "", {}, b"") == {"FunctionName": "a:b"}
+
+
+def test_what_is_in_the_path_is_read_from_nowhere_else() -> None:
+    checkpoint = API.operations["CheckpointDurableExecution"]
+    body = b'{"DurableExecutionArn": "another", "CheckpointToken": "t"}'
+    given = requests.parameters(checkpoint, {"DurableExecutionArn": "arn"}, "", {}, body)
+    assert given == {"DurableExecutionArn": "arn", "CheckpointToken": "t"}
+
+
+def test_a_body_that_is_one_member() -> None:
+    stop = API.operations["StopDurableExecution"]
+    for body, expected in (
+        (b'{"ErrorType": "Boom"}', {"Error": {"ErrorType": "Boom"}}),
+        # How an absent one is sent.
+        (b"{}", {}),
+        (b"", {}),
+    ):
+        given = requests.parameters(stop, {"DurableExecutionArn": "arn"}, "", {}, body)
+        assert given == {"DurableExecutionArn": "arn"} | expected
+    text = shape(Text={"type": "string"})
+    text.serialization["payload"] = "Text"
+    assert requests.parameters(operation(text), {}, "", {}, b"x\xff") == {"Text": "x\ufffd"}
+    assert requests.parameters(operation(text), {}, "", {}, b"") == {}
+
+
+def test_members_go_by_the_names_that_the_model_gives_them() -> None:
+    texts = {"type": "map", "key": {"type": "string"}, "value": {"type": "string"}}
+    renamed = shape(Text={"type": "string"}, Some=texts)
+    renamed.members["Text"].serialization["name"] = "text"
+    renamed.members["Some"].serialization.update(location="headers", name="X-Some-")
+    headers = {"x-some-a": "1", "x-other": "2"}
+    found = requests.parameters(operation(renamed), {}, "", headers, b'{"text": "x", "Text": "y"}')
+    assert found == {"Text": "x", "Some": {"a": "1"}}
+    assert requests.parameters(operation(renamed), {}, "", {}, b"") == {}
+
+
+def test_numbers_and_bytes_in_a_query() -> None:
+    asked = operation(shape(Bytes={"type": "blob"}, Ratio={"type": "double"}))
+    for member in asked.input.members.values():
+        member.serialization["location"] = "querystring"
+    found = requests.parameters(asked, {}, "Bytes=hi&Ratio=1.5", {}, b"")
+    assert found == {"Bytes": b"hi", "Ratio": 1.5}
+    with pytest.raises(Refusal):
+        requests.parameters(asked, {}, "Ratio=x", {}, b"")
+
+
+def test_a_time_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        assert read(b'{"When": "1970-01-01T00:00:02"}') == {"When": 2.0}
+    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -133,6 +187,7 @@ def test_a_query(query: str, expected: dict[str, Any]) -> None:
     [
         *("MaxItems=x", "MaxItems=", "MaxItems=1.0", f"MaxItems={'9' * 99}"),
         *("ReverseOrder=yes", "StartedAfter=now", "StartedAfter=nan", "StartedAfter=inf"),
+        f"StartedAfter=Mon, 01 Jan {'9' * 30} 00:00:00 GMT",
     ],
 )
 def test_a_query_that_cannot_be_read(query: str) -> None:
@@ -180,6 +235,35 @@ def test_a_refusal_says_what_and_where() -> None:
         "Value '' at 'updates.1.member.id' failed to satisfy constraint: Member must have length "
         "greater than or equal to 1" in text
     )
+
+
+STRING = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("member", "good", "bad"),
+    [
+        (STRING | {"min": 2, "max": 3}, ["ab", "abc"], ["a", "abcd"]),
+        ({"type": "integer", "min": 20, "max": 30}, [20, 30], [19, 31]),
+        ({"type": "blob", "min": 1}, [b"x"], [b""]),
+        ({"type": "list", "member": STRING | {"max": 1}, "max": 1}, [["a"]], [["a", "b"], ["ab"]]),
+        (STRING | {"enum": ["A", "B"]}, ["A", "B"], ["C"]),
+        (STRING | {"pattern": "[a-z]+"}, ["a", "ab"], ["", "a1"]),
+        (
+            {"type": "map", "key": STRING | {"max": 1}, "value": STRING | {"max": 1}},
+            [{"a": "b"}],
+            [{"aa": "b"}, {"a": "bb"}],
+        ),
+    ],
+    ids=lambda value: value["type"] if isinstance(value, dict) else "",
+)
+def test_what_keeps_to_a_rule_and_what_does_not(
+    member: dict[str, Any], good: list[Any], bad: list[Any]
+) -> None:
+    for value in good:
+        constraints.check(shape(Name=member), {"Name": value})
+    for value in bad:
+        assert problem({"Name": member}, {"Name": value}).startswith("1 validation error detected:")
 
 
 def test_a_secret_is_not_shown() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
@@ -36,6 +37,28 @@ def signed(
     return {name.lower(): value for name, value in request.headers.items()}
 
 
+class Signer(SigV4Auth):
+    """Signs these headers, and no others."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(Credentials("AKIDONE", KEYS["AKIDONE"]), "lambda", "us-east-1")
+        self._names = names
+
+    def headers_to_sign(self, request: Any) -> HTTPHeaders:
+        headers = HTTPHeaders()
+        for name in self._names:
+            headers[name] = request.headers[name]
+        return headers
+
+
+def signed_by(signer: Signer) -> dict[str, str]:
+    request = AWSRequest("POST", f"http://127.0.0.1:1{TARGET}", data=BODY)
+    request.headers["host"] = "127.0.0.1:1"
+    request.headers["user-agent"] = "curl"
+    signer.add_auth(request)
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
 def check(headers: dict[str, str], target: str = TARGET, body: bytes = BODY, **given: Any) -> None:
     Keyring(KEYS, **given).check("POST", target, headers, body)
 
@@ -47,6 +70,22 @@ def test_a_known_key_gets_in(key: str) -> None:
 
 def test_headers_that_were_not_signed_may_be_there() -> None:
     check(signed() | {"x-amzn-trace-id": "1", "user-agent": "curl"})
+
+
+def test_which_headers_are_signed_is_the_clients_choice_but_for_the_host() -> None:
+    headers = signed_by(Signer("host", "user-agent", "x-amz-date"))
+    check(headers)
+    assert refusal(headers | {"user-agent": "wget"}) == "InvalidSignatureException"
+    assert refusal(signed_by(Signer("x-amz-date"))) == "InvalidSignatureException"
+
+
+def test_a_body_need_not_be_signed() -> None:
+    check(signed(X_Amz_Content_SHA256="UNSIGNED-PAYLOAD"), body=b"any")
+
+
+def test_blanks_around_a_signature_are_none_of_it() -> None:
+    headers = signed()
+    check(headers | {"authorization": f" {headers['authorization']}\t"})
 
 
 def test_without_keys_nobody_need_sign() -> None:
@@ -65,7 +104,12 @@ def test_who_does_not_sign_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "authorization", ["Basic abc", "AWS4-HMAC-SHA256 Credential=x", "AWS4-HMAC-SHA256 nonsense"]
+    "authorization",
+    [
+        *("Basic abc", "AWS4-HMAC-SHA256 Credential=x", "AWS4-HMAC-SHA256 nonsense"),
+        signed()["authorization"] + " and more",
+    ],
+    ids=lambda text: text[-10:],
 )
 def test_half_a_signature_is_refused(authorization: str) -> None:
     assert refusal({"authorization": authorization}) == "IncompleteSignatureException"
@@ -73,6 +117,10 @@ def test_half_a_signature_is_refused(authorization: str) -> None:
 
 def test_an_unknown_key_is_refused() -> None:
     assert refusal(signed("AKIDNONE")) == "UnrecognizedClientException"
+
+
+def without(headers: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key != name}
 
 
 CHANGED: dict[str, Callable[[], dict[str, Any]]] = {
@@ -85,6 +133,9 @@ CHANGED: dict[str, Callable[[], dict[str, Any]]] = {
     "another body's digest": lambda: {"headers": signed(X_Amz_Content_SHA256="0" * 64)},
     "another header": lambda: {
         "headers": signed(X_Amz_Tenant_Id="acme") | {"x-amz-tenant-id": "other"}
+    },
+    "a header too few": lambda: {
+        "headers": without(signed(X_Amz_Tenant_Id="a"), "x-amz-tenant-id")
     },
     "another host": lambda: {"headers": signed() | {"host": "elsewhere"}},
     "another session": lambda: {"headers": signed() | {"x-amz-security-token": "other"}},
@@ -103,6 +154,9 @@ def test_an_old_signature_is_refused(seconds: float) -> None:
     now = signed_at.timestamp() + seconds
     assert refusal(headers, now=lambda: now) == "InvalidSignatureException"
     assert time.time() - signed_at.timestamp() < 300
+    # To the second.
+    last = signed_at.timestamp() + (300 if seconds > 0 else -300)
+    check(headers, now=lambda: last)
 
 
 def test_a_day_that_is_not_the_date_s_is_refused() -> None:

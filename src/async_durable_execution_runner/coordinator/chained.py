@@ -141,7 +141,6 @@ class ChainedInvokes:
             self._executor.feed_if_open(
                 run, ev.ChainedInvokeEnded(run.now, operation_id, status, result, error)
             )
-            self._executor.timekeeper.settle(run.family)
 
         def at_rest() -> bool:
             return run.lease is None or run.execution.ended

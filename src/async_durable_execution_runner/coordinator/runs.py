@@ -199,16 +199,16 @@ class PlainInvocation:
     def family(self) -> None:
         """It has no clock to share."""
 
+    @property
+    def overtaken(self) -> bool:
+        return False
+
     def again(self) -> PlainInvocation:
         """The same, for another attempt: of the function as it is by then."""
         function = self.workspace.functions.get(self.function.name, self.function)
         return PlainInvocation(
             self.workspace, function, self.payload, self.tenant_id, self.client_context
         )
-
-    @property
-    def overtaken(self) -> bool:
-        return False
 
     def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
         self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())

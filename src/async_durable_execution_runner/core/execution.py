@@ -191,7 +191,8 @@ class Execution:
         self._invoke_requested = False
         token = tokens.checkpoint_token(event.seed, 0)
         self._invocation = _Invocation(event.request_id, event.now_ms, event.seed, token)
-        updated = [each.id for each in self._state.see_all() if each.id != self.id]
+        updated = [operation_id for operation_id in self._state.unseen if operation_id != self.id]
+        self._state.unseen.clear()
         operations, marker = self._state.page(0, limits.PAGE_OPERATIONS)
         return [Deliver(token, operations, marker, updated)]
 

@@ -35,9 +35,8 @@ def problems(events: Sequence[HistoryEvent]) -> list[str]:
 def _of_operations(events: Sequence[HistoryEvent]) -> list[str]:
     found = []
     last: dict[str, HistoryEvent] = {}
-    execution = events[0].id if events else None
     for event in events:
-        if event.id is None or event.id == execution:
+        if event.id is None:
             continue
         before = last.get(event.id)
         label = event.name or event.id[:8]
