@@ -230,6 +230,22 @@ async def test_an_event_s_next_attempt_ends_with_its_runner(world: World) -> Non
     assert len(attempts) == 1
 
 
+async def test_the_next_attempt_is_made_by_the_function_as_it_is_by_then(world: World) -> None:
+    world.host()
+    workspace, fixed = world.workspace(), asyncio.Event()
+
+    def repaired(run: Script) -> str:
+        fixed.set()
+        return "1"
+
+    def broken(run: Script) -> str:
+        world.function(workspace, durable=False, code=repaired)
+        raise ValueError("no credit")
+
+    await send(world, workspace, skip_time=True, code=broken)
+    await fixed.wait()
+
+
 async def test_who_waits_for_the_answer_tries_again_himself(world: World) -> None:
     world.host()
     workspace, attempts = world.workspace(), list[str]()

@@ -204,9 +204,10 @@ class PlainInvocation:
         return False
 
     def again(self) -> PlainInvocation:
-        """The same, for another attempt."""
+        """The same, for another attempt: of the function as it is by then."""
+        function = self.workspace.functions.get(self.function.name, self.function)
         return PlainInvocation(
-            self.workspace, self.function, self.payload, self.tenant_id, self.client_context
+            self.workspace, function, self.payload, self.tenant_id, self.client_context
         )
 
     def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
