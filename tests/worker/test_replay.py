@@ -8,6 +8,7 @@ import contextvars
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -116,6 +117,12 @@ def test_the_standard_library_s_lines_are_not_the_handler_s(monkeypatch) -> None
     assert line_of_asking(called_through_the_library) == (
         f"test_replay.py:{line} in called_through_the_library"
     )
+
+
+def test_whose_code_a_file_is() -> None:
+    installed = os.path.join(os.path.dirname(os.__file__), "site-packages", "shop", "api.py")
+    kinds = [replay._kind(path) for path in ("<frozen runpy>", replay.__file__, installed)]
+    assert kinds == [replay._PASSED, replay._PASSED, replay._USER]
 
 
 def test_who_called_the_handler_did_not_ask() -> None:
