@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from async_durable_execution_runner import DurableFunctionTestRunner
 from async_durable_execution_runner.runner import ExecutionHandle
 
 from .cases import Case
-from .driver import Observation, _logs
+from .driver import Answers, Observation, _logs
 from .handlers import Deployment
 
 #: Real seconds; a case that takes longer hangs.
@@ -57,7 +57,7 @@ class HttpDriver:
             handle = ExecutionHandle(runner._engine, arn)
             ended = pool.submit(handle.result, _LONGEST_SECONDS)
             try:
-                caller = Caller(client, arn, list(case.callbacks))
+                caller = Caller(client, arn, Answers(list(case.callbacks)))
                 return self._watch(case, done, caller, handle, ended)
             finally:
                 client.stop_durable_execution(DurableExecutionArn=arn)
@@ -103,14 +103,11 @@ def _arn(client: Client, function: str, invoking: Future[Any]) -> str:
 
 @dataclass
 class Caller:
-    """Reads the execution, and answers callbacks: each takes the first unused action that fits."""
+    """Reads the execution, and answers callbacks."""
 
     client: Client
     arn: str
-    actions: list[dict[str, Any]]
-    #: When, which callback, what.
-    due: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
-    known: set[str] = field(default_factory=set)
+    answers: Answers
 
     def execution(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.client.get_durable_execution(DurableExecutionArn=self.arn)
@@ -122,24 +119,10 @@ class Caller:
             DurableExecutionArn=self.arn
         )
         events = [_plain(event) for page in pages for event in page["Events"]]
-        for event in events:
-            callback_id = event.get("CallbackStartedDetails", {}).get("CallbackId")
-            if callback_id and callback_id not in self.known:
-                self.known.add(callback_id)
-                self._take(callback_id, event.get("Name"), time.monotonic())
-        for action in [each for each in self.due if each[0] <= time.monotonic()]:
-            self.due.remove(action)
-            self._act(*action[1:])
+        self.answers.note(events, time.monotonic())
+        while action := self.answers.next(time.monotonic()):
+            self._act(*action)
         return events
-
-    def _take(self, callback_id: str, name: str | None, now: float) -> None:
-        for action in self.actions[:]:
-            if action["CallbackName"] in ("*", name):
-                self.actions.remove(action)
-                now += action.get("Delay", 0)
-                self.due.append((now, callback_id, action))
-                if action["Operation"] != "heartbeat":
-                    return
 
     def _act(self, callback_id: str, action: dict[str, Any]) -> None:
         match action["Operation"]:
