@@ -58,6 +58,7 @@ def test_a_report_of_every_crash_point(pytester: pytest.Pytester):
         @pytest.mark.durable(flows.pay, workers=2)
         @pytest.mark.explore_crashes({"order": 3}, check=ordered)
         def test_pay(crash_report):
+            assert crash_report.clean.result == "3"
             assert crash_report.explored == 5
             crash_report.assert_ok()
         """
