@@ -58,6 +58,7 @@ def test_a_report_of_every_crash_point(pytester: pytest.Pytester):
         @pytest.mark.durable(flows.pay, workers=2)
         @pytest.mark.explore_crashes({"order": 3}, check=ordered)
         def test_pay(crash_report):
+            assert crash_report.clean.result == "3"
             assert crash_report.explored == 5
             crash_report.assert_ok()
         """
@@ -103,23 +104,26 @@ def test_threads_that_an_inline_handler_leaves_do_not_hold_up_the_end(pytester: 
             ):
                 runner.run(timeout=0.5)
 
-        def test_fails():
-            assert False
+        def test_ends():
+            pytest.exit("enough", returncode=7)
         """
     )
     outcome = pytester.runpytest_subprocess(timeout=60)
-    outcome.assert_outcomes(passed=2, failed=1)
-    assert outcome.ret == 1
+    outcome.assert_outcomes(passed=2)
+    assert outcome.ret == 7
     outcome.stderr.fnmatch_lines(
         ["*left threads behind; pytest ends without them:", "left behind", "*in for_ever"]
     )
+    outcome.stderr.no_fnmatch_line("MainThread")
 
 
 def test_a_runner_without_a_handler_is_a_clear_error(pytester: pytest.Pytester):
     pytester.makepyfile("def test_pay(durable_runner): pass")
     outcome = pytester.runpytest_inprocess()
     outcome.assert_outcomes(errors=1)
-    outcome.stdout.fnmatch_lines(["*needs @pytest.mark.durable(handler=...)*"])
+    outcome.stdout.fnmatch_lines(
+        ["E *UsageError: The fixture durable_runner needs @pytest.mark.durable(handler=...)*"]
+    )
 
 
 def test_a_suite_that_does_not_use_it_does_not_pay_for_it():

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-import boto3
 import pytest
 from async_durable_execution import durable_execution, step, wait, wait_for_callback
 
@@ -38,14 +37,24 @@ def fails(event: dict, context: object) -> None:
     raise ValueError("no")
 
 
+def tells_tenant(event: dict, context: object) -> str:
+    return context.tenant_id
+
+
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def runner() -> Iterator[DurableFunctionTestRunner]:
     with DurableFunctionTestRunner(order, workers=2) as runner:
         runner.register_function("fails", fails)
         runner.register_durable_function("long", order, execution_timeout=timedelta(hours=1))
-        url = runner.serve_aws_api()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
-        yield url
+        runner.register_function("tells_tenant", tells_tenant)
+        yield runner
+
+
+@pytest.fixture
+def endpoint(runner: DurableFunctionTestRunner, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = runner.serve_aws_api()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", url)
+    return url
 
 
 Output = pytest.CaptureFixture[str]
@@ -73,7 +82,14 @@ def test_invoke_shows_execution_and_result(endpoint: str, capsys: Output):
 
 
 def test_a_function_that_fails_is_an_exit_code(endpoint: str, capsys: Output):
-    assert '"errorMessage": "no"' in said(capsys, "invoke", "fails", code=1)
+    shown = said(capsys, "invoke", "fails", code=1)
+    assert shown.startswith("error        {")
+    assert '"errorMessage": "no"' in shown
+
+
+def test_a_tenant_is_passed_on(endpoint: str, capsys: Output):
+    shown = said(capsys, "invoke", "tells_tenant", "--tenant=acme")
+    assert shown == 'result       "acme"\n'
 
 
 def test_executions_are_listed_and_looked_at(endpoint: str, capsys: Output):
@@ -84,6 +100,8 @@ def test_executions_are_listed_and_looked_at(endpoint: str, capsys: Output):
     assert all(re.search(r"SUCCEEDED  [\d.]+ m?s ", line) for line in lines)
     listed = json.loads(said(capsys, "executions", "list", "order", "--name=one", "--json"))
     (one,) = listed["DurableExecutions"]
+    assert list(listed) == ["DurableExecutions"]
+    assert len(said(capsys, "executions", "list", "order", "--most=1").splitlines()) == 1
     assert said(capsys, "executions", "list", "order", "--status=RUNNING") == ""
     shown = said(capsys, "executions", "get", one["DurableExecutionArn"])
     assert "SUCCEEDED" in shown
@@ -98,44 +116,42 @@ def test_a_history_is_a_tree_and_a_timeline(endpoint: str, capsys: Output):
     assert "├─ step charge" in text
     assert "└─ wait cool off" in text
     assert "StepSucceeded" in text
-    assert "s     1  ExecutionStarted" in text
+    assert "       0.000 s     1  ExecutionStarted" in text
+    # Since then, not since the event before.
+    assert float(text.splitlines()[-1].split()[0]) >= 1
     events = json.loads(said(capsys, "executions", "history", arn, "--json"))["Events"]
     assert events[0]["EventType"] == "ExecutionStarted"
     assert events[-1]["EventType"] == "ExecutionSucceeded"
+    payload = events[-1]["ExecutionSucceededDetails"]["Result"]["Payload"]
+    assert payload == '{"charged": "charged"}'
 
 
-def callback_of(endpoint: str, arn: str) -> str:
-    """Its callback's id, once it is in the history."""
-    client = boto3.client(
-        "lambda",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-    )
-    while True:
-        events = client.get_durable_execution_history(DurableExecutionArn=arn)["Events"]
-        for event in events:
-            if details := event.get("CallbackStartedDetails"):
-                return details["CallbackId"]
-
-
-def test_callbacks_are_answered(endpoint: str, capsys: Output):
+@pytest.mark.usefixtures("endpoint")
+def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Output):
     arn = started(capsys, "approved", approve=True)
-    callback_id = callback_of(endpoint, arn)
+    callback_id = runner.wait_for_callback(arn, "approval")
     assert said(capsys, "callback", "heartbeat", callback_id) == ""
     assert said(capsys, "callback", "succeed", callback_id, "--result=yes") == ""
     assert main(["callback", "succeed", callback_id]) == 1
     assert "durable-runner: " in capsys.readouterr().err
 
+    assert json.loads(runner.wait_for_result(arn).result or "") == {"approval": "yes"}
+
     arn = started(capsys, "refused", approve=True)
-    said(capsys, "callback", "fail", callback_of(endpoint, arn), "--message=no", "--type=Refused")
+    callback_id = runner.wait_for_callback(arn, "approval")
+    said(capsys, "callback", "fail", callback_id, "--message=no", "--type=Refused")
+    answered = next(
+        each for each in runner.wait_for_result(arn).history if each.event_type == "CallbackFailed"
+    )
+    assert (answered.details["error"].message, answered.details["error"].type) == ("no", "Refused")
 
 
-def test_an_execution_is_stopped(endpoint: str, capsys: Output):
+@pytest.mark.usefixtures("endpoint")
+def test_an_execution_is_stopped(runner: DurableFunctionTestRunner, capsys: Output):
     arn = started(capsys, "stopped", approve=True)
-    callback_of(endpoint, arn)
-    said(capsys, "executions", "stop", arn, "--error=enough")
+    runner.wait_for_callback(arn, "approval")
+    answer = said(capsys, "executions", "stop", arn, "--error=enough", "--json")
+    assert list(json.loads(answer)) == ["StopTimestamp"]
     shown = said(capsys, "executions", "get", arn)
     assert "STOPPED" in shown
     assert "enough" in shown
@@ -149,6 +165,7 @@ def test_an_execution_is_stopped(endpoint: str, capsys: Output):
         (["executions", "get", "arn:none"], "durableExecutionArn"),
         (["executions", "list", "nobody"], "nobody"),
         (["callback", "succeed", "none"], "callback"),
+        (["callback", "heartbeat", "none"], "callback"),
         (["invoke", "order", "--endpoint=http://127.0.0.1:9"], "Nobody answers at"),
     ],
 )

@@ -287,6 +287,13 @@ def test_without_a_name_a_completed_callback_is_none(lambda_: Scripted) -> None:
     ("events", "said"),
     [
         ((), "its next invocation"),
+        (
+            (
+                event(2, "WaitStarted", "w", Duration=1, ScheduledEndTimestamp=START),
+                event(3, "WaitSucceeded", "w", Duration=1),
+            ),
+            "its next invocation",
+        ),
         ((event(2, "StepStarted", "s", name="pay"),), "step 'pay', which has begun"),
         (
             (

@@ -38,7 +38,8 @@ def test_an_event_of_a_type_that_is_not_known_is_left_out() -> None:
 
 
 def test_errors_are_read_as_they_are_written() -> None:
-    for error in (ErrorObject(), ErrorObject("text", "Type", "data", ("line 1", "line 2"))):
+    full = ErrorObject("text", "Type", "data", ("line 1", "line 2"))
+    for error in (ErrorObject(), ErrorObject("", "", "", ()), full):
         assert history.read_error(history.write_error(error)) == error
 
 
@@ -68,6 +69,7 @@ def test_an_attempt_whose_time_has_come_is_ready() -> None:
     before, at = (event(second, "InvocationCompleted") for second in (4, 5))
     assert rebuilt(failed, before).status is OperationStatus.PENDING
     assert rebuilt(failed, before, at).status is OperationStatus.READY
+    assert rebuilt(failed, at, before).status is OperationStatus.READY
     begun = rebuilt(failed, at, event(6, "StepStarted", "s"))
     assert (begun.status, begun.next_attempt_ms) == (OperationStatus.STARTED, None)
 

@@ -77,7 +77,7 @@ class RunnerDriver:
             for name, target in deployment.plain.items():
                 runner.register_function(name, target)
             handle = runner.run_until_suspended(payload=json.dumps(case.input), timeout=30)
-            caller = Caller(runner, list(case.callbacks))
+            caller = Caller(runner, Answers(list(case.callbacks)))
             for now in range(_LONGEST_SECONDS):
                 seen = _observe(caller.answer(handle, now))
                 if seen.status != "RUNNING" or (case.result is None and done(seen)):
@@ -87,31 +87,31 @@ class RunnerDriver:
 
 
 @dataclass
-class Caller:
-    """Whoever answers callbacks: each new one takes the first unused action that fits."""
+class Answers:
+    """To callbacks, and when: each new one takes the first unused action that fits."""
 
-    runner: DurableFunctionTestRunner
     actions: list[dict[str, Any]]
-    #: Callback ids with the actions that await them: when, and what.
-    due: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
+    #: When, to which callback, what.
+    due: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
 
-    def answer(self, handle: ExecutionHandle, now: int) -> DurableFunctionTestResult:
-        """Do what is due, and what that makes due, then show the execution at rest."""
-        while True:
-            seen = handle.run_until_suspended(timeout=30)
-            for event in _events(seen):
-                callback_id = event.get("CallbackStartedDetails", {}).get("CallbackId")
-                if callback_id and callback_id not in self.known:
-                    self.known.add(callback_id)
-                    self._take(callback_id, event.get("Name"), now)
-            ready = [each for each in self.due if each[0] <= now]
-            if not ready:
-                return seen
-            self.due.remove(ready[0])
-            self._act(*ready[0][1:])
+    def note(self, events: list[dict[str, Any]], now: float) -> None:
+        """Have those callbacks answered of which a history tells for the first time."""
+        for event in events:
+            callback_id = event.get("CallbackStartedDetails", {}).get("CallbackId")
+            if callback_id and callback_id not in self.known:
+                self.known.add(callback_id)
+                self._take(callback_id, event.get("Name"), now)
 
-    def _take(self, callback_id: str, name: str | None, now: int) -> None:
+    def next(self, now: float) -> tuple[str, dict[str, Any]] | None:
+        """The first that is due, which it thereby is no more."""
+        for each in self.due:
+            if each[0] <= now:
+                self.due.remove(each)
+                return each[1:]
+        return None
+
+    def _take(self, callback_id: str, name: str | None, now: float) -> None:
         for action in self.actions[:]:
             if action["CallbackName"] in ("*", name):
                 self.actions.remove(action)
@@ -119,6 +119,24 @@ class Caller:
                 self.due.append((now, callback_id, action))
                 if action["Operation"] != "heartbeat":
                     return
+
+
+@dataclass
+class Caller:
+    """Whoever answers callbacks."""
+
+    runner: DurableFunctionTestRunner
+    answers: Answers
+
+    def answer(self, handle: ExecutionHandle, now: int) -> DurableFunctionTestResult:
+        """Do what is due, and what that makes due, then show the execution at rest."""
+        while True:
+            seen = handle.run_until_suspended(timeout=30)
+            self.answers.note(_events(seen), now)
+            action = self.answers.next(now)
+            if action is None:
+                return seen
+            self._act(*action)
 
     def _act(self, callback_id: str, action: dict[str, Any]) -> None:
         payload = action.get("Payload")

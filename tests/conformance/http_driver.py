@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from gateway.clients import Client, client_for
 from serving import serving
 
 from .cases import Case
-from .driver import Observation
+from .driver import Answers, Observation
 from .handlers import Deployment
 from .handlers.deployment import Handler
 
@@ -87,7 +87,7 @@ class HttpDriver:
             )
             arn = _arn(client, case.id, invoking)
             try:
-                caller = Caller(client, arn, list(case.callbacks))
+                caller = Caller(client, arn, Answers(list(case.callbacks)))
                 return _watch(case, done, caller, logs / f"{case.id}.jsonl")
             finally:
                 client.stop_durable_execution(DurableExecutionArn=arn)
@@ -137,14 +137,11 @@ def _arn(client: Client, function: str, invoking: Future[Any]) -> str:
 
 @dataclass
 class Caller:
-    """Reads the execution, and answers callbacks: each takes the first unused action that fits."""
+    """Reads the execution, and answers callbacks."""
 
     client: Client
     arn: str
-    actions: list[dict[str, Any]]
-    #: When, which callback, what.
-    due: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
-    known: set[str] = field(default_factory=set)
+    answers: Answers
 
     def execution(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.client.get_durable_execution(DurableExecutionArn=self.arn)
@@ -156,24 +153,10 @@ class Caller:
             DurableExecutionArn=self.arn
         )
         events = [_plain(event) for page in pages for event in page["Events"]]
-        for event in events:
-            callback_id = event.get("CallbackStartedDetails", {}).get("CallbackId")
-            if callback_id and callback_id not in self.known:
-                self.known.add(callback_id)
-                self._take(callback_id, event.get("Name"), time.monotonic())
-        for action in [each for each in self.due if each[0] <= time.monotonic()]:
-            self.due.remove(action)
-            self._act(*action[1:])
+        self.answers.note(events, time.monotonic())
+        while action := self.answers.next(time.monotonic()):
+            self._act(*action)
         return events
-
-    def _take(self, callback_id: str, name: str | None, now: float) -> None:
-        for action in self.actions[:]:
-            if action["CallbackName"] in ("*", name):
-                self.actions.remove(action)
-                now += action.get("Delay", 0)
-                self.due.append((now, callback_id, action))
-                if action["Operation"] != "heartbeat":
-                    return
 
     def _act(self, callback_id: str, action: dict[str, Any]) -> None:
         match action["Operation"]:

@@ -8,6 +8,7 @@ import contextvars
 import dataclasses
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import async_durable_execution as sdk
 import pytest
 
-from async_durable_execution_runner.core.divergence import Source
+from async_durable_execution_runner.core.divergence import DivergenceKind, Source
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.worker import replay, sdk_async
 from async_durable_execution_runner.worker.replay import Replay, watched
@@ -29,8 +30,8 @@ def _watching() -> None:
     replay.install(sdk_async.identifier_class())
 
 
-def ask(operation_id: str | None = "1", name: str | None = "a") -> Any:
-    return sdk_async.identifier_class()(operation_id, sdk.OperationSubType.STEP, None, name)
+def ask(operation_id: str | None = "1", name: str | None = "a", **more: Any) -> Any:
+    return sdk_async.identifier_class()(operation_id, sdk.OperationSubType.STEP, None, name, **more)
 
 
 def line_of_asking(call: Callable[[], Any]) -> str:
@@ -119,6 +120,12 @@ def test_the_standard_library_s_lines_are_not_the_handler_s(monkeypatch) -> None
     )
 
 
+def test_whose_code_a_file_is() -> None:
+    installed = os.path.join(os.path.dirname(os.__file__), "site-packages", "shop", "api.py")
+    kinds = [replay._kind(path) for path in ("<frozen runpy>", replay.__file__, installed)]
+    assert kinds == [replay._PASSED, replay._PASSED, replay._USER]
+
+
 def test_who_called_the_handler_did_not_ask() -> None:
     """A decorator above the handler is on the stack below the SDK's event loop."""
     make = functools.partial(
@@ -170,3 +177,88 @@ def test_the_source_of_a_recorded_operation_stays_as_it_is() -> None:
     with watched(seen):
         ask()
     assert [each.line for each in seen.sources([update(model.OPERATION_ACTION_START)])] == [""]
+
+
+# -- the comparison -------------------------------------------------------------------------
+
+
+def recorded(*operations: model.Operation, in_task: bool = False) -> Replay:
+    """What was recorded at the line where `ask` asks."""
+    probe = Replay()
+    with watched(probe):
+        ask()
+    line = probe.asked["1"][1].line
+    sources = model.Sources(
+        distinct=[model.Source(line=line, in_task=in_task)], numbers=[0, *[1] * len(operations)]
+    )
+    seen = Replay()
+    seen.deliver([EXECUTION, *operations], sources)
+    return seen
+
+
+def changed(**fields: Any) -> model.Operation:
+    found = model.Operation()
+    found.CopyFrom(STEP)
+    found.MergeFrom(model.Operation(**fields))
+    return found
+
+
+def kinds(seen: Replay, *, succeeded: bool = True, ids: str = "1") -> list[DivergenceKind]:
+    with watched(seen):
+        for operation_id in ids:
+            ask(operation_id)
+    return [each.kind for each in seen.divergences(succeeded)]
+
+
+def test_what_is_asked_for_as_recorded_is_no_divergence() -> None:
+    assert kinds(recorded(STEP)) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"name": "b"}, DivergenceKind.NAME),
+        ({"sub_type": "WaitForCondition"}, DivergenceKind.TYPE),
+        ({"parent_id": "p"}, DivergenceKind.PARENT),
+    ],
+)
+def test_each_difference_is_found(fields: dict[str, Any], kind: DivergenceKind) -> None:
+    assert kinds(recorded(changed(**fields))) == [kind]
+
+
+def test_another_type_is_found_where_the_sdk_says_it() -> None:
+    for of_sdk, found in (("STEP", [DivergenceKind.TYPE]), ("CONTEXT", [])):
+        seen = recorded(changed(type=model.OPERATION_TYPE_CONTEXT))
+        with watched(seen):
+            ask(operation_type=SimpleNamespace(value=of_sdk))
+        assert [each.kind for each in seen.divergences(succeeded=True)] == found
+
+
+def test_another_line_is_found() -> None:
+    seen = Replay()
+    line = model.Source(line="handler.py:1 in ask")
+    seen.deliver([EXECUTION, STEP], model.Sources(distinct=[line], numbers=[0, 1]))
+    assert kinds(seen) == [DivergenceKind.SOURCE]
+
+
+def test_what_is_left_over_at_the_end_is_found() -> None:
+    both = STEP, changed(id="2")
+    assert kinds(recorded(*both)) == [DivergenceKind.LEFT_OVER]
+    assert kinds(recorded(*both), ids="12") == []
+    # It may still have come to it.
+    assert kinds(recorded(*both), succeeded=False) == []
+    # Nobody need wait for a task.
+    assert kinds(recorded(*both, in_task=True)) == []
+
+
+def test_what_is_left_over_in_a_context_that_ended_is_found() -> None:
+    context = model.Operation(
+        id="1", type=model.OPERATION_TYPE_CONTEXT, name="a", sub_type="RunInChildContext"
+    )
+    seen = recorded(context, changed(id="2", parent_id="1"))
+    with watched(seen):
+        sdk_async.identifier_class()("1", sdk.OperationSubType.RUN_IN_CHILD_CONTEXT, None, "a")
+        list(seen.sources([update(model.OPERATION_ACTION_SUCCEED, "1")]))
+    assert [each.kind for each in seen.divergences(succeeded=False)][-1:] == [
+        DivergenceKind.LEFT_OVER
+    ]

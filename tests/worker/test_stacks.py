@@ -125,6 +125,65 @@ def test_names_that_no_message_can_carry() -> None:
     assert all(dump.encode() for dump in result.dumps)
 
 
+def test_lines_of_source_are_shown() -> None:
+    number = test_lines_of_source_are_shown.__code__.co_firstlineno
+    taken = [thread(Frame(__file__, number, "f"))]
+    result = report(taken, taken)
+    line = "def test_lines_of_source_are_shown() -> None:"
+    assert result.verdict == f"stuck: both times in f ({__file__}:{number}): {line}"
+    assert result.dumps[0].splitlines()[-1] == f"    {line}"
+
+
+def test_what_the_runner_does_below_the_users_code_is_not_shown() -> None:
+    taken = [thread(LIBRARY, RUNNER, SLEEP)]
+    assert "inside" not in report(taken, taken).dumps[0]
+
+
+def test_a_package_that_is_installed_into_the_library_is_none_of_the_library() -> None:
+    file = os.path.join(os.path.dirname(os.__file__), "site-packages", "shop", "api.py")
+    taken = [thread(LIBRARY, Frame(file, 5, "ask"), RUNNER)]
+    assert report(taken, taken).verdict == f"stuck: both times in ask ({file}:5)"
+
+
+def test_very_many_are_cut() -> None:
+    frames = [Frame("/shop/orders.py", number, "f") for number in range(50)]
+    taken = [thread(*frames, name=f"t{number}") for number in range(50)]
+    text = report(taken, taken).dumps[0]
+    assert text.count("thread t") == 20
+    assert text.count("  File ") == 20 * 20
+
+
+async def test_a_snapshot_begins_with_the_main_thread_and_its_tasks() -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        done.wait(20)
+
+    waiting = asyncio.create_task(asyncio.Event().wait(), name="waiting")
+    await asyncio.sleep(0)
+    other = threading.Thread(target=work, name="other")
+    other.start()
+    assert begun.wait(20)
+    found = [stack.of for stack in stacks.snapshot()]
+    (alone,) = stacks.snapshot(thread=other.ident)
+    done.set()
+    other.join()
+    waiting.cancel()
+    assert found[:2] == ["thread MainThread", "task waiting"]
+    assert "thread other" in found[2:]
+    assert alone.of == "thread other"
+
+
+def test_a_snapshot_of_the_thread_that_was_interrupted() -> None:
+    def deep(depth: int) -> list[Stack]:
+        return deep(depth - 1) if depth else stacks.snapshot(sys._getframe())
+
+    main = deep(200)[0]
+    assert len(main.frames) == 100
+    assert {frame.function for frame in main.frames} == {"deep"}
+
+
 async def test_a_loops_tasks_are_in_the_snapshot_each_with_all_that_it_awaits() -> None:
     async def inner() -> None:
         await asyncio.Event().wait()
