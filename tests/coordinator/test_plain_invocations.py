@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
+from async_durable_execution_runner.coordinator.effects import _PLAIN_KEPT
 from async_durable_execution_runner.coordinator.invoking import Invoking, invoke_plain
 from async_durable_execution_runner.coordinator.runs import InvocationRecord, PlainInvocation
 from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
@@ -141,6 +142,19 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
         Effect(record_of(invocation).request_id, "charge", "{}")
     )
     assert late.stale
+
+
+async def test_of_those_that_have_ended_only_the_last_are_kept(world: World) -> None:
+    world.host()
+    invocation = invoke(world, world.workspace(), code=lambda _: "1")
+    await invocation.outcome
+    said = Effect(record_of(invocation).request_id, "charge", "{}")
+    for number in range(_PLAIN_KEPT - 1):
+        world.executor.effects.add(invocation, InvocationRecord(f"{number}", "w", 1, 0))
+    assert world.executor.effects.record(said).stale
+    world.executor.effects.add(invocation, InvocationRecord("one too many", "w", 1, 0))
+    with pytest.raises(ResourceNotFound):
+        world.executor.effects.record(said)
 
 
 # -- events ----------------------------------------------------------------------------------

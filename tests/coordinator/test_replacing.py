@@ -11,7 +11,18 @@ from async_durable_execution_runner.coordinator.invoking import _configuration
 from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
 from async_durable_execution_runner.errors import ResourceNotFound
 
-from .world import DAY, PENDING, Script, World, callback, does, for_ever, succeeded, succeeded_with
+from .world import (
+    DAY,
+    PENDING,
+    Script,
+    World,
+    callback,
+    does,
+    for_ever,
+    invoke,
+    succeeded,
+    succeeded_with,
+)
 
 
 def new(world: World, workspace: Workspace, name: str, result: object) -> None:
@@ -93,7 +104,8 @@ async def test_a_function_that_is_gone_is_not_found_but_its_executions_go_on(wor
 async def test_what_has_ended_long_ago_is_forgotten(world: World) -> None:
     world.host()
     workspace = world.workspace()
-    world.function(workspace, lambda _: succeeded(1), retention_days=7)
+    world.function(workspace, does(invoke("call", "plain")), retention_days=7)
+    world.function(workspace, lambda _: "1", "plain", durable=False)
     run = await world.ended(world.start(workspace, execution_name="one"))
     kept = await world.ended(world.start(workspace, execution_name="two"))
     assert run.expiry is not None
@@ -103,7 +115,7 @@ async def test_what_has_ended_long_ago_is_forgotten(world: World) -> None:
     with pytest.raises(ResourceNotFound, match="Execution not found"):
         world.executor.run(run.arn)
     assert list(workspace.runs.values()) == list(world.executor.runs.values()) == [kept]
-    assert {source.subject for source in world.executor.effects._sources.values()} == {kept}
+    assert {source.run for source in world.executor.effects._sources.values()} == {kept}
     # Its name is free, also for another input.
     again = world.start(workspace, execution_name="one", payload="2")
     assert (await world.ended(again)).arn != run.arn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 from ..core.model import Effect
@@ -43,29 +44,43 @@ class _Source:
         return ended or (self.run is not None and self.run.execution.ended)
 
 
+#: Invocations of plain functions from outside that are kept: more than can be under way.
+_PLAIN_KEPT = 10_000
+
+
 class Sources:
-    """The invocations that there were, as far as their runners are open."""
+    """The invocations that there were, as far as their executions are remembered."""
 
     def __init__(self) -> None:
         self._sources: dict[str, _Source] = {}
+        #: Ids of requests by the ARN of their execution.
+        self._requests: dict[str, list[str]] = {}
+        self._plain: deque[str] = deque()
 
     def add(self, subject: Run | Call | PlainInvocation, record: InvocationRecord) -> None:
         """An invocation begins. A call's counts as the one of its parent's that it serves."""
         source = _Source(subject, record, 1)
-        if source.run is not None:
-            source = replace(source, number=len(source.run.invocations))
+        if (run := source.run) is not None:
+            source = replace(source, number=len(run.invocations))
+            self._requests.setdefault(run.arn, []).append(record.request_id)
+        # A further attempt at an event has the id of the first.
+        elif record.request_id not in self._sources:
+            self._plain.append(record.request_id)
+            if len(self._plain) > _PLAIN_KEPT:
+                del self._sources[self._plain.popleft()]
         self._sources[record.request_id] = source
 
     def forget(self, workspace: Workspace) -> None:
-        self._sources = {
-            request_id: source
-            for request_id, source in self._sources.items()
-            if source.workspace is not workspace
-        }
+        for run in workspace.runs.values():
+            self.forget_run(run)
+        for request_id in self._plain:
+            if self._sources[request_id].workspace is workspace:
+                del self._sources[request_id]
+        self._plain = deque(each for each in self._plain if each in self._sources)
 
     def forget_run(self, run: Run) -> None:
-        for record in run.invocations:
-            self._sources.pop(record.request_id, None)
+        for request_id in self._requests.pop(run.arn, ()):
+            self._sources.pop(request_id, None)
 
     def record(self, said: Effect) -> Effect:
         """Enter an effect for its execution and for those that invoked it in a chain."""
