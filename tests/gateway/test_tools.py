@@ -1,19 +1,30 @@
-"""Tools as they are: the SDK's own cloud runner, and the AWS CLI where it is installed."""
+"""Tools as they are, against `durable-runner serve`: the SDK's own cloud runner, the AWS CLI."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import serving
 
-from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner import DurableFunctionCloudTestRunner
 
 pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    served = [
+        f"--function={each}=gateway.handlers:{each}" for each in ("order", "refused", "approval")
+    ]
+    with serving(Path(__file__).parents[1], *served, "--skip-time") as (_, _, url):
+        yield url
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +72,10 @@ async def test_the_sdk_s_cloud_runner_answers_a_callback(endpoint: str) -> None:
     assert json.loads(result.result) == {"approved": "yes"}
 
 
-@pytest.mark.skipif(shutil.which("aws") is None, reason="no AWS CLI on the path")
-def test_the_aws_cli(runner: DurableFunctionTestRunner, endpoint: str, tmp_path: Path) -> None:
+def test_the_aws_cli(endpoint: str, tmp_path: Path) -> None:
     def aws(*arguments: str) -> Any:
         output = subprocess.run(
-            ["aws", "lambda", *arguments],
+            [sys.executable, "-m", "awscli", "lambda", *arguments],
             env={**os.environ, "AWS_ENDPOINT_URL_LAMBDA": endpoint, "AWS_PAGER": ""},
             check=True,
             capture_output=True,
@@ -80,9 +90,10 @@ def test_the_aws_cli(runner: DurableFunctionTestRunner, endpoint: str, tmp_path:
         *("invoke", "--function-name", "approval", "--invocation-type", "Event"), str(file)
     )
     arn = started["DurableExecutionArn"]
-    callback_id = runner.wait_for_callback(arn)
-    aws("send-durable-execution-callback-failure", "--callback-id", callback_id)
-    runner.wait_for_result(arn)
+    with DurableFunctionCloudTestRunner("approval", lambda_endpoint=endpoint) as runner:
+        callback_id = runner.wait_for_callback(arn)
+        aws("send-durable-execution-callback-failure", "--callback-id", callback_id)
+        runner.wait_for_result(arn)
     execution = aws("get-durable-execution", "--durable-execution-arn", arn)
     assert execution["Status"] == "SUCCEEDED"
     events = aws("get-durable-execution-history", "--durable-execution-arn", arn)["Events"]
