@@ -119,7 +119,7 @@ def test_threads_that_an_inline_handler_leaves_do_not_hold_up_the_end(pytester: 
 
 def test_a_runner_without_a_handler_is_a_clear_error(pytester: pytest.Pytester):
     pytester.makepyfile("def test_pay(durable_runner): pass")
-    outcome = pytester.runpytest_inprocess()
+    outcome = pytester.runpytest_subprocess()
     outcome.assert_outcomes(errors=1)
     outcome.stdout.fnmatch_lines(
         ["E *UsageError: The fixture durable_runner needs @pytest.mark.durable(handler=...)*"]
