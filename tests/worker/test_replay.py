@@ -226,6 +226,10 @@ def test_each_difference_is_found(fields: dict[str, Any], kind: DivergenceKind) 
     assert kinds(recorded(changed(**fields))) == [kind]
 
 
+@pytest.mark.skipif(
+    "operation_type" not in inspect.signature(sdk_async.identifier_class()).parameters,
+    reason="this release's identifiers do not say the type",
+)
 def test_another_type_is_found_where_the_sdk_says_it() -> None:
     for of_sdk, found in (("STEP", [DivergenceKind.TYPE]), ("CONTEXT", [])):
         seen = recorded(changed(type=model.OPERATION_TYPE_CONTEXT))
