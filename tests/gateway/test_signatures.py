@@ -104,14 +104,14 @@ def test_who_does_not_sign_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "authorization",
-    [
-        *("Basic abc", "AWS4-HMAC-SHA256 Credential=x", "AWS4-HMAC-SHA256 nonsense"),
-        signed()["authorization"] + " and more",
-    ],
-    ids=lambda text: text[-10:],
+    "authorization", ["Basic abc", "AWS4-HMAC-SHA256 Credential=x", "AWS4-HMAC-SHA256 nonsense"]
 )
 def test_half_a_signature_is_refused(authorization: str) -> None:
+    assert refusal({"authorization": authorization}) == "IncompleteSignatureException"
+
+
+def test_a_signature_and_more_is_refused() -> None:
+    authorization = signed()["authorization"] + " and more"
     assert refusal({"authorization": authorization}) == "IncompleteSignatureException"
 
 
