@@ -91,12 +91,13 @@ def main() -> int:
         mine = median(lambda: ours(1000), 5)
         theirs = median(lambda: sdk_runner(1000), 5)
         table.row("1000 steps, against the SDK runner", _ms(mine, theirs), mine / theirs, 1.5)
-        long = median(lambda: ours(10_000), 1)
-        table.row("10,000 steps, against 1,000", _ms(long, mine), long / mine, 11)
+        # In turns, here and below, so that both see the same machine.
+        turns = [(ours(10_000), median(lambda: ours(1000), 3)) for _ in range(3)]
+        long, short = sorted(turns, key=lambda turn: turn[0] / turn[1])[1]
+        table.row("10,000 steps, against 1,000", _ms(long, short), long / short, 11)
 
     with DurableFunctionTestRunner(handler=handlers.timed_checkpoints, workers=1) as runner:
         runner.run(input={"steps": 100})
-        # In turns, so that both see the same machine.
         trips, echoes = [], []
         for _ in range(5):
             trips.append(float(runner.run(input={"steps": 400}).result))
