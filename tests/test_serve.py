@@ -8,17 +8,11 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from processes import Watched, all_gone, children
 from serving import COMMAND, client, invoked, serving
-
-from async_durable_execution_runner import serve
-from async_durable_execution_runner.config import FunctionConfig
-from async_durable_execution_runner.engine import Engine
-from async_durable_execution_runner.errors import HandlerNotLoadable
 
 pytestmark = pytest.mark.processes
 
@@ -36,6 +30,10 @@ async def place(event):
     await wait(timedelta(days=1), name="cool off")
     return {"order": event["order"], "charged": charged}
 
+@durable_execution
+async def dies(event):
+    os._exit(3)
+
 def price(event, context):
     return {"price": 7, "by": context.function_name}
 """
@@ -50,6 +48,13 @@ aliases = ["prod"]
 [functions.Price]
 handler = "orders.price"
 code = "code"
+"""
+
+DIES = """
+[functions.Dies]
+handler = "orders:dies"
+code = "code"
+execution_timeout = 38
 """
 
 TEMPLATE = """
@@ -249,28 +254,25 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
             client(url, "AKID", "wrong").list_functions()
 
 
-@pytest.mark.parametrize(("skip_time", "expected"), [(False, None), (True, 5)])
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        # The sixth failure in a row comes after 31 seconds of pauses.
+        ([], "TIMED_OUT"),
+        (["--skip-time"], "FAILED"),
+    ],
+)
 def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
-    monkeypatch: pytest.MonkeyPatch, skip_time: bool, expected: int | None
+    project: Path, arguments: list[str], status: str
 ):
-    noted = []
-
-    class Noting(Engine):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            noted.append(options["invocation_retries"])
-            super().__init__(*args, **options)
-
-    monkeypatch.setattr(serve, "Engine", Noting)
-    with pytest.raises(HandlerNotLoadable):
-        serve.serve(
-            [FunctionConfig("Price", "nowhere:price")],
-            host="127.0.0.1",
-            port=0,
-            say=print,
-            warn=print,
-            skip_time=skip_time,
-        )
-    assert noted == [expected]
+    (project / "functions.toml").write_text(DIES)
+    with serving(project, "--functions=functions.toml", *arguments) as (_, _, url):
+        aws = client(url)
+        arn = aws.invoke(FunctionName="Dies")["DurableExecutionArn"]
+        assert aws.get_durable_execution(DurableExecutionArn=arn)["Status"] == status
+        events = aws.get_durable_execution_history(DurableExecutionArn=arn)["Events"]
+    assert [each["EventType"] for each in events].count("InvocationCompleted") == 6
 
 
 PRICE = "--function=Price=orders:price"
