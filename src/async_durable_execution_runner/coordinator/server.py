@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
+import uvloop
 
 from ..rpc import OPTIONS, is_local
 from ..rpc.frames import FrameServer, socket_path
@@ -138,7 +139,7 @@ def main() -> None:
             )
         )
     try:
-        asyncio.run(serve_and_leave())
+        uvloop.run(serve_and_leave())
     except OSError as error:
         sys.exit(_failed(f"Cannot listen on {arguments.listen}: {error}"))
 
