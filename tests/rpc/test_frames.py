@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import struct
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +156,21 @@ async def test_a_handler_that_returns_ends_the_call(service: Service) -> None:
     assert await call.read() is grpc.aio.EOF
 
 
+async def test_nothing_is_reported_of_what_is_said_after_the_end(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave(_: Any, context: Any) -> None:
+        pass
+
+    service.offers(leave)
+    call = service.call()
+    assert await call.read() is grpc.aio.EOF
+    for _ in range(10):
+        await call.write(b"x")
+    assert await call.read() is grpc.aio.EOF
+    assert not caplog.records
+
+
 async def test_who_has_no_more_to_say_is_still_answered(service: Service) -> None:
     async def count(_: Any, context: Any) -> None:
         heard = []
@@ -220,6 +238,7 @@ async def test_a_caller_learns_that_the_server_is_gone(service: Service) -> None
     service.server.stop()
     assert await refusal(call.read()) == (Code.UNAVAILABLE, "the connection was lost")
     assert call.done()
+    assert (await refusal(service.call().read()))[0] is Code.UNAVAILABLE
 
 
 @pytest.mark.parametrize("busy", ["reading", "with something else"])
@@ -298,6 +317,39 @@ async def test_a_handler_waits_for_a_caller_that_does_not_read(service: Service)
     assert await call.read() is grpc.aio.EOF
 
 
+async def test_a_call_to_whoever_does_not_listen_can_be_ended(service: Service) -> None:
+    """What it has still to send is dropped: a coordinator that is stopped must stop nobody."""
+    service.offers(lambda *_: asyncio.Event().wait())
+    call = service.call()
+
+    async def send() -> None:
+        for _ in range(200):
+            await call.write(bytes(64 * 1024))
+
+    sending = asyncio.create_task(refusal(send()))
+    await service.others_are_served()
+    assert not sending.done()
+    await service.channel.close()
+    assert (await sending)[0] is Code.CANCELLED
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_closed_channel_leaves_nothing_to_its_loop() -> None:
+    async def use(path: str) -> None:
+        channel = FrameChannel(path)
+        await channel.stream_stream("/test.Service/Talk", bytes, bytes)().write(b"")
+        await channel.close()
+
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/s")
+        listener.listen()
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(use(f"{folder}/s"))
+        loop.close()
+        del loop
+        gc.collect()
+
+
 # -- strangers -------------------------------------------------------------------------------
 
 
@@ -336,6 +388,14 @@ async def test_an_opening_that_is_none_is_refused(service: Service) -> None:
 async def test_a_stranger_is_not_listened_to_for_long(service: Service, said: bytes) -> None:
     """Whoever announces more than an opening needs could fill the memory without a token."""
     assert await _said(service, said) is None
+
+
+async def test_hundreds_may_come_while_the_server_is_busy(service: Service) -> None:
+    with ExitStack() as sockets:
+        for _ in range(200):
+            each = sockets.enter_context(socket.socket(socket.AF_UNIX))
+            each.setblocking(False)
+            each.connect(service.path)
 
 
 async def test_a_connection_that_says_nothing_harms_nobody(service: Service) -> None:

@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 #: Frames that may wait to be read before the sender is made to wait.
 _UNREAD = 16
 
+#: Workers that may come at once, two streams each; a Unix socket turns the next one away.
+_BACKLOG = 4096
+
 #: A frame's kind and how many bytes follow: gRPC's own prefix of a message, with a kind for the
 #: flag of compression.
 _HEAD = struct.Struct(">BI")
@@ -95,6 +98,9 @@ class _Wire(asyncio.Protocol):
     def close(self) -> None:
         """What was written is still sent."""
         self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -165,7 +171,7 @@ class FrameChannel:
 
     async def close(self) -> None:
         for call in self._calls:
-            await call.end()
+            call.cancel()
 
 
 class FrameCall:
@@ -203,11 +209,9 @@ class FrameCall:
         frame = await wire.read()
         if frame is not None and frame.kind == _MESSAGE:
             return self._parse(frame.body)
-        if frame is None:
-            self._end(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
-        elif self._status is None:
+        if frame is not None:
             self._status = pb.Ending.FromString(frame.body)
-            wire.close()
+        self._end(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
         self._raise_status()
         return grpc.aio.EOF
 
@@ -218,13 +222,7 @@ class FrameCall:
     def cancel(self) -> None:
         self._end(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
         if self._wire is not None:
-            self._wire.close()
-
-    async def end(self) -> None:
-        """Cancel it, and have nothing of it under way any more."""
-        self.cancel()
-        if self._wire is not None:
-            await asyncio.wait([self._wire.lost])
+            self._wire.abort()
 
     def _end(self, code: grpc.StatusCode, details: str) -> None:
         if self._status is None:
@@ -310,7 +308,9 @@ class FrameServer:
     async def start(self, path: str) -> None:
         """Serve on a Unix socket. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_unix_server(lambda: _Wire(self._begin), path)
+        self._listener = await loop.create_unix_server(
+            lambda: _Wire(self._begin), path, backlog=_BACKLOG
+        )
 
     def stop(self) -> None:
         """At once: callers lose their connections."""
