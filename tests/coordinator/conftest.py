@@ -41,10 +41,12 @@ def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinato
     assert "coordinator/pool.py" not in errors, errors
 
 
-@pytest_asyncio.fixture
-async def wire(coordinator: CoordinatorProcess) -> AsyncIterator[Wire]:
+@pytest_asyncio.fixture(params=["gRPC", "frames"])
+async def wire(
+    coordinator: CoordinatorProcess, request: pytest.FixtureRequest
+) -> AsyncIterator[Wire]:
     """A client; after whatever it does, the coordinator still works, and nothing is left."""
-    async with Wire(coordinator.address) as wire:
+    async with Wire(coordinator.address, carrier=request.param) as wire:
         yield wire
     async with Wire(coordinator.address) as other:
         await works(other)

@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 
 from async_durable_execution_runner.rpc import OPTIONS, PROTOCOL_VERSION
+from async_durable_execution_runner.rpc.frames import FrameServer, socket_path
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import worker_pb2_grpc
@@ -88,7 +89,7 @@ class Worker:
         self.ended = asyncio.Event()
 
 
-class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
+class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerInterceptor):
     def __init__(self, address: str) -> None:
         self.connection = Connection(address, TOKEN)
         self.execution = Execution()
@@ -103,12 +104,17 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
         self._orders: asyncio.Queue[pb.SuperviseResponse] = asyncio.Queue()
         self._ids = itertools.count(1)
         self._known: set[tuple[str, str]] = set()
+        self._beside: FrameServer | None = None
 
     async def __aenter__(self) -> Coordinator:
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = grpc.aio.server(interceptors=[self], options=OPTIONS)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._server)
         self._server.add_insecure_port(self.connection.address)
         await self._server.start()
+        if (path := socket_path(self.connection.address)) is not None:
+            self._beside = FrameServer(self)
+            worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._beside)
+            await self._beside.start(path)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -116,77 +122,79 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
 
     async def vanish(self) -> None:
         await self._server.stop(None)
+        if self._beside is not None:
+            self._beside.stop()
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        stream = details.method.rpartition("/")[2]
+        metadata = {**dict(details.invocation_metadata), "stream": stream}
+        self.metadata.append(metadata)
+        if metadata.get("authorization") != f"Bearer {TOKEN}":
+            return grpc.stream_stream_rpc_method_handler(_turn_away)
+        return await continuation(details)
 
     # What the worker side calls.
 
-    async def Supervise(self, requests: Any, context: Any) -> Any:
-        await self._admit(context, "Supervise")
-        hello = (await anext(requests)).hello
+    async def Supervise(self, _: Any, context: Any) -> None:
+        hello = (await context.read()).hello
         if hello.protocol_version != self.protocol_version:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "It speaks another version.")
-        yield pb.SuperviseResponse(welcome=pb.HostWelcome(coordinator_id="c-1"))
+        await context.write(pb.SuperviseResponse(welcome=pb.HostWelcome(coordinator_id="c-1")))
         self.hosts.put_nowait(hello)
-        reading = asyncio.create_task(self._take_exits(requests))
+        reading = asyncio.create_task(self._take_exits(context))
         try:
             while True:
-                yield await self._orders.get()
+                await context.write(await self._orders.get())
         finally:
             reading.cancel()
 
-    async def _take_exits(self, requests: Any) -> None:
-        async for request in requests:
+    async def _take_exits(self, context: Any) -> None:
+        while (request := await context.read()) is not grpc.aio.EOF:
             self._exit(request.exited.worker_id).set_result(request.exited)
 
     def _exit(self, worker_id: str) -> asyncio.Future[pb.WorkerExited]:
         return self._exits.setdefault(worker_id, asyncio.get_running_loop().create_future())
 
-    async def Session(self, requests: Any, context: Any) -> Any:
-        await self._admit(context, "Session")
-        worker = Worker((await anext(requests)).hello)
-        yield pb.SessionResponse(welcome=pb.WorkerWelcome())
+    async def Session(self, _: Any, context: Any) -> None:
+        worker = Worker((await context.read()).hello)
+        await context.write(pb.SessionResponse(welcome=pb.WorkerWelcome()))
         self.workers.put_nowait(worker)
-        heard = asyncio.create_task(anext(requests, None))
+        heard = asyncio.create_task(context.read())
         ordered = asyncio.create_task(worker.orders.get())
         try:
             while True:
                 await asyncio.wait({heard, ordered}, return_when=asyncio.FIRST_COMPLETED)
                 if heard.done():
-                    if (said := heard.result()) is None:
+                    if (said := heard.result()) is grpc.aio.EOF:
                         return
                     worker.results.put_nowait(said.result)
-                    heard = asyncio.create_task(anext(requests, None))
+                    heard = asyncio.create_task(context.read())
                 elif (invocation := ordered.result()) is None:
                     return
                 else:
-                    yield pb.SessionResponse(invocation=invocation)
+                    await context.write(pb.SessionResponse(invocation=invocation))
                     ordered = asyncio.create_task(worker.orders.get())
         finally:
             heard.cancel()
             ordered.cancel()
             worker.ended.set()
 
-    async def Checkpoint(self, requests: Any, context: Any) -> Any:
-        await self._admit(context, "Checkpoint")
-        async for request in requests:
+    async def Checkpoint(self, _: Any, context: Any) -> None:
+        while (request := await context.read()) is not grpc.aio.EOF:
             self.requests.append(request)
             if self.hang_up:
                 return
-            error = self.refuse(request)
-            if error is not None:
-                yield pb.CheckpointResponse(error=error)
-            elif request.HasField("marker"):
-                yield pb.CheckpointResponse(operations=self.execution.operations.values())
-            else:
-                changed = [self.execution.apply(update) for update in request.updates]
-                yield pb.CheckpointResponse(
-                    checkpoint_token=f"token-{len(self.requests)}", operations=changed
-                )
+            await context.write(self._reply(request))
 
-    async def _admit(self, context: Any, stream: str) -> None:
-        metadata = {**dict(context.invocation_metadata()), "stream": stream}
-        self.metadata.append(metadata)
-        if metadata.get("authorization") != f"Bearer {TOKEN}":
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The token is wrong.")
+    def _reply(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
+        error = self.refuse(request)
+        if error is not None:
+            return pb.CheckpointResponse(error=error)
+        if request.HasField("marker"):
+            return pb.CheckpointResponse(operations=self.execution.operations.values())
+        changed = [self.execution.apply(update) for update in request.updates]
+        token = f"token-{len(self.requests)}"
+        return pb.CheckpointResponse(checkpoint_token=token, operations=changed)
 
     # What tests call.
 
@@ -244,6 +252,10 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer):
         else:
             invocation.payload = payload
         return invocation
+
+
+async def _turn_away(_: Any, context: Any) -> None:
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "The token is wrong.")
 
 
 async def _soon(awaitable: Awaitable[_T]) -> _T:

@@ -23,6 +23,12 @@ def echo(event: Any, context: Any) -> Any:
     return {"event": event, "context": vars(context), "environment": dict(os.environ)}
 
 
+def move(event: Any, context: Any) -> Any:
+    """Where it was; from then on it is on Mars."""
+    region, os.environ["AWS_REGION"] = os.environ["AWS_REGION"], "mars"
+    return region
+
+
 async def async_echo(event: Any, context: Any) -> Any:
     await asyncio.sleep(0)
     return event

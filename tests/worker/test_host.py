@@ -69,6 +69,18 @@ async def test_the_environment_is_the_functions(coordinator: Coordinator) -> Non
     assert "DURABLE_RUNNER_TOKEN" not in environment
 
 
+async def test_what_a_handler_makes_of_its_environment_stays_with_its_function(
+    coordinator: Coordinator,
+) -> None:
+    """As on Lambda, where a process serves one function."""
+    worker = await coordinator.start_worker()
+    found = [
+        output(await coordinator.invoke(worker, handlers.move, function_id=function))
+        for function in ("a", "a", "b", "a")
+    ]
+    assert found == ["eu-west-1", "mars", "eu-west-1", "eu-west-1"]
+
+
 async def test_a_worker_keeps_its_state_between_invocations(
     coordinator: Coordinator,
 ) -> None:

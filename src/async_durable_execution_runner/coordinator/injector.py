@@ -302,14 +302,19 @@ class Injector:
         """Strike at a fault's time also where nothing else happens then."""
         if self._timer is not None:
             self._timer.cancel()
-        run = self._run
-        delay = self._plan.due_in(run.now - run.execution.root.start_ms)
+        delay = self._due_in()
         if delay is not None:
             self._timer = self._loop.call_later(delay, self._its_time)
 
+    def _due_in(self) -> float | None:
+        return self._plan.due_in(self._run.now - self._run.execution.root.start_ms)
+
     def _its_time(self) -> None:
         lease = self._run.lease
-        if lease is not None and (struck := self._strike(Point.TIME)):
+        if self._due_in():
+            # The timer was early, by less than a millisecond.
+            self._watch_the_clock()
+        elif lease is not None and (struck := self._strike(Point.TIME)):
             self._carry_out(*struck, lease)
 
     # -- carrying out ----------------------------------------------------------------------

@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
+import uvloop
 
 from ..rpc import OPTIONS, is_local
+from ..rpc.frames import FrameServer, socket_path
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
 from .control_service import ControlService
@@ -64,14 +66,21 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
         return str(uuid.uuid4())
 
     executor = Executor(new_id, lambda: secrets.token_hex(8))
-    server = grpc.aio.server(interceptors=[_TokenInterceptor(token)], options=OPTIONS)
+    interceptor = _TokenInterceptor(token)
+    server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
     add_ControlServiceServicer_to_server(ControlService(executor, coordinator_id, new_id), server)
-    add_WorkerServiceServicer_to_server(WorkerService(executor, coordinator_id), server)
+    workers = WorkerService(executor, coordinator_id)
+    add_WorkerServiceServicer_to_server(workers, server)
     try:
         port = server.add_insecure_port(listen)
     except RuntimeError:
         why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
         raise OSError(why) from None
+    # A worker may come as soon as its host is let in.
+    if (path := socket_path(listen)) is not None:
+        beside = FrameServer(interceptor)
+        add_WorkerServiceServicer_to_server(workers, beside)
+        await beside.start(path)
     await server.start()
     # What is here now stays; histories grow and hold no cycles, so look for these less often.
     gc.collect()
@@ -100,6 +109,7 @@ def _leave(listen: str) -> NoReturn:
     if listen.startswith("unix:"):
         path = Path(listen.removeprefix("unix:"))
         with contextlib.suppress(OSError):
+            Path(f"{path}.w").unlink()
             path.unlink()
             path.parent.rmdir()
     os._exit(0)
@@ -129,7 +139,7 @@ def main() -> None:
             )
         )
     try:
-        asyncio.run(serve_and_leave())
+        uvloop.run(serve_and_leave())
     except OSError as error:
         sys.exit(_failed(f"Cannot listen on {arguments.listen}: {error}"))
 

@@ -97,6 +97,8 @@ async def listen(
             f"{host} can be reached from other machines, and handlers run whatever they are sent: "
             "give an access key, which requests must then be signed with, or listen on 127.0.0.1."
         )
+    if not 0 <= port < 2**16:
+        raise InvalidParameterValue(f"Cannot listen on {host}:{port}: there is no such port.")
     limits = limits or Limits()
     config = uvicorn.Config(
         Gateway(service, Keyring(access_keys), limits),
@@ -122,7 +124,7 @@ async def listen(
         server = await asyncio.get_running_loop().create_server(
             connection, host or None, port, backlog=_BACKLOG
         )
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise InvalidParameterValue(f"Cannot listen on {host}:{port}: {error}") from None
     shown, bound = server.sockets[0].getsockname()[:2]
     if server.sockets[0].family == socket.AF_INET6:

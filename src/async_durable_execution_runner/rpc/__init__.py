@@ -11,7 +11,7 @@ import os
 #: Metadata of a `Checkpoint` stream: whose it is.
 WORKER_ID = "worker-id"
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised with every change that an older worker host could not follow."""
 
 #: gRPC channel and server options on every connection: messages as large as the service's

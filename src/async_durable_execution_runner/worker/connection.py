@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 
 from ..rpc import OPTIONS, WORKER_ID
+from ..rpc.frames import FrameChannel, socket_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Connection:
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.token}"), (WORKER_ID, self.worker_id))
+
+    def stream_channel(self) -> Any:
+        """For a worker's streams: as `channel`, or the quicker way beside the coordinator."""
+        path = socket_path(self.address)
+        return self.channel() if path is None else FrameChannel(path)
 
     def channel(self) -> grpc.aio.Channel:
         """A channel that belongs to the running loop."""

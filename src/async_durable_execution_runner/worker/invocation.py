@@ -13,7 +13,7 @@ import os
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ class Functions:
         self._handlers: dict[str, tuple[loading.Handler, Client | None]] = {}
         self._environments: dict[str, dict[str, str]] = {}
         self._environment_id = uuid4().hex
+        self._environment: dict[str, str] | None = None
+        self._in_environment = ExitStack()
         self._recorder = EffectRecorder(connection)
 
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
@@ -56,7 +58,7 @@ class Functions:
         result = worker_pb2.InvocationResult(request_id=invocation.request_id)
         recorder = self._recorder.of(invocation, partial(self._locate, function))
         with (
-            environment.applied(variables),
+            self._environment_of(variables),
             ledger.recording(recorder, inline=self._inline is not None),
             json_log.formatting(_ids(invocation) if function.log_format == "JSON" else None),
         ):
@@ -115,6 +117,16 @@ class Functions:
         elif function.durable:
             # Its module is being imported.
             request.outside_step = True
+
+    def _environment_of(self, variables: dict[str, str]) -> AbstractContextManager[None]:
+        """Around an invocation. A process keeps it until it serves another function."""
+        if self._inline is not None:
+            return environment.applied(variables)
+        if variables is not self._environment:
+            self._in_environment.close()
+            self._in_environment.enter_context(environment.applied(variables))
+            self._environment = variables
+        return nullcontext()
 
     def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str]:
         """The function's environment, which stays as it is for the life of the worker."""

@@ -213,7 +213,7 @@ class _Stream:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.loop = asyncio.get_running_loop()
-        self.channel = connection.channel()
+        self.channel = connection.stream_channel()
         self.turn = asyncio.Lock()
         self.open()
 

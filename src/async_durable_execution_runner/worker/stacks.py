@@ -27,6 +27,8 @@ from itertools import islice, takewhile
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
+from .. import rpc
+
 #: Nobody else's, where there is a choice.
 SIGNAL: int = signal.SIGRTMIN + 11 if sys.platform == "linux" else signal.SIGUSR2
 #: Seconds between the two times.
@@ -72,7 +74,7 @@ _Shown = Callable[[Frame], bool]
 
 
 def install(pipe: int) -> None:
-    """Answer `SIGNAL` on `pipe` from now on. In the main thread; the process stays as it is."""
+    """Answer `SIGNAL` on `pipe` from now on. In the main thread, before any of the handler's."""
     os.set_blocking(pipe, False)
 
     def answer(_: int, frame: FrameType | None) -> None:
@@ -85,6 +87,8 @@ def install(pipe: int) -> None:
 
     signal.signal(SIGNAL, answer)
     faulthandler.register(SIGNAL, file=pipe, all_threads=True, chain=True)
+    # Takes it where a handler has the other threads block all signals.
+    threading.Thread(target=threading.Event().wait, name="signals", daemon=True).start()
 
 
 def snapshot(interrupted: FrameType | None = None, thread: int | None = None) -> list[Stack]:
@@ -268,6 +272,7 @@ _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 _OURS = (
     os.path.dirname(__file__) + os.sep,
+    _folder(rpc.__name__),
     _folder("async_durable_execution"),
     _folder("grpc"),
     "src/python/grpcio/",

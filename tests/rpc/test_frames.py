@@ -1,0 +1,404 @@
+"""Streams over a Unix socket: what gRPC promises of a call is asked of them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+import pytest_asyncio
+
+from async_durable_execution_runner.rpc.frames import FrameCall, FrameChannel, FrameServer
+from async_durable_execution_runner.rpc.v1 import frames_pb2 as pb
+
+Code = grpc.StatusCode
+Handler = Callable[[Any, Any], Awaitable[None]]
+MIB = 2**20
+OPENING, MESSAGE, ENDING = 1, 0, 2
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, tuple[tuple[str, str], ...]]] = []
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        self.seen.append((details.method, details.invocation_metadata))
+        return await continuation(details)
+
+
+class Service:
+    """A server on a socket of its own, and callers of it."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = str(Path(folder) / "s")
+        self.gate = Gate()
+        self.server = FrameServer(self.gate)
+        self.channel = FrameChannel(self.path)
+
+    def offers(self, handler: Handler, method: str = "Talk") -> None:
+        described = grpc.stream_stream_rpc_method_handler(handler, bytes, bytes)
+        self.server.add_registered_method_handlers("test.Service", {method: described})
+
+    async def others_are_served(self) -> None:
+        """A hundred round trips: time enough for whoever does not wait."""
+        self.offers(echo, "Echo")
+        call = self.call("Echo")
+        for _ in range(100):
+            await call.write(b"")
+            await call.read()
+
+    def call(self, method: str = "Talk", **options: Any) -> FrameCall:
+        path = f"/test.Service/{method}"
+        return self.channel.stream_stream(path, bytes, bytes)(**options)
+
+    async def socket(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self.path)
+
+
+@pytest_asyncio.fixture
+async def service() -> AsyncIterator[Service]:
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(folder)
+        await service.server.start(service.path)
+        async with asyncio.timeout(10):
+            yield service
+            await service.channel.close()
+            service.server.stop()
+
+
+def frame(kind: int, body: bytes) -> bytes:
+    return struct.pack(">BI", kind, len(body)) + body
+
+
+def opening(method: str = "/test.Service/Talk") -> bytes:
+    return frame(OPENING, pb.Opening(method=method).SerializeToString())
+
+
+async def echo(_: Any, context: Any) -> None:
+    while (message := await context.read()) is not grpc.aio.EOF:
+        await context.write(message)
+
+
+async def refusal(awaitable: Awaitable[Any]) -> tuple[grpc.StatusCode, str | None]:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await awaitable
+    return raised.value.code(), raised.value.details()
+
+
+async def test_messages_of_any_size_come_back_in_order(service: Service) -> None:
+    service.offers(echo)
+    call = service.call()
+    for size in (0, 1, 300, 70_000, 6 * MIB):
+        await call.write(bytes(size))
+        assert await call.read() == bytes(size)
+    for number in range(50):
+        await call.write(b"%d" % number)
+    assert [await call.read() for _ in range(50)] == [b"%d" % number for number in range(50)]
+
+
+async def test_a_large_message_may_follow_the_opening_at_once(service: Service) -> None:
+    service.offers(echo)
+    call = service.call()
+    await call.write(bytes(6 * MIB))
+    assert len(await call.read()) == 6 * MIB
+
+
+async def test_several_calls_of_one_channel_do_not_mix(service: Service) -> None:
+    service.offers(echo)
+    calls = [service.call() for _ in range(5)]
+    for number, call in enumerate(calls):
+        await call.write(b"%d" % number)
+    assert [await call.read() for call in reversed(calls)] == [b"4", b"3", b"2", b"1", b"0"]
+
+
+async def test_bytes_may_come_one_at_a_time(service: Service) -> None:
+    service.offers(echo)
+    reader, writer = await service.socket()
+    for byte in opening() + frame(MESSAGE, b"slowly"):
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0)
+    answer = frame(MESSAGE, b"slowly")
+    assert await reader.readexactly(len(answer)) == answer
+    writer.close()
+
+
+async def test_the_interceptor_sees_method_and_metadata(service: Service) -> None:
+    service.offers(echo)
+    call = service.call(metadata=(("authorization", "Bearer x"), ("who", "é")))
+    await call.write(b"")
+    await call.read()
+    [(method, metadata)] = service.gate.seen
+    assert method == "/test.Service/Talk"
+    assert dict(metadata) == {"authorization": "Bearer x", "who": "é"}
+
+
+async def test_a_handler_that_returns_ends_the_call(service: Service) -> None:
+    async def once(_: Any, context: Any) -> None:
+        await context.write(await context.read())
+
+    service.offers(once)
+    call = service.call()
+    await call.write(b"one")
+    assert await call.read() == b"one"
+    assert not call.done()
+    assert await call.read() is grpc.aio.EOF
+    assert (call.done(), await call.code(), await call.details()) == (True, Code.OK, "")
+    assert await call.read() is grpc.aio.EOF
+
+
+async def test_nothing_is_reported_of_what_is_said_after_the_end(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave(_: Any, context: Any) -> None:
+        pass
+
+    service.offers(leave)
+    call = service.call()
+    assert await call.read() is grpc.aio.EOF
+    for _ in range(10):
+        await call.write(b"x")
+    assert await call.read() is grpc.aio.EOF
+    assert not caplog.records
+
+
+async def test_who_has_no_more_to_say_is_still_answered(service: Service) -> None:
+    async def count(_: Any, context: Any) -> None:
+        heard = []
+        while (message := await context.read()) is not grpc.aio.EOF:
+            heard.append(message)
+        await context.write(b"+".join(heard))
+
+    service.offers(count)
+    call = service.call()
+    await call.write(b"one")
+    await call.write(b"two")
+    await call.done_writing()
+    assert await call.read() == b"one+two"
+    assert await call.read() is grpc.aio.EOF
+
+
+async def test_an_abort_is_the_caller_s_error_from_then_on(service: Service) -> None:
+    async def refuse(_: Any, context: Any) -> None:
+        await context.read()
+        await context.abort(Code.PERMISSION_DENIED, "not you")
+
+    service.offers(refuse)
+    call = service.call()
+    await call.write(b"")
+    denied = (Code.PERMISSION_DENIED, "not you")
+    assert await refusal(call.read()) == denied
+    assert await refusal(call.read()) == denied
+    assert await refusal(call.write(b"")) == denied
+    assert (call.done(), await call.code(), await call.details()) == (True, *denied)
+
+
+async def test_a_handler_that_fails_is_reported_on_both_sides(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: Any, context: Any) -> None:
+        raise LookupError("no such thing")
+
+    service.offers(fail)
+    assert await refusal(service.call().read()) == (Code.UNKNOWN, "LookupError('no such thing')")
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], LookupError)
+
+
+@pytest.mark.parametrize("method", ["Shout", "Once"])
+async def test_what_is_no_stream_here_is_unimplemented(service: Service, method: str) -> None:
+    unary = grpc.unary_unary_rpc_method_handler(lambda *_: None, bytes, bytes)
+    service.server.add_registered_method_handlers("test.Service", {"Once": unary})
+    code, details = await refusal(service.call(method).read())
+    assert (code, details) == (Code.UNIMPLEMENTED, f"There is no stream /test.Service/{method}.")
+
+
+async def test_no_socket_there_is_said_with_its_path(service: Service) -> None:
+    call = FrameChannel(f"{service.path}x").stream_stream("/test.Service/Talk", bytes, bytes)()
+    code, details = await refusal(call.write(b""))
+    assert (code, details) == (Code.UNAVAILABLE, f"{service.path}x: No such file or directory")
+    assert call.done()
+
+
+async def test_a_caller_learns_that_the_server_is_gone(service: Service) -> None:
+    service.offers(echo)
+    call = service.call()
+    await call.write(b"")
+    await call.read()
+    service.server.stop()
+    assert await refusal(call.read()) == (Code.UNAVAILABLE, "the connection was lost")
+    assert call.done()
+    assert (await refusal(service.call().read()))[0] is Code.UNAVAILABLE
+
+
+@pytest.mark.parametrize("busy", ["reading", "with something else"])
+async def test_a_handler_is_cancelled_when_its_caller_is_gone(service: Service, busy: str) -> None:
+    at_work, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: Any, context: Any) -> None:
+        at_work.set()
+        try:
+            await (context.read() if busy == "reading" else asyncio.Event().wait())
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    service.offers(wait)
+    call = service.call()
+    waiting = asyncio.create_task(refusal(call.read()))
+    await at_work.wait()
+    call.cancel()
+    await cancelled.wait()
+    await waiting
+
+
+async def test_a_call_can_be_given_up_while_it_waits(service: Service) -> None:
+    service.offers(echo)
+    call = service.call()
+    await call.write(b"")
+    await call.read()
+    waiting = asyncio.create_task(refusal(call.read()))
+    await asyncio.sleep(0)
+    call.cancel()
+    assert await waiting == (Code.CANCELLED, "Locally cancelled by application!")
+
+
+async def test_a_sender_waits_for_a_handler_that_does_not_read(service: Service) -> None:
+    read = asyncio.Event()
+
+    async def slow(_: Any, context: Any) -> None:
+        await read.wait()
+        await echo(_, context)
+
+    service.offers(slow)
+    call = service.call()
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        for _ in range(200):
+            await call.write(bytes(64 * 1024))
+            sent += 1
+
+    sending = asyncio.create_task(send())
+    await service.others_are_served()
+    assert 16 <= sent < 100
+    read.set()
+    for _ in range(200):
+        assert len(await call.read()) == 64 * 1024
+    await sending
+
+
+async def test_a_handler_waits_for_a_caller_that_does_not_read(service: Service) -> None:
+    sent = 0
+
+    async def gush(_: Any, context: Any) -> None:
+        nonlocal sent
+        for _ in range(200):
+            await context.write(bytes(64 * 1024))
+            sent += 1
+
+    service.offers(gush)
+    call = service.call()
+    assert len(await call.read()) == 64 * 1024
+    await service.others_are_served()
+    assert 16 <= sent < 100
+    assert [len(await call.read()) for _ in range(199)] == [64 * 1024] * 199
+    assert await call.read() is grpc.aio.EOF
+
+
+async def test_a_call_to_whoever_does_not_listen_can_be_ended(service: Service) -> None:
+    """What it has still to send is dropped: a coordinator that is stopped must stop nobody."""
+    service.offers(lambda *_: asyncio.Event().wait())
+    call = service.call()
+
+    async def send() -> None:
+        for _ in range(200):
+            await call.write(bytes(64 * 1024))
+
+    sending = asyncio.create_task(refusal(send()))
+    await service.others_are_served()
+    assert not sending.done()
+    await service.channel.close()
+    assert (await sending)[0] is Code.CANCELLED
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_closed_channel_leaves_nothing_to_its_loop() -> None:
+    async def use(path: str) -> None:
+        channel = FrameChannel(path)
+        await channel.stream_stream("/test.Service/Talk", bytes, bytes)().write(b"")
+        await channel.close()
+
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/s")
+        listener.listen()
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(use(f"{folder}/s"))
+        loop.close()
+        del loop
+        gc.collect()
+
+
+# -- strangers -------------------------------------------------------------------------------
+
+
+async def _said(service: Service, data: bytes) -> pb.Ending | None:
+    """How the server ends a connection on which only `data` was said; None: without a word."""
+    reader, writer = await service.socket()
+    writer.write(data)
+    answer = await reader.read()
+    writer.close()
+    if not answer:
+        return None
+    kind, size = struct.unpack_from(">BI", answer)
+    assert (kind, size) == (ENDING, len(answer) - 5)
+    return pb.Ending.FromString(answer[5:])
+
+
+@pytest.mark.parametrize("first", [frame(MESSAGE, b"x"), frame(ENDING, b""), frame(77, b"")])
+async def test_a_connection_begins_with_an_opening(service: Service, first: bytes) -> None:
+    service.offers(echo)
+    ending = await _said(service, first)
+    assert ending == pb.Ending(
+        code=Code.INVALID_ARGUMENT.value[0], details="Expected an opening first."
+    )
+
+
+async def test_an_opening_that_is_none_is_refused(service: Service) -> None:
+    ending = await _said(service, frame(OPENING, b"\xff" * 40))
+    assert ending is not None
+    assert ending.code == Code.INTERNAL.value[0]
+    assert "DecodeError" in ending.details
+
+
+@pytest.mark.parametrize(
+    "said", [b"PRI * HTTP/2.0\r\n\r\n", struct.pack(">BI", OPENING, 2**16 + 1)]
+)
+async def test_a_stranger_is_not_listened_to_for_long(service: Service, said: bytes) -> None:
+    """Whoever announces more than an opening needs could fill the memory without a token."""
+    assert await _said(service, said) is None
+
+
+async def test_hundreds_may_come_while_the_server_is_busy(service: Service) -> None:
+    with ExitStack() as sockets:
+        for _ in range(200):
+            each = sockets.enter_context(socket.socket(socket.AF_UNIX))
+            each.setblocking(False)
+            each.connect(service.path)
+
+
+async def test_a_connection_that_says_nothing_harms_nobody(service: Service) -> None:
+    _, writer = await service.socket()
+    await service.others_are_served()
+    writer.close()
