@@ -57,6 +57,17 @@ async def test_without_the_token_nothing_works(
     assert [(each.code, each.details) for each in refusals] == [(Code.UNAUTHENTICATED, text)] * 4
 
 
+async def test_who_is_refused_while_he_speaks_hears_why(
+    coordinator: CoordinatorProcess, wire: Wire
+) -> None:
+    async with Wire(coordinator.address, "wrong", carrier=wire.carrier) as stranger:
+        hello = pb.SessionRequest(hello=worker_hello())
+        codes = {(await stranger.stream("Session").refusal(hello)).code for _ in range(30)}
+    # gRPC may have failed to send, and then says no more than that.
+    assert codes - {Code.INTERNAL} == {Code.UNAUTHENTICATED}
+    assert wire.carrier == "gRPC" or codes == {Code.UNAUTHENTICATED}
+
+
 @pytest.mark.parametrize("method", ["Supervise", "Session"])
 async def test_another_protocol_version_is_refused_with_both_numbers(
     wire: Wire, method: str

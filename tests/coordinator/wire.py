@@ -128,6 +128,7 @@ class Wire:
         options = [*OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self.channel = grpc.aio.insecure_channel(address, options=options)
         self.metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
+        self.carrier = carrier
         self.streams: Any = self.channel
         if carrier == "frames":
             self.streams = FrameChannel(f"{socket_path(address)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import struct
 import tempfile
@@ -86,6 +87,13 @@ def opening(method: str = "/test.Service/Talk") -> bytes:
 async def echo(_: Any, context: Any) -> None:
     while (message := await context.read()) is not grpc.aio.EOF:
         await context.write(message)
+
+
+def open_files() -> set[int]:
+    # The listing has one of its own.
+    return {
+        int(each) for each in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{each}")
+    }
 
 
 async def refusal(awaitable: Awaitable[Any]) -> tuple[grpc.StatusCode, str | None]:
@@ -260,6 +268,46 @@ async def test_a_handler_is_cancelled_when_its_caller_is_gone(service: Service, 
     call.cancel()
     await cancelled.wait()
     await waiting
+
+
+async def test_a_handler_is_cancelled_though_another_process_has_the_callers_socket(
+    service: Service,
+) -> None:
+    """A child that the handler's process forked, say."""
+    cancelled = asyncio.Event()
+
+    async def wait(_: Any, context: Any) -> None:
+        try:
+            while True:
+                await context.read()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    service.offers(wait)
+    before = open_files()
+    call = service.call()
+    await call.write(b"")
+    copies = [os.dup(each) for each in open_files() - before]
+    call.cancel()
+    await cancelled.wait()
+    for each in copies:
+        os.close(each)
+
+
+async def test_what_is_said_after_the_end_is_read_all_the_same(service: Service) -> None:
+    """Whoever is still writing could not read the end otherwise."""
+    left = asyncio.Event()
+    service.offers(lambda *_: left.wait())
+    reader, writer = await service.socket()
+    writer.write(opening() + frame(MESSAGE, b"") * 40)
+    await service.others_are_served()
+    left.set()
+    assert await reader.read() == frame(ENDING, b"")
+    writer.write(bytes(4 * MIB))
+    async with asyncio.timeout(5):
+        await writer.drain()
+    writer.close()
 
 
 async def test_a_call_can_be_given_up_while_it_waits(service: Service) -> None:

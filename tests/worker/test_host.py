@@ -81,6 +81,26 @@ async def test_what_a_handler_makes_of_its_environment_stays_with_its_function(
     assert found == ["eu-west-1", "mars", "eu-west-1", "eu-west-1"]
 
 
+async def test_a_functions_variables_are_not_made_of_anothers(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "credentials").touch()
+    used, fresh = await coordinator.start_worker(), await coordinator.start_worker()
+    await coordinator.invoke(used, handlers.echo, environment={"HOME": str(tmp_path)})
+    after, alone = [
+        output(await coordinator.invoke(worker, handlers.echo))["environment"]
+        for worker in (used, fresh)
+    ]
+    assert after.get("AWS_ACCESS_KEY_ID") == alone.get("AWS_ACCESS_KEY_ID")
+
+
+async def test_a_signal_that_a_handler_waits_for_is_its_own(coordinator: Coordinator) -> None:
+    worker = await coordinator.start_worker()
+    result = await coordinator.invoke(worker, handlers.wait_for_its_own_signal)
+    assert output(result) == signal.SIGUSR1
+
+
 async def test_a_worker_keeps_its_state_between_invocations(
     coordinator: Coordinator,
 ) -> None:

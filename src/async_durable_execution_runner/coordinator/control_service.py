@@ -20,8 +20,7 @@ from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
 from .following import Follower
-from .injector import CrashPoint, FaultRecord
-from .runs import InvocationRecord, Run
+from .runs import CrashPoint, FaultRecord, InvocationRecord, Run
 from .waiting import until, waiting_for
 from .worker_service import Context
 from .workspace import Function, Isolation

@@ -23,7 +23,7 @@ from ..core.faults import Change, Moment, Plan, Point
 from ..core.model import OperationAction, OperationType, OperationUpdate
 from ..errors import InvalidParameterValue
 from .pool import Worker, WorkerState
-from .runs import Copy, Lease, Run
+from .runs import Copy, CrashPoint, FaultRecord, Lease, Run
 
 if TYPE_CHECKING:
     from .executor import Executor
@@ -62,25 +62,6 @@ class Refuse:
 
 Instead: TypeAlias = Answer | Tell | Refuse
 """What whoever asked gets instead of the answer."""
-
-
-@dataclass(slots=True)
-class FaultRecord:
-    """A fault that fired; `note` says what became of it where that took a while."""
-
-    fault: str
-    moment: str
-    label: str
-    invocation: int
-    time_ms: int
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    moment: str
-    label: str
-    key: str
 
 
 @dataclass(slots=True, eq=False)

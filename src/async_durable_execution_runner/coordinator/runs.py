@@ -1,4 +1,4 @@
-"""What the executor keeps beside the pure state: runs, calls, leases, records of invocations."""
+"""What the executor keeps beside the pure state: runs, calls, leases, records of what went on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .timekeeper import Family
 from .workspace import Function, Isolation, Workspace
 
 if TYPE_CHECKING:
-    from .injector import FaultRecord, Injector
+    from .injector import Injector
 
 
 @dataclass(slots=True)
@@ -45,6 +45,25 @@ class InvocationRecord:
     #: Where it did not get on.
     stacks: Stacks | None = None
     divergences: Sequence[Divergence] = ()
+
+
+@dataclass(slots=True)
+class FaultRecord:
+    """A fault that fired; `note` says what became of it where that took a while."""
+
+    fault: str
+    moment: str
+    label: str
+    invocation: int
+    time_ms: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPoint:
+    moment: str
+    label: str
+    key: str
 
 
 @dataclass(slots=True, eq=False)

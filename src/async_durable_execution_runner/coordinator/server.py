@@ -109,7 +109,7 @@ def _leave(listen: str) -> NoReturn:
     if listen.startswith("unix:"):
         path = Path(listen.removeprefix("unix:"))
         with contextlib.suppress(OSError):
-            Path(f"{path}.w").unlink()
+            Path(f"{socket_path(listen)}").unlink(missing_ok=True)
             path.unlink()
             path.parent.rmdir()
     os._exit(0)

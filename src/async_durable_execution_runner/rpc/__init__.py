@@ -14,7 +14,7 @@ WORKER_ID = "worker-id"
 PROTOCOL_VERSION = 2
 """Raised with every change that an older worker host could not follow."""
 
-#: gRPC channel and server options on every connection: messages as large as the service's
+#: gRPC channel and server options on every connection of gRPC's: messages as large as the service's
 #: payloads allow, and keepalive so that a dead peer is noticed within seconds.
 OPTIONS = [
     ("grpc.max_send_message_length", -1),

@@ -13,7 +13,9 @@ sent to ask whether it is alive.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +29,8 @@ from .v1 import frames_pb2 as pb
 
 log = logging.getLogger(__name__)
 
-#: Frames that may wait to be read before the sender is made to wait.
+#: Frames that may wait to be read before the sender is made to wait; meanwhile its death is not
+#: seen either.
 _UNREAD = 16
 
 #: Workers that may come at once, two streams each; a Unix socket turns the next one away.
@@ -62,6 +65,7 @@ class _Wire(asyncio.Protocol):
     def __init__(self, opened: Callable[[_Wire], None] | None = None) -> None:
         self._opened = opened
         self._loop = asyncio.get_running_loop()
+        self._deaf = False
         self._received = bytearray()
         #: Bytes that must be there before there is something to do.
         self._wanted = _HEAD.size
@@ -95,11 +99,19 @@ class _Wire(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.write(_HEAD.pack(kind, len(body)) + body)
 
-    def close(self) -> None:
-        """What was written is still sent."""
-        self._transport.close()
+    def finish(self) -> None:
+        """Say no more, and hear no more: what was written is still sent, and what the other side
+        may be writing does no harm. It closes the connection when it has read the end."""
+        self._deaf = True
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+            # Or its closing would not be noticed.
+            self._transport.resume_reading()
 
     def abort(self) -> None:
+        # For all who have the socket: a child that was forked may, and would keep it open.
+        with contextlib.suppress(OSError):
+            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._transport.abort()
 
     def _wake(self) -> None:
@@ -112,6 +124,8 @@ class _Wire(asyncio.Protocol):
             self._opened(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         received = self._received
         received += data
         while len(received) >= self._wanted:
@@ -161,7 +175,7 @@ class FrameChannel:
         def call(*, metadata: Metadata = ()) -> FrameCall:
             opening = pb.Opening(method=method, metadata=dict(metadata))
             call = FrameCall(self._path, opening, request_serializer, response_deserializer)
-            self._calls.append(call)
+            self._calls = [call, *(each for each in self._calls if not each.done())]
             return call
 
         return call
@@ -335,10 +349,10 @@ class FrameServer:
             log.exception("A worker's stream failed.")
             code, details = grpc.StatusCode.UNKNOWN, repr(error)
         except asyncio.CancelledError:
-            wire.close()
+            wire.abort()
             raise
         wire.write_now(_ENDING, pb.Ending(code=code.value[0], details=details).SerializeToString())
-        wire.close()
+        wire.finish()
 
     async def _call(self, wire: _Wire) -> None:
         frame = await wire.read()

@@ -123,15 +123,21 @@ class Functions:
         if self._inline is not None:
             return environment.applied(variables)
         if variables is not self._environment:
-            self._in_environment.close()
+            self._leave_environment()
             self._in_environment.enter_context(environment.applied(variables))
             self._environment = variables
         return nullcontext()
+
+    def _leave_environment(self) -> None:
+        self._environment = None
+        self._in_environment.close()
 
     def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str]:
         """The function's environment, which stays as it is for the life of the worker."""
         known = self._environments.get(function.function_id)
         if known is None:
+            # What it is made of must not be another function's.
+            self._leave_environment()
             day = time.strftime("%Y/%m/%d", time.gmtime())
             known = self._environments[function.function_id] = environment.variables(
                 function,

@@ -87,8 +87,13 @@ def install(pipe: int) -> None:
 
     signal.signal(SIGNAL, answer)
     faulthandler.register(SIGNAL, file=pipe, all_threads=True, chain=True)
-    # Takes it where a handler has the other threads block all signals.
-    threading.Thread(target=threading.Event().wait, name="signals", daemon=True).start()
+    threading.Thread(target=_take_it, name="signals", daemon=True).start()
+
+
+def _take_it() -> None:
+    """Where a handler has the other threads block all signals. All others are theirs."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - {SIGNAL})
+    threading.Event().wait()
 
 
 def snapshot(interrupted: FrameType | None = None, thread: int | None = None) -> list[Stack]:
