@@ -318,7 +318,14 @@ async def test_a_function_registered_anew_before_its_invoke_is_still_the_one_tha
     assert run.execution.operations["call"].result == '"old"'
 
 
-async def test_the_end_is_told_when_whoever_asked_has_had_the_time_to_suspend(world: World) -> None:
+@pytest.mark.parametrize(
+    ("how", "rest"),
+    [({}, chained._REST_SECONDS), ({"record_points": True}, chained._SURE_REST_SECONDS)],
+    ids=["as a rule", "explored"],
+)
+async def test_the_end_is_told_when_whoever_asked_has_had_the_time_to_suspend(
+    world: World, how: dict[str, bool], rest: float
+) -> None:
     world.host()
     workspace = world.workspace()
     seen: list[OperationStatus | None] = []
@@ -331,7 +338,7 @@ async def test_the_end_is_told_when_whoever_asked_has_had_the_time_to_suspend(wo
     async def script(run: Script) -> str:
         run.once(invoke("call", "target"))
         await returned.wait()
-        for seconds in (0, chained._REST_SECONDS * 0.9, chained._REST_SECONDS * 0.2):
+        for seconds in (0, rest * 0.9, rest * 0.2):
             await world.passes(seconds)
             run.checkpoint()
             seen.append(run.status("call"))
@@ -339,7 +346,7 @@ async def test_the_end_is_told_when_whoever_asked_has_had_the_time_to_suspend(wo
 
     world.function(workspace, script)
     world.function(workspace, target, "target", durable=False)
-    await world.ended(world.start(workspace))
+    await world.ended(world.start(workspace, **how))
     assert seen == [*[OperationStatus.STARTED] * 2, OperationStatus.SUCCEEDED]
 
 

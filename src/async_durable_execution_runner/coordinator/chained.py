@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Real seconds that an invocation has to suspend before it is told of the end of a chained invoke.
 _REST_SECONDS = 0.1
+#: The same with faults and in exploration: each run is to go the same way, on a busy machine too.
+_SURE_REST_SECONDS = 3.0
 _ENDED_AS = {
     ExecutionStatus.SUCCEEDED: OperationStatus.SUCCEEDED,
     ExecutionStatus.FAILED: OperationStatus.FAILED,
@@ -134,7 +136,7 @@ class ChainedInvokes:
 
         async def tell() -> None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_REST_SECONDS):
+                async with asyncio.timeout(seconds):
                     while not at_rest():
                         await run.watch(at_rest)
             run.family.pending_calls -= 1
@@ -145,6 +147,7 @@ class ChainedInvokes:
         def at_rest() -> bool:
             return run.lease is None or run.execution.ended
 
+        seconds = _REST_SECONDS if run.injector is None else _SURE_REST_SECONDS
         # Until then no time is to be skipped.
         run.family.pending_calls += 1
         telling = self._loop.create_task(tell())
