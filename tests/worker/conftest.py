@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .coordinator import TOKEN, Coordinator
+from .coordinator import ADDRESSES, TOKEN, Coordinator
 
 # A project of its own, that a test runs pytest on.
 collect_ignore = ["import_modes"]
@@ -25,16 +25,21 @@ def socket_directory() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+@pytest.fixture(params=ADDRESSES)
+def address(request: pytest.FixtureRequest, socket_directory: Path) -> str:
+    return ADDRESSES[request.param].format(directory=socket_directory)
+
+
 @pytest.fixture
-async def coordinator(socket_directory: Path) -> AsyncIterator[Coordinator]:
-    async with Coordinator(f"unix:{socket_directory}/s") as coordinator:
+async def coordinator(address: str) -> AsyncIterator[Coordinator]:
+    async with Coordinator(address) as coordinator:
         yield coordinator
 
 
 @pytest.fixture
-def coordinator_thread(socket_directory: Path) -> Iterator[Coordinator]:
+def coordinator_thread(address: str) -> Iterator[Coordinator]:
     """A coordinator for tests that run event loops of their own."""
-    coordinator = Coordinator(f"unix:{socket_directory}/s")
+    coordinator = Coordinator(address)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

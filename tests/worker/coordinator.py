@@ -89,6 +89,10 @@ class Worker:
         self.ended = asyncio.Event()
 
 
+#: Whose workers have gRPC, and whose have frames.
+ADDRESSES = {"gRPC": "127.0.0.1:0", "frames": "unix:{directory}/s"}
+
+
 class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerInterceptor):
     def __init__(self, address: str) -> None:
         self.connection = Connection(address, TOKEN)
@@ -109,7 +113,9 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerIntercep
     async def __aenter__(self) -> Coordinator:
         self._server = grpc.aio.server(interceptors=[self], options=OPTIONS)
         worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._server)
-        self._server.add_insecure_port(self.connection.address)
+        port = self._server.add_insecure_port(self.connection.address)
+        if self.connection.address.endswith(":0"):
+            self.connection = Connection(f"127.0.0.1:{port}", TOKEN)
         await self._server.start()
         if (path := socket_path(self.connection.address)) is not None:
             self._beside = FrameServer(self)

@@ -209,8 +209,8 @@ async def test_a_reply_that_nobody_awaits_is_not_taken_for_the_next_ones(
     assert [o.name for o in reply.new_execution_state.operations] == ["second"]
 
 
-async def test_the_wrong_token_is_told(socket_directory: Any) -> None:
-    async with Coordinator(f"unix:{socket_directory}/s") as coordinator:
+async def test_the_wrong_token_is_told(address: str) -> None:
+    async with Coordinator(address) as coordinator:
         stranger = GrpcServiceClient(Connection(coordinator.connection.address, TOKEN + "?"))
         with pytest.raises(CheckpointError, match="The token is wrong"):
             await checkpoint(stranger)
