@@ -10,6 +10,7 @@ import grpc
 from ..core.model import ErrorObject
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec
+from ..rpc.frames import FrameContext
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
@@ -204,16 +205,29 @@ class WorkerService(WorkerServiceServicer):
     # -- checkpoints -----------------------------------------------------------------------
 
     async def Checkpoint(self, _: Any, context: Context) -> None:
+        if isinstance(context, FrameContext):
+            context.answer_each(self._answer)
         while (request := await context.read()) is not grpc.aio.EOF:
-            run = self._executor.runs.get(request.execution_arn)
-            if run is None or run.injector is None:
-                await context.write(self._checkpoint(request))
+            if (answer := self._answer(request)) is not None:
+                await context.write(answer)
             else:
-                await self._checkpoint_with_faults(request, run.injector, context)
+                await self._checkpoint_with_faults(request, context)
+
+    def _answer(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse | None:
+        """None where a fault may come first."""
+        if self._injector(request) is not None:
+            return None
+        return self._checkpoint(request)
+
+    def _injector(self, request: pb.CheckpointRequest) -> Injector | None:
+        run = self._executor.runs.get(request.execution_arn)
+        return None if run is None else run.injector
 
     async def _checkpoint_with_faults(
-        self, request: pb.CheckpointRequest, injector: Injector, context: Context
+        self, request: pb.CheckpointRequest, context: Context
     ) -> None:
+        injector = self._injector(request)
+        assert injector is not None
         worker_id = _worker_id(context)
 
         def act() -> pb.CheckpointResponse:

@@ -75,6 +75,8 @@ class _Wire(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._transport: Any = None
+        #: Offered each frame that somebody waits for; false: it is to be read.
+        self.take: Callable[[_Frame], bool] | None = None
         #: Done when no more will come or go.
         self.lost: asyncio.Future[None] = self._loop.create_future()
 
@@ -136,13 +138,27 @@ class _Wire(asyncio.Protocol):
             self._wanted = _HEAD.size + size
             if len(received) < self._wanted:
                 break
-            self._frames.append(_Frame(kind, bytes(received[_HEAD.size : self._wanted])))
+            frame = _Frame(kind, bytes(received[_HEAD.size : self._wanted]))
             del received[: self._wanted]
             self._wanted, self._most = _HEAD.size, _ANY
+            if not self._taken(frame):
+                self._frames.append(frame)
         if len(self._frames) >= _UNREAD:
             self._transport.pause_reading()
         if self._frames:
             self._wake()
+
+    def _taken(self, frame: _Frame) -> bool:
+        reader = self._reader
+        if self.take is None or reader is None or reader.done():
+            return False
+        if self._frames or self._writer is not None:
+            return False
+        try:
+            return self.take(frame)
+        except Exception as error:
+            reader.set_exception(error)
+            return True
 
     def connection_lost(self, _: Exception | None) -> None:
         self.lost.set_result(None)
@@ -280,7 +296,7 @@ def _parsed(parse: Callable[[bytes], Any], body: bytes) -> Any:
         raise _Abort(grpc.StatusCode.INTERNAL, f"DecodeError: {error}") from None
 
 
-class _Context:
+class FrameContext:
     """A `grpc.aio.ServicerContext`."""
 
     def __init__(self, wire: _Wire, handler: Any, metadata: Metadata) -> None:
@@ -291,6 +307,20 @@ class _Context:
 
     def invocation_metadata(self) -> Metadata:
         return self._metadata
+
+    def answer_each(self, answer: Callable[[Any], Any]) -> None:
+        """Write what `answer` makes of a message as soon as that has come, while the servicer
+        waits in `read`, which gets those of which it makes None. A task is woken for none."""
+
+        def take(frame: _Frame) -> bool:
+            reply = None
+            if frame.kind == _MESSAGE:
+                reply = answer(_parsed(self._parse, frame.body))
+            if reply is not None:
+                self._wire.write_now(_MESSAGE, self._serialize(reply))
+            return reply is not None
+
+        self._wire.take = take
 
     async def read(self) -> Any:
         frame = await self._wire.read()
@@ -364,7 +394,7 @@ class FrameServer:
         handler = await self._interceptor.intercept_service(self._find, details)
         if handler is None or not (handler.request_streaming and handler.response_streaming):
             raise _Abort(grpc.StatusCode.UNIMPLEMENTED, f"There is no stream {opening.method}.")
-        await handler.stream_stream(None, _Context(wire, handler, metadata))
+        await handler.stream_stream(None, FrameContext(wire, handler, metadata))
 
     async def _find(self, details: _Details) -> Any:
         return self._handlers.get(details.method)
