@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _ISOLATIONS = dict(enumerate(Isolation, start=1))
 _PAGE_ITEMS = 2000
+
+_Paged = TypeVar("_Paged", pb.RunExecutionResponse, pb.AwaitExecutionResponse)
 
 
 def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,8 +200,8 @@ class ControlService(ControlServiceServicer):
         except RunnerError as error:
             await _abort(context, error)
             return
-        for page in self._pages(run, in_time):
-            yield pb.RunExecutionResponse(page=page)
+        for answer in self._pages(run, in_time, pb.RunExecutionResponse):
+            yield answer
 
     async def AwaitExecution(
         self, request: pb.AwaitExecutionRequest, context: Context
@@ -220,8 +222,8 @@ class ControlService(ControlServiceServicer):
         except RunnerError as error:
             await _abort(context, error)
             return
-        for page in self._pages(run, in_time):
-            yield pb.AwaitExecutionResponse(page=page)
+        for answer in self._pages(run, in_time, pb.AwaitExecutionResponse):
+            yield answer
 
     async def _ended(self, run: Run, timeout_ms: int) -> bool:
         with self._executor.timekeeper.awaiting_end(run.family):
@@ -331,7 +333,23 @@ class ControlService(ControlServiceServicer):
             trouble=pool.trouble,
         )
 
-    def _pages(self, run: Run, in_time: bool) -> Iterator[pb.ExecutionPage]:
+    def _pages(self, run: Run, in_time: bool, response: type[_Paged]) -> Iterator[_Paged]:
+        execution = run.execution
+        operations = list(execution.operations.values())
+        events = list(execution.history)
+        effects = self._executor.effects.of(run)
+        items = max(len(operations), len(events), len(effects))
+        for start in range(0, items, _PAGE_ITEMS):
+            part = slice(start, start + _PAGE_ITEMS)
+            answer = response()
+            if start == 0:
+                self._begin(answer.page, run, in_time)
+            codec.extend(answer.page.operations, codec.operation_to_proto, operations[part])
+            codec.extend(answer.page.events, codec.event_to_proto, events[part])
+            codec.extend(answer.page.effects, codec.effect_to_proto, effects[part])
+            yield answer
+
+    def _begin(self, page: pb.ExecutionPage, run: Run, in_time: bool) -> None:
         execution = run.execution
         root = execution.root
         head = pb.ExecutionHead(
@@ -347,26 +365,11 @@ class ControlService(ControlServiceServicer):
             waiting_for="" if execution.ended else waiting_for(self._executor, run),
             unfired_faults=run.injector.unfired if run.injector else (),
         )
-        operations = list(execution.operations.values())
-        events = list(execution.history)
-        effects = self._executor.effects.of(run)
-        yield pb.ExecutionPage(
-            head=head,
-            operations=map(codec.operation_to_proto, operations[:_PAGE_ITEMS]),
-            events=map(codec.event_to_proto, events[:_PAGE_ITEMS]),
-            invocations=[_record(record) for record in run.invocations],
-            faults=map(_fault, run.injector.records) if run.injector else (),
-            points=map(_point, run.injector.points) if run.injector else (),
-            effects=map(codec.effect_to_proto, effects[:_PAGE_ITEMS]),
-        )
-        items = max(len(operations), len(events), len(effects))
-        for start in range(_PAGE_ITEMS, items, _PAGE_ITEMS):
-            page = slice(start, start + _PAGE_ITEMS)
-            yield pb.ExecutionPage(
-                operations=map(codec.operation_to_proto, operations[page]),
-                events=map(codec.event_to_proto, events[page]),
-                effects=map(codec.effect_to_proto, effects[page]),
-            )
+        page.head.CopyFrom(head)
+        page.invocations.extend(map(_record, run.invocations))
+        if run.injector is not None:
+            page.faults.extend(map(_fault, run.injector.records))
+            page.points.extend(map(_point, run.injector.points))
 
 
 def _plan(faults: Sequence[str]) -> Plan | None:

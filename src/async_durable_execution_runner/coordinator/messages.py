@@ -47,8 +47,9 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
             invocation.next_marker = "0"
             return pb.SessionResponse(invocation=invocation)
         invocation.next_marker = lease.deliver.next_marker
-        invocation.operations.extend(map(codec.operation_to_proto, lease.deliver.operations))
-        invocation.sources.CopyFrom(sources(run, lease.deliver.operations))
+        operations = lease.deliver.operations
+        codec.extend(invocation.operations, codec.operation_to_proto, operations)
+        invocation.sources.CopyFrom(sources(run, operations))
     return pb.SessionResponse(invocation=invocation)
 
 

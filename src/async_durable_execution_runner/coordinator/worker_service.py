@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import grpc
 
-from ..core.model import ErrorObject
+from ..core.model import ErrorObject, OperationUpdate
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec
 from ..rpc.frames import FrameContext
@@ -268,26 +269,26 @@ class WorkerService(WorkerServiceServicer):
                 )
                 sources, token = messages.sources(run, operations), None
             else:
+                updates = tuple(map(codec.update_from_proto, request.updates))
                 reply = self._executor.checkpoint(
                     request.execution_arn,
                     request.checkpoint_token,
-                    tuple(map(codec.update_from_proto, request.updates)),
+                    updates,
                     request.client_token if request.HasField("client_token") else None,
                 )
                 operations, marker, token = reply.operations, reply.next_marker, reply.token
-                self._note_sources(request)
+                self._note_sources(request, updates)
         except ServiceError as error:
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
-        return pb.CheckpointResponse(
-            checkpoint_token=token,
-            operations=map(codec.operation_to_proto, operations),
-            next_marker=marker,
-            sources=sources,
-        )
+        answer = pb.CheckpointResponse(checkpoint_token=token, next_marker=marker, sources=sources)
+        codec.extend(answer.operations, codec.operation_to_proto, operations)
+        return answer
 
-    def _note_sources(self, request: pb.CheckpointRequest) -> None:
+    def _note_sources(
+        self, request: pb.CheckpointRequest, updates: Sequence[OperationUpdate]
+    ) -> None:
         known = self._executor.run(request.execution_arn).sources
-        for update, source in zip(request.updates, request.sources, strict=False):
+        for update, source in zip(updates, request.sources, strict=False):
             if source.line:
                 known.note(update.id, codec.source_from_proto(source))
 

@@ -8,8 +8,11 @@ have a value, so that absence survives the trip.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 from ..core.divergence import Divergence, DivergenceKind, Identity, Source
 from ..core.model import (
@@ -29,6 +32,8 @@ from ..core.model import (
 from ..errors import InvalidParameterValue, ServiceError
 from .v1 import model_pb2 as pb
 from .v1 import worker_pb2
+
+_T = TypeVar("_T")
 
 # By number, as protoc numbered them; index 0 is UNSPECIFIED. The generated stubs want their
 # own enum types where the messages take numbers, hence `Any`.
@@ -57,9 +62,30 @@ _DIVERGENCE_KIND_NUMBERS: dict[DivergenceKind, Any] = {
     member: number for number, member in enumerate(_DIVERGENCE_KINDS) if member
 }
 _EVENT_TYPES = {member.value: member for member in EventType}
+_EVENT_NAMES = {member: member.value for member in EventType}
 
 
-_T = TypeVar("_T")
+class _Names(dict[FieldDescriptor, str]):
+    """A field's name, which its descriptor makes anew each time that it is asked."""
+
+    def __missing__(self, field: FieldDescriptor) -> str:
+        name = self[field] = field.name
+        return name
+
+
+_names = _Names()
+
+
+def _values(message: Message) -> dict[str, Any]:
+    """What is set in a message, by field name."""
+    return {_names[field]: value for field, value in message.ListFields()}
+
+
+def extend(field: Any, encode: Callable[[_T, Any], object], values: Iterable[_T]) -> None:
+    """Append `values` to a repeated field: `encode` makes them in it, and none is copied."""
+    add = field.add
+    for value in values:
+        encode(value, add)
 
 
 def _known(members: list[_T | None], number: int, refusal: str) -> _T:
@@ -110,7 +136,7 @@ def update_to_proto(update: OperationUpdate) -> pb.OperationUpdate:
 
 def update_from_proto(message: pb.OperationUpdate) -> OperationUpdate:
     """The update; `InvalidParameterValue` for a type or action that nobody knows."""
-    values = {field.name: value for field, value in message.ListFields()}
+    values = _values(message)
     values["type"] = _known(_TYPES, message.type, "Unknown operation type.")
     values["action"] = _known(
         _ACTIONS, message.action, "Invalid action for the given operation type."
@@ -121,8 +147,10 @@ def update_from_proto(message: pb.OperationUpdate) -> OperationUpdate:
     return OperationUpdate(**values)
 
 
-def operation_to_proto(operation: Operation) -> pb.Operation:
-    return pb.Operation(
+def operation_to_proto(
+    operation: Operation, new: Callable[..., pb.Operation] = pb.Operation
+) -> pb.Operation:
+    return new(
         id=operation.id,
         type=_TYPE_NUMBERS[operation.type],
         status=_STATUS_NUMBERS[operation.status],
@@ -143,7 +171,7 @@ def operation_to_proto(operation: Operation) -> pb.Operation:
 
 
 def operation_from_proto(message: pb.Operation) -> Operation:
-    values = {field.name: value for field, value in message.ListFields()}
+    values = _values(message)
     values["type"] = _known(_TYPES, message.type, "Unknown operation type.")
     values["status"] = _known(_STATUSES, message.status, "Unknown operation status.")
     values.setdefault("id", "")
@@ -153,10 +181,12 @@ def operation_from_proto(message: pb.Operation) -> Operation:
     return Operation(**values)
 
 
-def event_to_proto(event: HistoryEvent) -> pb.HistoryEvent:
-    return pb.HistoryEvent(
+def event_to_proto(
+    event: HistoryEvent, new: Callable[..., pb.HistoryEvent] = pb.HistoryEvent
+) -> pb.HistoryEvent:
+    return new(
         event_id=event.event_id,
-        type=event.type.value,
+        type=_EVENT_NAMES[event.type],
         timestamp_ms=event.timestamp_ms,
         id=event.id,
         parent_id=event.parent_id,
@@ -182,7 +212,7 @@ def event_to_proto(event: HistoryEvent) -> pb.HistoryEvent:
 
 
 def event_from_proto(message: pb.HistoryEvent) -> HistoryEvent:
-    values = {field.name: value for field, value in message.ListFields()}
+    values = _values(message)
     if message.type not in _EVENT_TYPES:
         raise InvalidParameterValue("Unknown event type.")
     values["type"] = _EVENT_TYPES[message.type]
@@ -215,7 +245,7 @@ def line_from_proto(message: pb.OutputLine) -> OutputLine:
 
 def recorded_effect_from_proto(message: worker_pb2.RecordEffectRequest) -> Effect:
     """What a worker says of an effect; `InvalidParameterValue` where that is not JSON."""
-    values = {field.name: value for field, value in message.ListFields()}
+    values = _values(message)
     values.setdefault("request_id", "")
     if not message.name:
         raise InvalidParameterValue("An effect needs a name.")
@@ -230,9 +260,9 @@ def recorded_effect_from_proto(message: worker_pb2.RecordEffectRequest) -> Effec
     return Effect(**values)
 
 
-def effect_to_proto(effect: Effect) -> pb.Effect:
+def effect_to_proto(effect: Effect, new: Callable[..., pb.Effect] = pb.Effect) -> pb.Effect:
     error = effect.invocation_error
-    return pb.Effect(
+    return new(
         name=effect.name,
         key=effect.key,
         data=effect.data,
@@ -251,7 +281,7 @@ def effect_to_proto(effect: Effect) -> pb.Effect:
 
 
 def effect_from_proto(message: pb.Effect) -> Effect:
-    values = {field.name: value for field, value in message.ListFields()}
+    values = _values(message)
     for required in ("request_id", "name", "data"):
         values.setdefault(required, "")
     if "invocation_error" in values:

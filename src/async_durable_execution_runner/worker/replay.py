@@ -24,6 +24,7 @@ from ..rpc.v1 import model_pb2
 _START = model_pb2.OPERATION_ACTION_START
 _SUCCEED = model_pb2.OPERATION_ACTION_SUCCEED
 _EXECUTION = model_pb2.OPERATION_TYPE_EXECUTION
+_UNKNOWN = model_pb2.Source()
 _TYPE_NAMES = model_pb2.OperationType.keys()
 _TYPES = [name.removeprefix("OPERATION_TYPE_") for name in _TYPE_NAMES]
 #: By sub type, of operations that do not say their type.
@@ -64,7 +65,7 @@ class Replay:
             if known is None or update.id in self.delivered:
                 if update.action == _SUCCEED:
                     self._completed.add(update.id)
-                yield model_pb2.Source()
+                yield _UNKNOWN
             else:
                 line, in_task = known[1]
                 yield model_pb2.Source(line=line, in_task=in_task)

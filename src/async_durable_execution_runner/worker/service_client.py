@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from async_durable_execution import (
     OperationType,
 )
 
+from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from . import sdk_models
 from .connection import Connection, end_stream
@@ -170,10 +172,12 @@ def _utf8(text: str) -> str:
     return text and text.encode("utf-8", "backslashreplace").decode()
 
 
-def update_to_proto(update: Any) -> model_pb2.OperationUpdate:
+def update_to_proto(
+    update: Any, new: Callable[..., model_pb2.OperationUpdate] = model_pb2.OperationUpdate
+) -> model_pb2.OperationUpdate:
     """The message for an update of the SDK's (its class is not public)."""
     sub_type = update.sub_type
-    message = model_pb2.OperationUpdate(
+    message = new(
         id=update.operation_id,
         type=_TYPE_NUMBERS[update.operation_type],
         action=_ACTION_NUMBERS[update.action.value],
@@ -257,9 +261,9 @@ class GrpcServiceClient:
         request = worker_pb2.CheckpointRequest(
             execution_arn=durable_execution_arn,
             checkpoint_token=checkpoint_token,
-            updates=[update_to_proto(update) for update in updates],
             client_token=client_token,
         )
+        codec.extend(request.updates, update_to_proto, updates)
         request.sources.extend(self.replay.sources(request.updates))
         return _Checkpointed(await self._exchange(request, CheckpointError))
 
