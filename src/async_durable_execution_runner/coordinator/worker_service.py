@@ -124,6 +124,9 @@ class WorkerService(WorkerServiceServicer):
                 else:
                     # It is to die before it hears of the invocation.
                     return
+            if first is None and isinstance(context, FrameContext):
+                context.write_now(message)
+                return
             last = asyncio.create_task(_write_after(first, context, message))
             self._writes.add(last)
             last.add_done_callback(lambda write: self._written(write, worker))

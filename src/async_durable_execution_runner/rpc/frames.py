@@ -317,7 +317,7 @@ class FrameContext:
             if frame.kind == _MESSAGE:
                 reply = answer(_parsed(self._parse, frame.body))
             if reply is not None:
-                self._wire.write_now(_MESSAGE, self._serialize(reply))
+                self.write_now(reply)
             return reply is not None
 
         self._wire.take = take
@@ -330,6 +330,10 @@ class FrameContext:
 
     async def write(self, message: Any) -> None:
         await self._wire.write(_MESSAGE, self._serialize(message))
+
+    def write_now(self, message: Any) -> None:
+        """However much of what was written before is still to be sent."""
+        self._wire.write_now(_MESSAGE, self._serialize(message))
 
     async def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         raise _Abort(code, details)
