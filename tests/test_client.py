@@ -16,6 +16,8 @@ from async_durable_execution_runner import errors
 from async_durable_execution_runner.client import ControlClient, Start
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
 from async_durable_execution_runner.functions import FunctionSettings, Isolation
+from async_durable_execution_runner.rpc.blocking import BlockingFrameChannel
+from async_durable_execution_runner.rpc.frames import socket_path
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
 from async_durable_execution_runner.transport import (
@@ -35,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[FakeControl]:
     fake.stop()
 
 
-@pytest.fixture(params=["blocking", "loop"])
+@pytest.fixture(params=["blocking", "blocking over frames", "loop"])
 async def control(
     request: pytest.FixtureRequest, server: FakeControl
 ) -> AsyncIterator[ControlClient]:
@@ -47,9 +49,11 @@ async def control(
         yield ControlClient(loop_transport, "workspace-1", unavailable)
         await loop_transport.close()
     else:
+        frames = BlockingFrameChannel(f"{socket_path(server.address)}")
         with grpc.insecure_channel(server.address) as channel:
-            transport = BlockingTransport(channel, TOKEN)
-            yield ControlClient(transport, "workspace-1", unavailable)
+            calls = channel if request.param == "blocking" else frames
+            yield ControlClient(BlockingTransport(calls, TOKEN), "workspace-1", unavailable)
+        frames.close()
 
 
 def page(**fields: Any) -> pb.RunExecutionResponse:
@@ -225,9 +229,11 @@ async def test_a_coordinator_that_is_gone(server: FakeControl, control: ControlC
         await control.status()
 
 
-async def test_a_channel_that_was_closed(server: FakeControl) -> None:
+@pytest.mark.parametrize("over_frames", [False, True])
+async def test_a_channel_that_was_closed(server: FakeControl, over_frames: bool) -> None:
     """The cluster that it led to was found dead and closed by another runner."""
-    channel = grpc.insecure_channel(server.address)
+    path = f"{socket_path(server.address)}"
+    channel = BlockingFrameChannel(path) if over_frames else grpc.insecure_channel(server.address)
     transport = BlockingTransport(channel, TOKEN)
     control = ControlClient(transport, "w", lambda *words: errors.CoordinatorUnavailable(*words))
     channel.close()

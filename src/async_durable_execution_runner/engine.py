@@ -179,9 +179,9 @@ class Engine:
                 cluster.ensure_slots(self._workers)
             from . import transport
 
-            channel = transport.channel_to(cluster)
+            channels = transport.channels_to(cluster)
             self._workspace = transport.Workspace(
-                channel,
+                channels.lasting,
                 cluster.token,
                 workers=max(1, self._workers),
                 invocation_retries=self._invocation_retries,
@@ -191,7 +191,7 @@ class Engine:
             )
             # For runners that nobody closes.
             weakref.finalize(self, self._workspace.close)
-            blocking = transport.BlockingTransport(channel, cluster.token)
+            blocking = transport.BlockingTransport(channels.calls, cluster.token)
             self._registrar = self._client_over(blocking)
             for name, function in self._functions.items():
                 self._announce(name, function)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import grpc
 import grpc.aio
@@ -24,6 +24,8 @@ import grpc.aio
 from . import errors
 from .local import Cluster
 from .rpc import OPTIONS, PROTOCOL_VERSION
+from .rpc.blocking import BlockingFrameChannel
+from .rpc.frames import socket_path
 from .rpc.v1 import control_pb2 as pb
 from .rpc.v1 import control_pb2_grpc
 
@@ -110,7 +112,7 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 class BlockingTransport:
     """Over a channel of the cluster's, from any thread. Does not own the channel."""
 
-    def __init__(self, channel: grpc.Channel, token: str) -> None:
+    def __init__(self, channel: grpc.Channel | BlockingFrameChannel, token: str) -> None:
         self._stub = _Stub(channel)
         self._metadata = metadata(token)
 
@@ -193,19 +195,28 @@ class LoopTransport:
         await self._channel.close(None)
 
 
+class Channels(NamedTuple):
+    """For streams that last as long as a runner, and for calls."""
+
+    lasting: grpc.Channel
+    calls: grpc.Channel | BlockingFrameChannel
+
+
 _channels_lock = threading.Lock()
-_channels: weakref.WeakKeyDictionary[Cluster, grpc.Channel] = weakref.WeakKeyDictionary()
+_channels: weakref.WeakKeyDictionary[Cluster, Channels] = weakref.WeakKeyDictionary()
 
 
-def channel_to(cluster: Cluster) -> grpc.Channel:
-    """The process's one blocking channel to a cluster, for all runners."""
+def channels_to(cluster: Cluster) -> Channels:
+    """The process's blocking channels to a cluster, for all runners."""
     with _channels_lock:
-        channel = _channels.get(cluster)
-        if channel is None:
-            channel = grpc.insecure_channel(cluster.address, options=OPTIONS)
-            _channels[cluster] = channel
-            cluster.on_close.append(channel.close)
-    return channel
+        channels = _channels.get(cluster)
+        if channels is None:
+            lasting = grpc.insecure_channel(cluster.address, options=OPTIONS)
+            path = socket_path(cluster.address)
+            channels = Channels(lasting, lasting if path is None else BlockingFrameChannel(path))
+            _channels[cluster] = channels
+            cluster.on_close += [channels.calls.close, lasting.close]
+    return channels
 
 
 def metadata(token: str) -> tuple[tuple[str, str], ...]:

@@ -225,11 +225,11 @@ async def test_a_handler_that_fails_is_reported_on_both_sides(
 
 
 @pytest.mark.parametrize("method", ["Shout", "Once"])
-async def test_what_is_no_stream_here_is_unimplemented(service: Service, method: str) -> None:
-    unary = grpc.unary_unary_rpc_method_handler(lambda *_: None, bytes, bytes)
-    service.server.add_registered_method_handlers("test.Service", {"Once": unary})
+async def test_what_is_not_here_is_unimplemented(service: Service, method: str) -> None:
+    once = grpc.stream_unary_rpc_method_handler(lambda *_: None, bytes, bytes)
+    service.server.add_registered_method_handlers("test.Service", {"Once": once})
     code, details = await refusal(service.call(method).read())
-    assert (code, details) == (Code.UNIMPLEMENTED, f"There is no stream /test.Service/{method}.")
+    assert (code, details) == (Code.UNIMPLEMENTED, f"There is no method /test.Service/{method}.")
 
 
 async def test_no_socket_there_is_said_with_its_path(service: Service) -> None:

@@ -68,7 +68,8 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     executor = Executor(new_id, lambda: secrets.token_hex(8))
     interceptor = _TokenInterceptor(token)
     server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
-    add_ControlServiceServicer_to_server(ControlService(executor, coordinator_id, new_id), server)
+    control = ControlService(executor, coordinator_id, new_id)
+    add_ControlServiceServicer_to_server(control, server)
     workers = WorkerService(executor, coordinator_id)
     add_WorkerServiceServicer_to_server(workers, server)
     try:
@@ -79,6 +80,7 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     # A worker may come as soon as its host is let in.
     if (path := socket_path(listen)) is not None:
         beside = FrameServer(interceptor)
+        add_ControlServiceServicer_to_server(control, beside)
         add_WorkerServiceServicer_to_server(workers, beside)
         await beside.start(path)
     await server.start()

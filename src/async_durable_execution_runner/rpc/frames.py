@@ -18,7 +18,7 @@ import logging
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import grpc
@@ -38,20 +38,32 @@ _BACKLOG = 4096
 
 #: A frame's kind and how many bytes follow: gRPC's own prefix of a message, with a kind for the
 #: flag of compression.
-_HEAD = struct.Struct(">BI")
-_MESSAGE, _OPENING, _ENDING = range(3)
+HEAD = struct.Struct(">BI")
+MESSAGE, OPENING, ENDING = range(3)
 #: Bytes of a body: what the head can say, and what is taken from somebody whose token is not
 #: known yet.
 _ANY, _STRANGERS = 2**32 - 1, 2**16
 
 _STATUSES: dict[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
 
-Metadata = Sequence[tuple[str, str]]
+Metadata = Iterable[tuple[str, str]]
 
 
 def socket_path(address: str) -> str | None:
     """Where the coordinator at a gRPC address takes frames; None where it does not."""
     return f"{address.removeprefix('unix:')}.w" if address.startswith("unix:") else None
+
+
+def framed(kind: int, body: bytes) -> bytes:
+    return HEAD.pack(kind, len(body)) + body
+
+
+def failure(ending: pb.Ending) -> grpc.aio.AioRpcError:
+    """What a caller gets for a call that ended with a status of its own."""
+    trailing = grpc.aio.Metadata(*ending.metadata.items())
+    return grpc.aio.AioRpcError(
+        _STATUSES[ending.code], grpc.aio.Metadata(), trailing, ending.details
+    )
 
 
 class _Frame(NamedTuple):
@@ -68,7 +80,7 @@ class _Wire(asyncio.Protocol):
         self._deaf = False
         self._received = bytearray()
         #: Bytes that must be there before there is something to do.
-        self._wanted = _HEAD.size
+        self._wanted = HEAD.size
         #: Bytes that the body of the next frame may have.
         self._most = _ANY if opened is None else _STRANGERS
         self._frames: deque[_Frame] = deque()
@@ -99,7 +111,7 @@ class _Wire(asyncio.Protocol):
 
     def write_now(self, kind: int, body: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(_HEAD.pack(kind, len(body)) + body)
+            self._transport.write(framed(kind, body))
 
     def finish(self) -> None:
         """Say no more, and hear no more: what was written is still sent, and what the other side
@@ -131,16 +143,16 @@ class _Wire(asyncio.Protocol):
         received = self._received
         received += data
         while len(received) >= self._wanted:
-            kind, size = _HEAD.unpack_from(received)
+            kind, size = HEAD.unpack_from(received)
             if size > self._most:
                 self._transport.abort()
                 return
-            self._wanted = _HEAD.size + size
+            self._wanted = HEAD.size + size
             if len(received) < self._wanted:
                 break
-            frame = _Frame(kind, bytes(received[_HEAD.size : self._wanted]))
+            frame = _Frame(kind, bytes(received[HEAD.size : self._wanted]))
             del received[: self._wanted]
-            self._wanted, self._most = _HEAD.size, _ANY
+            self._wanted, self._most = HEAD.size, _ANY
             if not self._taken(frame):
                 self._frames.append(frame)
         if len(self._frames) >= _UNREAD:
@@ -232,12 +244,12 @@ class FrameCall:
 
     async def write(self, message: Any) -> None:
         wire = await self._connected()
-        await wire.write(_MESSAGE, self._serialize(message))
+        await wire.write(MESSAGE, self._serialize(message))
 
     async def read(self) -> Any:
         wire = await self._connected()
         frame = await wire.read()
-        if frame is not None and frame.kind == _MESSAGE:
+        if frame is not None and frame.kind == MESSAGE:
             return self._parse(frame.body)
         if frame is not None:
             self._status = pb.Ending.FromString(frame.body)
@@ -247,7 +259,7 @@ class FrameCall:
 
     async def done_writing(self) -> None:
         if self._wire is not None and self._status is None:
-            await self._wire.write(_ENDING, b"")
+            await self._wire.write(ENDING, b"")
 
     def cancel(self) -> None:
         self._end(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
@@ -261,9 +273,7 @@ class FrameCall:
     def _raise_status(self) -> None:
         assert self._status is not None
         if self._status.code:
-            nothing = grpc.aio.Metadata()
-            code = _STATUSES[self._status.code]
-            raise grpc.aio.AioRpcError(code, nothing, nothing, self._status.details)
+            raise failure(self._status)
 
     async def _connected(self) -> _Wire:
         if self._status is not None:
@@ -276,7 +286,7 @@ class FrameCall:
                 self._end(grpc.StatusCode.UNAVAILABLE, f"{self._path}: {error.strerror}")
                 self._raise_status()
             assert self._wire is not None
-            await self._wire.write(_OPENING, self._opening.SerializeToString())
+            await self._wire.write(OPENING, self._opening.SerializeToString())
         return self._wire
 
 
@@ -286,7 +296,11 @@ class _Details(NamedTuple):
 
 
 class _Abort(Exception):
-    """A status, and its details."""
+    """How a call is to end."""
+
+    def __init__(self, code: grpc.StatusCode, details: str, metadata: Metadata = ()) -> None:
+        super().__init__(code, details)
+        self.ending = pb.Ending(code=code.value[0], details=details, metadata=dict(metadata))
 
 
 def _parsed(parse: Callable[[bytes], Any], body: bytes) -> Any:
@@ -314,7 +328,7 @@ class FrameContext:
 
         def take(frame: _Frame) -> bool:
             reply = None
-            if frame.kind == _MESSAGE:
+            if frame.kind == MESSAGE:
                 reply = answer(_parsed(self._parse, frame.body))
             if reply is not None:
                 self.write_now(reply)
@@ -324,23 +338,26 @@ class FrameContext:
 
     async def read(self) -> Any:
         frame = await self._wire.read()
-        if frame is None or frame.kind == _ENDING:
+        if frame is None or frame.kind == ENDING:
             return grpc.aio.EOF
         return _parsed(self._parse, frame.body)
 
     async def write(self, message: Any) -> None:
-        await self._wire.write(_MESSAGE, self._serialize(message))
+        await self._wire.write(MESSAGE, self._serialize(message))
 
     def write_now(self, message: Any) -> None:
         """However much of what was written before is still to be sent."""
-        self._wire.write_now(_MESSAGE, self._serialize(message))
+        self._wire.write_now(MESSAGE, self._serialize(message))
 
-    async def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
-        raise _Abort(code, details)
+    async def abort(
+        self, code: grpc.StatusCode, details: str, trailing_metadata: Metadata = ()
+    ) -> NoReturn:
+        raise _Abort(code, details, trailing_metadata)
 
 
 class FrameServer:
-    """The `grpc.aio.Server` of servicers whose calls are streams."""
+    """The `grpc.aio.Server` of servicers on a Unix socket. A connection has one call after
+    another, and a stream of requests is the last."""
 
     def __init__(self, interceptor: grpc.aio.ServerInterceptor) -> None:
         self._interceptor = interceptor
@@ -374,31 +391,45 @@ class FrameServer:
         wire.lost.add_done_callback(lambda _: call.cancel())
 
     async def _serve(self, wire: _Wire) -> None:
-        code, details = grpc.StatusCode.OK, ""
         try:
-            await self._call(wire)
+            while await self._call(wire):
+                wire.write_now(ENDING, b"")
+            ending = pb.Ending()
         except _Abort as abort:
-            code, details = abort.args
+            ending = abort.ending
         except Exception as error:
-            log.exception("A worker's stream failed.")
-            code, details = grpc.StatusCode.UNKNOWN, repr(error)
+            log.exception("A call failed.")
+            ending = _Abort(grpc.StatusCode.UNKNOWN, repr(error)).ending
         except asyncio.CancelledError:
             wire.abort()
             raise
-        wire.write_now(_ENDING, pb.Ending(code=code.value[0], details=details).SerializeToString())
+        wire.write_now(ENDING, ending.SerializeToString())
         wire.finish()
 
-    async def _call(self, wire: _Wire) -> None:
+    async def _call(self, wire: _Wire) -> bool:
+        """Whether another call may follow it on its connection."""
         frame = await wire.read()
-        if frame is None or frame.kind != _OPENING:
+        if frame is None or frame.kind != OPENING:
             raise _Abort(grpc.StatusCode.INVALID_ARGUMENT, "Expected an opening first.")
         opening = _parsed(pb.Opening.FromString, frame.body)
         metadata = tuple(opening.metadata.items())
         details = _Details(opening.method, metadata)
         handler = await self._interceptor.intercept_service(self._find, details)
-        if handler is None or not (handler.request_streaming and handler.response_streaming):
-            raise _Abort(grpc.StatusCode.UNIMPLEMENTED, f"There is no stream {opening.method}.")
-        await handler.stream_stream(None, FrameContext(wire, handler, metadata))
+        if handler is None or (handler.request_streaming and not handler.response_streaming):
+            raise _Abort(grpc.StatusCode.UNIMPLEMENTED, f"There is no method {opening.method}.")
+        context = FrameContext(wire, handler, metadata)
+        if handler.request_streaming:
+            # What its caller may be saying would be taken for the next call.
+            await handler.stream_stream(None, context)
+            return False
+        request = await context.read()
+        if not handler.response_streaming:
+            await context.write(await handler.unary_unary(request, context))
+            return True
+        async with contextlib.aclosing(handler.unary_stream(request, context)) as answers:
+            async for answer in answers:
+                await context.write(answer)
+        return True
 
     async def _find(self, details: _Details) -> Any:
         return self._handlers.get(details.method)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2async_durable_execution_runner/rpc/v1/frames.proto\x12%async_durable_execution_runner.rpc.v1\"\x9a\x01\n\x07Opening\x12\x0e\n\x06method\x18\x01 \x01(\t\x12N\n\x08metadata\x18\x02 \x03(\x0b\x32<.async_durable_execution_runner.rpc.v1.Opening.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\'\n\x06\x45nding\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07\x64\x65tails\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2async_durable_execution_runner/rpc/v1/frames.proto\x12%async_durable_execution_runner.rpc.v1\"\x9a\x01\n\x07Opening\x12\x0e\n\x06method\x18\x01 \x01(\t\x12N\n\x08metadata\x18\x02 \x03(\x0b\x32<.async_durable_execution_runner.rpc.v1.Opening.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa7\x01\n\x06\x45nding\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07\x64\x65tails\x18\x02 \x01(\t\x12M\n\x08metadata\x18\x03 \x03(\x0b\x32;.async_durable_execution_runner.rpc.v1.Ending.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPENING_METADATAENTRY']._loaded_options = None
   _globals['_OPENING_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_ENDING_METADATAENTRY']._loaded_options = None
+  _globals['_ENDING_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_OPENING']._serialized_start=94
   _globals['_OPENING']._serialized_end=248
   _globals['_OPENING_METADATAENTRY']._serialized_start=201
   _globals['_OPENING_METADATAENTRY']._serialized_end=248
-  _globals['_ENDING']._serialized_start=250
-  _globals['_ENDING']._serialized_end=289
+  _globals['_ENDING']._serialized_start=251
+  _globals['_ENDING']._serialized_end=418
+  _globals['_ENDING_METADATAENTRY']._serialized_start=201
+  _globals['_ENDING_METADATAENTRY']._serialized_end=248
 # @@protoc_insertion_point(module_scope)

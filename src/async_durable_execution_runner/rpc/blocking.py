@@ -1,0 +1,155 @@
+"""Calls over a coordinator's Unix socket that block the thread: `frames` without an event loop.
+
+A connection serves one call after another. Whoever calls takes one that is idle, or makes one;
+those of calls that failed, were cancelled or were not read to their end are closed, which
+the coordinator takes for a cancellation.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from .frames import HEAD, MESSAGE, OPENING, Metadata, failure, framed
+from .v1 import frames_pb2 as pb
+
+_CHUNK = 2**16
+
+
+class BlockingFrameChannel:
+    """The `grpc.Channel` to a coordinator's socket, for calls of one request; from any thread."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._pid = os.getpid()
+        self._idle: list[socket.socket] = []
+        self._closed = False
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], bytes],
+        response_deserializer: Callable[[bytes], Any],
+        **_: Any,
+    ) -> Callable[..., BlockingFrameCall]:
+        def call(request: Any, *, timeout: float, metadata: Metadata = ()) -> BlockingFrameCall:
+            opening = pb.Opening(method=method, metadata=dict(metadata)).SerializeToString()
+            said = framed(OPENING, opening)
+            said += framed(MESSAGE, request_serializer(request))
+            return BlockingFrameCall(self, said, response_deserializer, timeout)
+
+        return call
+
+    def unary_unary(self, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        begin = self.unary_stream(*arguments, **options)
+
+        def call(request: Any, **options: Any) -> Any:
+            (answer,) = begin(request, **options)
+            return answer
+
+        return call
+
+    def close(self) -> None:
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def take(self) -> socket.socket | None:
+        """An idle connection, if there is one. ValueError as of gRPC: the channel is closed."""
+        if self._closed:
+            raise ValueError("Cannot invoke RPC on closed channel!")
+        if self._pid != os.getpid():
+            # A fork: they are its parent's.
+            self._close_idle()
+            self._pid = os.getpid()
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def give_back(self, connection: socket.socket) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+
+class BlockingFrameCall:
+    """A call with a stream of answers: to be iterated over, once. What fails is raised there."""
+
+    def __init__(
+        self,
+        channel: BlockingFrameChannel,
+        said: bytes,
+        parse: Callable[[bytes], Any],
+        timeout: float,
+    ) -> None:
+        self._channel = channel
+        self._parse = parse
+        self._deadline = time.monotonic() + timeout
+        self._received = bytearray()
+        self._ending: pb.Ending | None = None
+        idle = channel.take()
+        self._connection = idle or socket.socket(socket.AF_UNIX)
+        try:
+            self._connection.settimeout(timeout)
+            if idle is None:
+                self._connection.connect(channel.path)
+            self._connection.sendall(said)
+        except OSError as error:
+            self._ending = self._failed(error)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            while self._ending is None:
+                kind, body = self._frame()
+                if kind == MESSAGE:
+                    yield self._parse(body)
+                else:
+                    self._ending = pb.Ending.FromString(body)
+        except OSError as error:
+            self._ending = self._failed(error)
+        finally:
+            if self._ending is None or self._ending.code:
+                self.cancel()
+        if self._ending.code:
+            raise failure(self._ending)
+        self._channel.give_back(self._connection)
+
+    def cancel(self) -> None:
+        self._connection.close()
+
+    def _frame(self) -> tuple[int, bytes]:
+        self._receive(HEAD.size)
+        kind, size = HEAD.unpack_from(self._received)
+        end = HEAD.size + size
+        self._receive(end)
+        body = bytes(self._received[HEAD.size : end])
+        del self._received[:end]
+        return kind, body
+
+    def _receive(self, count: int) -> None:
+        """See to it that so many bytes are there."""
+        while (missing := count - len(self._received)) > 0:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("the time is up")
+            self._connection.settimeout(left)
+            data = self._connection.recv(max(missing, _CHUNK))
+            if not data:
+                raise ConnectionError("the connection was lost")
+            self._received += data
+
+    def _failed(self, error: OSError) -> pb.Ending:
+        late = isinstance(error, TimeoutError)
+        code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.UNAVAILABLE
+        details = f"{self._channel.path}: {error.strerror}" if error.strerror else str(error)
+        return pb.Ending(code=code.value[0], details=details)

@@ -1,0 +1,286 @@
+"""Calls that block, over a Unix socket: what gRPC promises of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+import pytest
+
+from async_durable_execution_runner.rpc.blocking import BlockingFrameChannel
+from async_durable_execution_runner.rpc.frames import FrameServer
+
+Code = grpc.StatusCode
+T = TypeVar("T")
+MIB = 2**20
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    def __init__(self) -> None:
+        self.metadata: list[dict[str, str]] = []
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        self.metadata.append(dict(details.invocation_metadata))
+        return await continuation(details)
+
+
+class Service:
+    """A server on a loop and a thread of its own; `calls` are the methods as a caller has them."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.gate = Gate()
+        self.cancelled = threading.Event()
+        #: Its sockets, in the order in which they came.
+        self.connections: list[Any] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._do(self._start)
+
+    async def _start(self) -> None:
+        self._server = FrameServer(self.gate)
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        handlers = {
+            "Echo": unary(self._echo, bytes, bytes),
+            "Refuse": unary(self._refuse, bytes, bytes),
+            "Fail": unary(self._fail, bytes, bytes),
+            "Split": stream(self._split, bytes, bytes),
+            "Endless": stream(self._endless, bytes, bytes),
+        }
+        self._server.add_registered_method_handlers("test.Service", handlers)
+        await self._server.start(self.path)
+
+    @staticmethod
+    async def _echo(request: bytes, _: Any) -> bytes:
+        return request
+
+    @staticmethod
+    async def _refuse(request: bytes, context: Any) -> None:
+        await context.abort(Code.NOT_FOUND, request.decode(), (("error-code", "é"),))
+
+    @staticmethod
+    async def _fail(request: bytes, _: Any) -> None:
+        raise LookupError(request.decode())
+
+    @staticmethod
+    async def _split(request: bytes, _: Any) -> AsyncIterator[bytes]:
+        for part in request.split(b","):
+            yield part
+
+    async def _endless(self, request: bytes, _: Any) -> AsyncIterator[bytes]:
+        try:
+            yield request
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+
+    def _do(self, function: Callable[[], Any]) -> None:
+        asyncio.run_coroutine_threadsafe(function(), self._loop).result(10)
+
+    def stop(self) -> None:
+        async def stop() -> None:
+            self._server.stop()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            if tasks:
+                await asyncio.wait(tasks)
+
+        self._do(stop)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(str(Path(folder) / "s"))
+        yield service
+        if not service._loop.is_closed():
+            service.stop()
+
+
+@pytest.fixture
+def channel(service: Service) -> Iterator[BlockingFrameChannel]:
+    channel = BlockingFrameChannel(service.path)
+    yield channel
+    channel.close()
+
+
+def call(channel: BlockingFrameChannel, method: str, request: bytes, timeout: float = 10) -> Any:
+    kind = channel.unary_stream if method in ("Split", "Endless") else channel.unary_unary
+    return kind(f"/test.Service/{method}", bytes, bytes)(request, timeout=timeout)
+
+
+def refusal(begin: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as raised:
+        begin()
+    return raised.value.code(), raised.value.details()
+
+
+def sockets() -> int:
+    """Open in this process, on both sides."""
+    return sum(
+        os.readlink(f"/proc/self/fd/{each}").startswith("socket:")
+        for each in os.listdir("/proc/self/fd")
+        if os.path.exists(f"/proc/self/fd/{each}")
+    )
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """For what another thread does by itself."""
+    limit = threading.Event()
+    for _ in range(500):
+        if condition():
+            return
+        limit.wait(0.01)
+    raise AssertionError("It never came to be.")
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 6 * MIB])
+def test_an_answer_of_any_size_comes_back(channel: BlockingFrameChannel, size: int) -> None:
+    assert call(channel, "Echo", bytes(size)) == bytes(size)
+
+
+def test_a_stream_of_answers_comes_in_order(channel: BlockingFrameChannel) -> None:
+    request = b",".join([b"", b"a", bytes(3 * MIB), b"c"] * 3)
+    assert list(call(channel, "Split", request)) == request.split(b",")
+
+
+def test_the_interceptor_sees_the_metadata_of_each_call(
+    service: Service, channel: BlockingFrameChannel
+) -> None:
+    echo = channel.unary_unary("/test.Service/Echo", bytes, bytes)
+    for token in ("one", "two"):
+        echo(b"", timeout=10, metadata=(("authorization", token),))
+    assert service.gate.metadata == [{"authorization": "one"}, {"authorization": "two"}]
+
+
+def test_calls_one_after_another_share_a_connection(channel: BlockingFrameChannel) -> None:
+    call(channel, "Echo", b"")
+    before = sockets()
+    for number in range(20):
+        assert list(call(channel, "Split", b"%d,x" % number)) == [b"%d" % number, b"x"]
+    assert sockets() == before
+
+
+def test_calls_at_once_do_not_mix(channel: BlockingFrameChannel) -> None:
+    under_way = [call(channel, "Split", b"%d,%d" % (number, -number)) for number in range(9)]
+    for number, each in reversed(list(enumerate(under_way))):
+        assert list(each) == [b"%d" % number, b"%d" % -number]
+
+
+def test_threads_may_share_a_channel(channel: BlockingFrameChannel) -> None:
+    wrong = []
+
+    def ask(thread: int) -> None:
+        for number in range(200):
+            request = b"%d %d" % (thread, number)
+            if call(channel, "Echo", request) != request:
+                wrong.append(request)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_refusal_has_its_code_text_and_metadata(channel: BlockingFrameChannel) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        call(channel, "Refuse", b"not here")
+    error = raised.value
+    assert (error.code(), error.details()) == (Code.NOT_FOUND, "not here")
+    assert dict(error.trailing_metadata()) == {"error-code": "é"}
+    assert call(channel, "Echo", b"again") == b"again"
+
+
+def test_a_method_that_fails_is_reported_on_both_sides(
+    channel: BlockingFrameChannel, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = refusal(lambda: call(channel, "Fail", b"lost"))
+    assert failed == (Code.UNKNOWN, "LookupError('lost')")
+    assert [record.message for record in caplog.records] == ["A call failed."]
+
+
+def test_a_method_that_is_not_there_is_unimplemented(channel: BlockingFrameChannel) -> None:
+    code, details = refusal(lambda: call(channel, "Shout", b""))
+    assert (code, details) == (Code.UNIMPLEMENTED, "There is no method /test.Service/Shout.")
+
+
+def test_a_call_ends_with_its_time(service: Service, channel: BlockingFrameChannel) -> None:
+    answers = iter(call(channel, "Endless", b"first", timeout=0.2))
+    assert next(answers) == b"first"
+    assert refusal(lambda: next(answers))[0] is Code.DEADLINE_EXCEEDED
+    assert service.cancelled.wait(10)
+    assert call(channel, "Echo", b"again") == b"again"
+
+
+@pytest.mark.parametrize("how", ["cancelled", "left", "never read"])
+def test_nobody_works_for_a_caller_that_is_gone(
+    service: Service, channel: BlockingFrameChannel, how: str
+) -> None:
+    endless = call(channel, "Endless", b"first")
+    if how == "left":
+        answers = iter(endless)
+        assert next(answers) == b"first"
+        answers.close()
+    elif how == "cancelled":
+        endless.cancel()
+    else:
+        del endless
+    assert service.cancelled.wait(10)
+
+
+def test_a_server_that_goes_is_told(service: Service, channel: BlockingFrameChannel) -> None:
+    answers = iter(call(channel, "Endless", b"first"))
+    next(answers)
+    service.stop()
+    assert refusal(lambda: next(answers)) == (Code.UNAVAILABLE, "the connection was lost")
+
+
+def test_a_server_that_went_is_told(service: Service, channel: BlockingFrameChannel) -> None:
+    call(channel, "Echo", b"")
+    service.stop()
+    assert refusal(lambda: call(channel, "Echo", b""))[0] is Code.UNAVAILABLE
+    code, details = refusal(lambda: call(channel, "Echo", b""))
+    assert (code, details) == (Code.UNAVAILABLE, f"{service.path}: Connection refused")
+
+
+def test_no_socket_there_is_said_with_its_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "none")
+    code, details = refusal(lambda: call(BlockingFrameChannel(path), "Echo", b""))
+    assert (code, details) == (Code.UNAVAILABLE, f"{path}: No such file or directory")
+
+
+def test_a_closed_channel_has_no_connections(channel: BlockingFrameChannel) -> None:
+    before = sockets()
+    under_way = call(channel, "Split", b"a,b")
+    call(channel, "Echo", b"")
+    channel.close()
+    with pytest.raises(ValueError, match="closed channel"):
+        call(channel, "Echo", b"")
+    assert list(under_way) == [b"a", b"b"]
+    del under_way
+    until(lambda: sockets() == before)
+
+
+def test_a_fork_has_connections_of_its_own(
+    channel: BlockingFrameChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What two processes say on one connection would be one another's calls."""
+    call(channel, "Echo", b"")
+    idle = list(channel._idle)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert call(channel, "Echo", b"child") == b"child"
+    assert channel._idle
+    assert not set(channel._idle) & set(idle)
+    assert [each.fileno() for each in idle] == [-1]
