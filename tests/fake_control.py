@@ -35,6 +35,7 @@ class FakeControl(control_pb2_grpc.ControlServiceServicer):
         self._server = grpc.server(ThreadPoolExecutor(80))
         control_pb2_grpc.add_ControlServiceServicer_to_server(self, self._server)
         self._server.add_insecure_port(self.address)
+        self.tcp_address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
         self._frames = _Frames(self)
 

@@ -16,14 +16,13 @@ from async_durable_execution_runner import errors
 from async_durable_execution_runner.client import ControlClient, Start
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
 from async_durable_execution_runner.functions import FunctionSettings, Isolation
-from async_durable_execution_runner.rpc.blocking import BlockingFrameChannel
-from async_durable_execution_runner.rpc.frames import socket_path
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
 from async_durable_execution_runner.transport import (
     BlockingTransport,
     LoopTransport,
     Workspace,
+    channels_at,
     drive,
 )
 
@@ -37,23 +36,24 @@ def server(tmp_path: Path) -> Iterator[FakeControl]:
     fake.stop()
 
 
-@pytest.fixture(params=["blocking", "blocking over frames", "loop"])
-async def control(
-    request: pytest.FixtureRequest, server: FakeControl
-) -> AsyncIterator[ControlClient]:
+@pytest.fixture(params=["gRPC", "frames"])
+async def address(request: pytest.FixtureRequest, server: FakeControl) -> str:
+    return server.tcp_address if request.param == "gRPC" else server.address
+
+
+@pytest.fixture(params=["blocking", "loop"])
+async def control(request: pytest.FixtureRequest, address: str) -> AsyncIterator[ControlClient]:
     def unavailable(what: str, detail: str) -> errors.CoordinatorUnavailable:
         return errors.CoordinatorUnavailable(f"{what}: {detail}!")
 
     if request.param == "loop":
-        loop_transport = LoopTransport(server.address, TOKEN)
+        loop_transport = LoopTransport(address, TOKEN)
         yield ControlClient(loop_transport, "workspace-1", unavailable)
         await loop_transport.close()
     else:
-        frames = BlockingFrameChannel(f"{socket_path(server.address)}")
-        with grpc.insecure_channel(server.address) as channel:
-            calls = channel if request.param == "blocking" else frames
-            yield ControlClient(BlockingTransport(calls, TOKEN), "workspace-1", unavailable)
-        frames.close()
+        channels = channels_at(address)
+        yield ControlClient(BlockingTransport(channels.calls, TOKEN), "workspace-1", unavailable)
+        channels.close()
 
 
 def page(**fields: Any) -> pb.RunExecutionResponse:
@@ -229,14 +229,12 @@ async def test_a_coordinator_that_is_gone(server: FakeControl, control: ControlC
         await control.status()
 
 
-@pytest.mark.parametrize("over_frames", [False, True])
-async def test_a_channel_that_was_closed(server: FakeControl, over_frames: bool) -> None:
+async def test_a_channel_that_was_closed(address: str) -> None:
     """The cluster that it led to was found dead and closed by another runner."""
-    path = f"{socket_path(server.address)}"
-    channel = BlockingFrameChannel(path) if over_frames else grpc.insecure_channel(server.address)
-    transport = BlockingTransport(channel, TOKEN)
+    channels = channels_at(address)
+    transport = BlockingTransport(channels.calls, TOKEN)
     control = ControlClient(transport, "w", lambda *words: errors.CoordinatorUnavailable(*words))
-    channel.close()
+    channels.close()
     for call in (control.status(), control.run(START, 1), control.advance(None, 1, 1)):
         with pytest.raises(errors.CoordinatorUnavailable, match="was lost before"):
             await call

@@ -24,8 +24,7 @@ import grpc.aio
 from . import errors
 from .local import Cluster
 from .rpc import OPTIONS, PROTOCOL_VERSION
-from .rpc.blocking import BlockingFrameChannel
-from .rpc.frames import socket_path
+from .rpc.frames import BlockingFrameChannel, FrameChannel, socket_path
 from .rpc.v1 import control_pb2 as pb
 from .rpc.v1 import control_pb2_grpc
 
@@ -157,7 +156,12 @@ class LoopTransport:
     """Over a channel of its own, on the running event loop."""
 
     def __init__(self, address: str, token: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        path = socket_path(address)
+        self._channel: grpc.aio.Channel | FrameChannel = (
+            grpc.aio.insecure_channel(address, options=OPTIONS)
+            if path is None
+            else FrameChannel(path)
+        )
         self._stub = _Stub(self._channel)
         self._metadata = metadata(token)
 
@@ -201,6 +205,16 @@ class Channels(NamedTuple):
     lasting: grpc.Channel
     calls: grpc.Channel | BlockingFrameChannel
 
+    def close(self) -> None:
+        self.calls.close()
+        self.lasting.close()
+
+
+def channels_at(address: str) -> Channels:
+    lasting = grpc.insecure_channel(address, options=OPTIONS)
+    path = socket_path(address)
+    return Channels(lasting, lasting if path is None else BlockingFrameChannel(path))
+
 
 _channels_lock = threading.Lock()
 _channels: weakref.WeakKeyDictionary[Cluster, Channels] = weakref.WeakKeyDictionary()
@@ -211,11 +225,8 @@ def channels_to(cluster: Cluster) -> Channels:
     with _channels_lock:
         channels = _channels.get(cluster)
         if channels is None:
-            lasting = grpc.insecure_channel(cluster.address, options=OPTIONS)
-            path = socket_path(cluster.address)
-            channels = Channels(lasting, lasting if path is None else BlockingFrameChannel(path))
-            _channels[cluster] = channels
-            cluster.on_close += [channels.calls.close, lasting.close]
+            channels = _channels[cluster] = channels_at(cluster.address)
+            cluster.on_close.append(channels.close)
     return channels
 
 

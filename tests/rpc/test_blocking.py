@@ -14,8 +14,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from async_durable_execution_runner.rpc.blocking import BlockingFrameChannel
-from async_durable_execution_runner.rpc.frames import FrameServer
+from async_durable_execution_runner.rpc.frames import BlockingFrameChannel, FrameServer
 
 Code = grpc.StatusCode
 T = TypeVar("T")

@@ -547,6 +547,16 @@ async def test_a_connection_begins_with_an_opening(service: Service, first: byte
     )
 
 
+async def test_a_call_of_one_request_needs_one(service: Service) -> None:
+    async def once(request: bytes, _: Any) -> bytes:
+        return request
+
+    unary = grpc.unary_unary_rpc_method_handler(once, bytes, bytes)
+    service.server.add_registered_method_handlers("test.Service", {"Talk": unary})
+    ending = await _said(service, opening() + frame(ENDING, b""))
+    assert ending == pb.Ending(code=Code.INVALID_ARGUMENT.value[0], details="Expected a request.")
+
+
 async def test_an_opening_that_is_none_is_refused(service: Service) -> None:
     ending = await _said(service, frame(OPENING, b"\xff" * 40))
     assert ending is not None

@@ -1,4 +1,4 @@
-"""Calls over a coordinator's Unix socket that block the thread: `frames` without an event loop.
+"""Calls that block the thread.
 
 A connection serves one call after another. Whoever calls takes one that is idle, or makes one;
 those of calls that failed, were cancelled or were not read to their end are closed, which
@@ -15,8 +15,8 @@ from typing import Any
 
 import grpc
 
-from .frames import HEAD, MESSAGE, OPENING, Metadata, failure, framed
-from .v1 import frames_pb2 as pb
+from ..v1 import frames_pb2 as pb
+from .wire import HEAD, MESSAGE, OPENING, Metadata, failure, framed
 
 _CHUNK = 2**16
 
