@@ -46,7 +46,7 @@ async def inline(coordinator: Coordinator) -> AsyncIterator[Inline]:
     inline.worker.start()
     inline.session = await coordinator.workers.get()
     yield inline
-    inline.worker.stop()
+    await asyncio.to_thread(inline.worker.stop)
     assert inline.worker.error is None
 
 
@@ -135,7 +135,7 @@ async def test_a_function_of_another_workspace_is_not_found(inline: Inline) -> N
 
 
 async def test_stop_ends_the_thread(inline: Inline) -> None:
-    inline.worker.stop()
+    await asyncio.to_thread(inline.worker.stop)
     await inline.session.ended.wait()
     assert inline.worker.worker_id not in {thread.name for thread in threading.enumerate()}
 
@@ -143,7 +143,7 @@ async def test_stop_ends_the_thread(inline: Inline) -> None:
 async def test_the_end_of_the_session_ends_the_thread(inline: Inline) -> None:
     inline.session.orders.put_nowait(None)
     await inline.session.ended.wait()
-    inline.worker.stop()
+    await asyncio.to_thread(inline.worker.stop)
     assert inline.worker.worker_id not in {thread.name for thread in threading.enumerate()}
 
 
