@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,8 +38,6 @@ class Service:
         self.path = path
         self.gate = Gate()
         self.cancelled = threading.Event()
-        #: Its sockets, in the order in which they came.
-        self.connections: list[Any] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -53,6 +52,7 @@ class Service:
             "Fail": unary(self._fail, bytes, bytes),
             "Split": stream(self._split, bytes, bytes),
             "Endless": stream(self._endless, bytes, bytes),
+            "Drip": stream(self._drip, bytes, bytes),
         }
         self._server.add_registered_method_handlers("test.Service", handlers)
         await self._server.start(self.path)
@@ -80,6 +80,12 @@ class Service:
             await asyncio.Event().wait()
         finally:
             self.cancelled.set()
+
+    @staticmethod
+    async def _drip(request: bytes, _: Any) -> AsyncIterator[bytes]:
+        while True:
+            yield request
+            await asyncio.sleep(0.001)
 
     def _do(self, function: Callable[[], Any]) -> None:
         asyncio.run_coroutine_threadsafe(function(), self._loop).result(10)
@@ -114,7 +120,7 @@ def channel(service: Service) -> Iterator[BlockingFrameChannel]:
 
 
 def call(channel: BlockingFrameChannel, method: str, request: bytes, timeout: float = 10) -> Any:
-    kind = channel.unary_stream if method in ("Split", "Endless") else channel.unary_unary
+    kind = channel.unary_stream if method in ("Split", "Endless", "Drip") else channel.unary_unary
     return kind(f"/test.Service/{method}", bytes, bytes)(request, timeout=timeout)
 
 
@@ -223,6 +229,20 @@ def test_a_call_ends_with_its_time(service: Service, channel: BlockingFrameChann
     assert call(channel, "Echo", b"again") == b"again"
 
 
+def test_a_call_ends_with_its_time_though_answers_come(channel: BlockingFrameChannel) -> None:
+    code, details = refusal(lambda: list(call(channel, "Drip", b"again", timeout=0.1)))
+    assert (code, details) == (Code.DEADLINE_EXCEEDED, "the time is up")
+
+
+def test_a_call_ends_with_its_time_though_nobody_takes_what_it_says(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        channel = BlockingFrameChannel(str(tmp_path / "s"))
+        said = refusal(lambda: call(channel, "Echo", bytes(6 * MIB), timeout=0.1))
+    assert said[0] is Code.DEADLINE_EXCEEDED
+
+
 @pytest.mark.parametrize("how", ["cancelled", "left", "never read"])
 def test_nobody_works_for_a_caller_that_is_gone(
     service: Service, channel: BlockingFrameChannel, how: str
@@ -280,6 +300,8 @@ def test_a_fork_has_connections_of_its_own(
     idle = list(channel._idle)
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert call(channel, "Echo", b"child") == b"child"
-    assert channel._idle
-    assert not set(channel._idle) & set(idle)
+    its_own = list(channel._idle)
+    assert call(channel, "Echo", b"again") == b"again"
+    assert its_own == channel._idle
+    assert not set(its_own) & set(idle)
     assert [each.fileno() for each in idle] == [-1]

@@ -399,6 +399,44 @@ def test_a_closed_channel_leaves_nothing_to_its_loop() -> None:
         gc.collect()
 
 
+# -- calls of one request --------------------------------------------------------------------
+
+
+async def split(request: bytes, _: Any) -> AsyncIterator[bytes]:
+    for part in request.split(b","):
+        yield part
+
+
+async def test_a_call_of_one_request_leaves_no_connection(service: Service) -> None:
+    described = grpc.unary_stream_rpc_method_handler(split, bytes, bytes)
+    service.server.add_registered_method_handlers("test.Service", {"Split": described})
+    before = open_files()
+    ask = service.channel.unary_stream("/test.Service/Split", bytes, bytes)
+    for size in (1, 6 * MIB):
+        answers = [each async for each in ask(b"a," + bytes(size), timeout=10)]
+        assert answers == [b"a", bytes(size)]
+    if service.server._calls:
+        await asyncio.wait(service.server._calls)
+    assert open_files() == before
+
+
+async def test_a_call_of_one_request_ends_with_its_time(service: Service) -> None:
+    cancelled = asyncio.Event()
+
+    async def endless(request: bytes, _: Any) -> bytes:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return request
+
+    described = grpc.unary_unary_rpc_method_handler(endless, bytes, bytes)
+    service.server.add_registered_method_handlers("test.Service", {"Endless": described})
+    ask = service.channel.unary_unary("/test.Service/Endless", bytes, bytes)
+    assert await refusal(ask(b"", timeout=0.1)) == (Code.DEADLINE_EXCEEDED, "the time is up")
+    await cancelled.wait()
+
+
 # -- answers at once -------------------------------------------------------------------------
 
 
