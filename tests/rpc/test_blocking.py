@@ -231,7 +231,7 @@ def test_a_call_ends_with_its_time(service: Service, channel: BlockingFrameChann
 
 def test_a_call_ends_with_its_time_though_answers_come(channel: BlockingFrameChannel) -> None:
     code, details = refusal(lambda: list(call(channel, "Drip", b"again", timeout=0.1)))
-    assert (code, details) == (Code.DEADLINE_EXCEEDED, "the time is up")
+    assert (code, details) == (Code.DEADLINE_EXCEEDED, "timed out")
 
 
 def test_a_call_ends_with_its_time_though_nobody_takes_what_it_says(tmp_path: Path) -> None:

@@ -433,7 +433,7 @@ async def test_a_call_of_one_request_ends_with_its_time(service: Service) -> Non
     described = grpc.unary_unary_rpc_method_handler(endless, bytes, bytes)
     service.server.add_registered_method_handlers("test.Service", {"Endless": described})
     ask = service.channel.unary_unary("/test.Service/Endless", bytes, bytes)
-    assert await refusal(ask(b"", timeout=0.1)) == (Code.DEADLINE_EXCEEDED, "the time is up")
+    assert await refusal(ask(b"", timeout=0.1)) == (Code.DEADLINE_EXCEEDED, "timed out")
     await cancelled.wait()
 
 

@@ -141,7 +141,7 @@ class BlockingFrameCall:
         while (missing := count - len(self._received)) > 0:
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError("the time is up")
+                raise TimeoutError("timed out")
             self._connection.settimeout(left)
             data = self._connection.recv(max(missing, _CHUNK))
             if not data:

@@ -59,7 +59,7 @@ class FrameChannel:
                         yield answer
             except TimeoutError:
                 code = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-                raise failure(pb.Ending(code=code, details="the time is up")) from None
+                raise failure(pb.Ending(code=code, details="timed out")) from None
             finally:
                 call.cancel()
 
