@@ -154,6 +154,10 @@ def test_an_answer_of_any_size_comes_back(channel: BlockingFrameChannel, size: i
     assert call(channel, "Echo", bytes(size)) == bytes(size)
 
 
+def test_a_call_may_have_all_the_time_in_the_world(channel: BlockingFrameChannel) -> None:
+    assert call(channel, "Echo", b"", timeout=1e12) == b""
+
+
 def test_a_stream_of_answers_comes_in_order(channel: BlockingFrameChannel) -> None:
     request = b",".join([b"", b"a", bytes(3 * MIB), b"c"] * 3)
     assert list(call(channel, "Split", request)) == request.split(b",")

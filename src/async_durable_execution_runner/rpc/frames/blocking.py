@@ -20,6 +20,9 @@ from .wire import HEAD, MESSAGE, OPENING, Metadata, failure, framed
 
 _CHUNK = 2**16
 
+#: Seconds of a call at most: the system counts them in milliseconds and 31 bits.
+_LONGEST = 24 * 24 * 3600.0
+
 
 class BlockingFrameChannel:
     """The `grpc.Channel` to a coordinator's socket, for calls of one request; from any thread."""
@@ -94,6 +97,7 @@ class BlockingFrameCall:
     ) -> None:
         self._channel = channel
         self._parse = parse
+        timeout = min(timeout, _LONGEST)
         self._deadline = time.monotonic() + timeout
         self._received = bytearray()
         self._ending: pb.Ending | None = None
