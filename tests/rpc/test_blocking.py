@@ -274,14 +274,10 @@ def test_a_server_that_went_is_told(service: Service, channel: BlockingFrameChan
     call(channel, "Echo", b"")
     service.stop()
     assert refusal(lambda: call(channel, "Echo", b""))[0] is Code.UNAVAILABLE
+    # Since Python 3.13 a server takes its socket's file away.
+    Path(service.path).unlink(missing_ok=True)
     code, details = refusal(lambda: call(channel, "Echo", b""))
-    assert (code, details) == (Code.UNAVAILABLE, f"{service.path}: Connection refused")
-
-
-def test_no_socket_there_is_said_with_its_path(tmp_path: Path) -> None:
-    path = str(tmp_path / "none")
-    code, details = refusal(lambda: call(BlockingFrameChannel(path), "Echo", b""))
-    assert (code, details) == (Code.UNAVAILABLE, f"{path}: No such file or directory")
+    assert (code, details) == (Code.UNAVAILABLE, f"{service.path}: No such file or directory")
 
 
 def test_a_closed_channel_has_no_connections(channel: BlockingFrameChannel) -> None:
