@@ -186,6 +186,14 @@ def test_calls_at_once_do_not_mix(channel: BlockingFrameChannel) -> None:
         assert list(each) == [b"%d" % number, b"%d" % -number]
 
 
+def test_most_connections_end_with_the_rush(channel: BlockingFrameChannel) -> None:
+    before = sockets()
+    under_way = [call(channel, "Split", b"a") for _ in range(100)]
+    assert [list(each) for each in under_way] == [[b"a"]] * 100
+    del under_way
+    until(lambda: sockets() < before + 50)
+
+
 def test_threads_may_share_a_channel(channel: BlockingFrameChannel) -> None:
     wrong = []
 
@@ -231,6 +239,12 @@ def test_a_call_ends_with_its_time(service: Service, channel: BlockingFrameChann
     assert refusal(lambda: next(answers))[0] is Code.DEADLINE_EXCEEDED
     assert service.cancelled.wait(10)
     assert call(channel, "Echo", b"again") == b"again"
+
+
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_a_call_may_have_no_time(channel: BlockingFrameChannel, timeout: float) -> None:
+    late = refusal(lambda: call(channel, "Echo", b"", timeout=timeout))
+    assert late == (Code.DEADLINE_EXCEEDED, "timed out")
 
 
 def test_a_call_ends_with_its_time_though_answers_come(channel: BlockingFrameChannel) -> None:

@@ -20,6 +20,9 @@ from .wire import HEAD, MESSAGE, OPENING, Metadata, failure, framed
 
 _CHUNK = 2**16
 
+#: Connections that are kept for calls to come.
+_MOST_IDLE = 16
+
 #: Seconds of a call at most: the system counts them in milliseconds and 31 bits.
 _LONGEST = 24 * 24 * 3600.0
 
@@ -79,7 +82,7 @@ class BlockingFrameChannel:
             return None
 
     def give_back(self, connection: socket.socket) -> None:
-        if self._closed:
+        if self._closed or len(self._idle) >= _MOST_IDLE:
             connection.close()
         else:
             self._idle.append(connection)
@@ -97,14 +100,13 @@ class BlockingFrameCall:
     ) -> None:
         self._channel = channel
         self._parse = parse
-        timeout = min(timeout, _LONGEST)
-        self._deadline = time.monotonic() + timeout
+        self._deadline = time.monotonic() + min(timeout, _LONGEST)
         self._received = bytearray()
         self._ending: pb.Ending | None = None
         idle = channel.take()
         self._connection = idle or socket.socket(socket.AF_UNIX)
         try:
-            self._connection.settimeout(timeout)
+            self._limit()
             if idle is None:
                 self._connection.connect(channel.path)
             self._connection.sendall(said)
@@ -143,14 +145,18 @@ class BlockingFrameCall:
     def _receive(self, count: int) -> None:
         """See to it that so many bytes are there."""
         while (missing := count - len(self._received)) > 0:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("timed out")
-            self._connection.settimeout(left)
+            self._limit()
             data = self._connection.recv(max(missing, _CHUNK))
             if not data:
                 raise ConnectionError("the connection was lost")
             self._received += data
+
+    def _limit(self) -> None:
+        """Let what comes next take no more time than is left."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._connection.settimeout(left)
 
     def _failed(self, error: OSError) -> pb.Ending:
         late = isinstance(error, TimeoutError)
