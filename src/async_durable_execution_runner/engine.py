@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import os
+import resource
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -51,7 +52,8 @@ T = TypeVar("T")
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
-#: How many executions `run_many` has asked for at once, at the least.
+#: How many executions `run_many` has asked for at once, at the least, where a process may have
+#: files enough: each has a connection.
 _MIN_IN_FLIGHT = 256
 
 
@@ -317,7 +319,9 @@ class Engine:
         control, progress = self.control, Progress(len(starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
-            at_once = max(_MIN_IN_FLIGHT, 4 * self._workers)
+            files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            enough = _MIN_IN_FLIGHT if files < 0 else min(_MIN_IN_FLIGHT, files // 4)
+            at_once = max(enough, 4 * self._workers)
             async with aclosing(control.run_each(starts, seconds(timeout), at_once)) as running:
                 async for outcome in running:
                     outcomes.append(outcome)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -97,3 +99,31 @@ def test_what_runs_inline_needs_no_workers(monkeypatch: pytest.MonkeyPatch, tmp_
         handler=misbehave, workers=1, isolation="inline", listen="127.0.0.1:0"
     ) as runner:
         assert runner.run({}, timeout=20).result == '"fine"'
+
+
+_MANY_WITH_FEW_FILES = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+from async_durable_execution_runner import DurableFunctionTestRunner
+from tests_handler import answer
+with DurableFunctionTestRunner(handler=answer, workers=2) as runner:
+    results = runner.run_many([{}] * 150, timeout=60)
+print(sum(result.result == "42" for result in results))
+"""
+
+
+def test_many_executions_where_a_process_may_have_few_files(tmp_path: Path) -> None:
+    (tmp_path / "tests_handler.py").write_text(
+        "from async_durable_execution import durable_execution\n"
+        "@durable_execution\n"
+        "async def answer(event):\n"
+        "    return 42\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", _MANY_WITH_FEW_FILES],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert (done.stdout, done.returncode) == ("150\n", 0), done.stderr

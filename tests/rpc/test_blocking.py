@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import tempfile
 import threading
@@ -292,6 +293,16 @@ def test_a_server_that_went_is_told(service: Service, channel: BlockingFrameChan
     Path(service.path).unlink(missing_ok=True)
     code, details = refusal(lambda: call(channel, "Echo", b""))
     assert (code, details) == (Code.UNAVAILABLE, f"{service.path}: No such file or directory")
+
+
+def test_no_file_left_is_said(channel: BlockingFrameChannel) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        code, details = refusal(lambda: call(channel, "Echo", b""))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert (code, details) == (Code.UNAVAILABLE, f"{channel.path}: Too many open files")
 
 
 def test_a_closed_channel_has_no_connections(channel: BlockingFrameChannel) -> None:

@@ -103,13 +103,12 @@ class BlockingFrameCall:
         self._deadline = time.monotonic() + min(timeout, _LONGEST)
         self._received = bytearray()
         self._ending: pb.Ending | None = None
-        idle = channel.take()
-        self._connection = idle or socket.socket(socket.AF_UNIX)
+        self._connection = channel.take()
         try:
-            self._limit()
-            if idle is None:
-                self._connection.connect(channel.path)
-            self._connection.sendall(said)
+            if self._connection is None:
+                self._connection = socket.socket(socket.AF_UNIX)
+                self._limit(self._connection).connect(channel.path)
+            self._limit(self._connection).sendall(said)
         except OSError as error:
             self._ending = self._failed(error)
 
@@ -128,10 +127,12 @@ class BlockingFrameCall:
                 self.cancel()
         if self._ending.code:
             raise failure(self._ending)
+        assert self._connection is not None
         self._channel.give_back(self._connection)
 
     def cancel(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _frame(self) -> tuple[int, bytes]:
         self._receive(HEAD.size)
@@ -144,19 +145,20 @@ class BlockingFrameCall:
 
     def _receive(self, count: int) -> None:
         """See to it that so many bytes are there."""
+        assert self._connection is not None
         while (missing := count - len(self._received)) > 0:
-            self._limit()
-            data = self._connection.recv(max(missing, _CHUNK))
+            data = self._limit(self._connection).recv(max(missing, _CHUNK))
             if not data:
                 raise ConnectionError("the connection was lost")
             self._received += data
 
-    def _limit(self) -> None:
-        """Let what comes next take no more time than is left."""
+    def _limit(self, connection: socket.socket) -> socket.socket:
+        """For something that may take no more time than is left."""
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
-        self._connection.settimeout(left)
+        connection.settimeout(left)
+        return connection
 
     def _failed(self, error: OSError) -> pb.Ending:
         late = isinstance(error, TimeoutError)
