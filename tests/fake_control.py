@@ -89,7 +89,7 @@ class _Frames(threading.Thread):
         self._servicer = servicer
         self._listening = threading.Event()
         self.start()
-        self._listening.wait()
+        assert self._listening.wait(10)
 
     def run(self) -> None:
         asyncio.run(self._serve())

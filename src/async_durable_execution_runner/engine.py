@@ -52,8 +52,8 @@ T = TypeVar("T")
 DEFAULT_TIMEOUT = 60.0
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
-#: How many executions `run_many` has asked for at once, at the least, where a process may have
-#: files enough: each has a connection.
+#: How many executions `run_many` has asked for at once, at the least; fewer where a process may
+#: have few files, as each has a connection.
 _MIN_IN_FLIGHT = 256
 
 
@@ -319,9 +319,10 @@ class Engine:
         control, progress = self.control, Progress(len(starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
+            at_once = max(_MIN_IN_FLIGHT, 4 * self._workers)
             files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-            enough = _MIN_IN_FLIGHT if files < 0 else min(_MIN_IN_FLIGHT, files // 4)
-            at_once = max(enough, 4 * self._workers)
+            if files != resource.RLIM_INFINITY:
+                at_once = min(at_once, files // 4)
             async with aclosing(control.run_each(starts, seconds(timeout), at_once)) as running:
                 async for outcome in running:
                     outcomes.append(outcome)

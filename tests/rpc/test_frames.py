@@ -67,14 +67,18 @@ class Service:
 
 
 @pytest_asyncio.fixture
-async def service() -> AsyncIterator[Service]:
+async def service(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Service]:
     with tempfile.TemporaryDirectory() as folder:
         service = Service(folder)
         await service.server.start(service.path)
         async with asyncio.timeout(10):
             yield service
             await service.channel.close()
+            calls = set(service.server._calls)
             service.server.stop()
+            if calls:
+                await asyncio.wait(calls)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def frame(kind: int, body: bytes) -> bytes:

@@ -7,6 +7,7 @@ the coordinator takes for a cancellation.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -65,8 +66,9 @@ class BlockingFrameChannel:
         self._close_idle()
 
     def _close_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def take(self) -> socket.socket | None:
         """An idle connection, if there is one. ValueError as of gRPC: the channel is closed."""
@@ -82,10 +84,12 @@ class BlockingFrameChannel:
             return None
 
     def give_back(self, connection: socket.socket) -> None:
-        if self._closed or len(self._idle) >= _MOST_IDLE:
+        if len(self._idle) >= _MOST_IDLE:
             connection.close()
-        else:
-            self._idle.append(connection)
+            return
+        self._idle.append(connection)
+        if self._closed:
+            self._close_idle()
 
 
 class BlockingFrameCall:
@@ -107,10 +111,13 @@ class BlockingFrameCall:
         try:
             if self._connection is None:
                 self._connection = socket.socket(socket.AF_UNIX)
-                self._limit(self._connection).connect(channel.path)
+                self._connect(self._connection)
             self._limit(self._connection).sendall(said)
         except OSError as error:
             self._ending = self._failed(error)
+        except BaseException:
+            self.cancel()
+            raise
 
     def __iter__(self) -> Iterator[Any]:
         try:
@@ -127,12 +134,27 @@ class BlockingFrameCall:
                 self.cancel()
         if self._ending.code:
             raise failure(self._ending)
-        assert self._connection is not None
-        self._channel.give_back(self._connection)
+        # Whoever cancels this call now must not close what may be another's.
+        connection, self._connection = self._connection, None
+        assert connection is not None
+        self._channel.give_back(connection)
 
     def cancel(self) -> None:
         if self._connection is not None:
+            # For all who have it: a child that was forked may, and would keep it open.
+            with contextlib.suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
             self._connection.close()
+
+    def _connect(self, connection: socket.socket) -> None:
+        while True:
+            try:
+                self._limit(connection).connect(self._channel.path)
+            except BlockingIOError:
+                # As many as the system allows wait to be let in, and nothing tells when.
+                time.sleep(0.01)
+            else:
+                return
 
     def _frame(self) -> tuple[int, bytes]:
         self._receive(HEAD.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections import deque
@@ -106,9 +107,16 @@ class Wire(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        # For all who have the socket: a child that was forked may, and would keep it open.
-        with contextlib.suppress(OSError):
-            self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        if self.lost.done():
+            return
+        # uvloop does not let its sockets be shut down, and those of closed connections are None.
+        if (connection := self._transport.get_extra_info("socket")) is not None:
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(fileno=os.dup(connection.fileno())) as copy,
+            ):
+                # For all who have it: a child that was forked may, and would keep it open.
+                copy.shutdown(socket.SHUT_RDWR)
         self._transport.abort()
 
     def _wake(self) -> None:
