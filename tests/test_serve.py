@@ -257,8 +257,8 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
 
 # Runs in every Python process of the server, before anything of ours.
 _SHORT_PAUSES = """
-from async_durable_execution_runner.engine import Engine
-Engine.__init__.__kwdefaults__["retry_backoff"] = 0.02
+from async_durable_execution_runner.attachment import Attachment
+Attachment.__init__.__kwdefaults__["retry_backoff"] = 0.02
 """
 
 

@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from .engine import (
-    DEFAULT_INVOCATION_RETRIES,
-    DEFAULT_RETRY_BACKOFF,
-    DEFAULT_TIMEOUT,
-    Engine,
-)
+from .attachment import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF
+from .engine import DEFAULT_TIMEOUT, Engine
 from .errors import OperationNotFound
 from .functions import Isolation, MockFunction, Seconds, seconds
 from .handles import BlockingCalls, ExecutionHandle

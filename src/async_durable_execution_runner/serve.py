@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import handlers
+from .attachment import DEFAULT_INVOCATION_RETRIES
 from .config import FunctionConfig
-from .engine import DEFAULT_INVOCATION_RETRIES, Engine
+from .engine import Engine
 from .errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
 from .local import shared_cluster
 from .logs import LogFolder

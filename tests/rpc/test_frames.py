@@ -326,6 +326,22 @@ async def test_a_call_can_be_given_up_while_it_waits(service: Service) -> None:
     assert await waiting == (Code.CANCELLED, "Locally cancelled by application!")
 
 
+async def _sends_as_fast_as_it_may(service: Service, call: FrameCall) -> asyncio.Task[None]:
+    """Who says 200 times 64 KiB, and must wait by now with much of it unsaid."""
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        for _ in range(200):
+            await call.write(b"a" * 64 * 1024)
+            sent += 1
+
+    sending = asyncio.create_task(send())
+    await service.others_are_served()
+    assert 16 <= sent < 100
+    return sending
+
+
 async def test_a_sender_waits_for_a_handler_that_does_not_read(service: Service) -> None:
     read = asyncio.Event()
 
@@ -335,17 +351,7 @@ async def test_a_sender_waits_for_a_handler_that_does_not_read(service: Service)
 
     service.offers(slow)
     call = service.call()
-    sent = 0
-
-    async def send() -> None:
-        nonlocal sent
-        for _ in range(200):
-            await call.write(bytes(64 * 1024))
-            sent += 1
-
-    sending = asyncio.create_task(send())
-    await service.others_are_served()
-    assert 16 <= sent < 100
+    sending = await _sends_as_fast_as_it_may(service, call)
     read.set()
     for _ in range(200):
         assert len(await call.read()) == 64 * 1024
@@ -514,17 +520,7 @@ async def test_what_comes_while_the_handler_is_busy_waits_for_it(service: Servic
 async def test_who_does_not_read_its_answers_must_wait(service: Service) -> None:
     service.offers(shout)
     call = service.call()
-    sent = 0
-
-    async def send() -> None:
-        nonlocal sent
-        for _ in range(200):
-            await call.write(b"a" * 64 * 1024)
-            sent += 1
-
-    sending = asyncio.create_task(send())
-    await service.others_are_served()
-    assert 16 <= sent < 100
+    sending = await _sends_as_fast_as_it_may(service, call)
     for _ in range(200):
         assert await call.read() == b"A" * 64 * 1024
     await sending

@@ -212,26 +212,23 @@ class WorkerService(WorkerServiceServicer):
         if isinstance(context, FrameContext):
             context.answer_each(self._answer)
         while (request := await context.read()) is not grpc.aio.EOF:
-            if (answer := self._answer(request)) is not None:
-                await context.write(answer)
+            injector = self._injector(request)
+            if injector is None:
+                await context.write(self._checkpoint(request))
             else:
-                await self._checkpoint_with_faults(request, context)
+                await self._checkpoint_with_faults(request, injector, context)
 
     def _answer(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse | None:
         """None where a fault may come first."""
-        if self._injector(request) is not None:
-            return None
-        return self._checkpoint(request)
+        return self._checkpoint(request) if self._injector(request) is None else None
 
     def _injector(self, request: pb.CheckpointRequest) -> Injector | None:
         run = self._executor.runs.get(request.execution_arn)
         return None if run is None else run.injector
 
     async def _checkpoint_with_faults(
-        self, request: pb.CheckpointRequest, context: Context
+        self, request: pb.CheckpointRequest, injector: Injector, context: Context
     ) -> None:
-        injector = self._injector(request)
-        assert injector is not None
         worker_id = _worker_id(context)
 
         def act() -> pb.CheckpointResponse:

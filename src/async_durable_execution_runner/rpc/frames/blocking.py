@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 
 from ..v1 import frames_pb2 as pb
-from .wire import HEAD, MESSAGE, OPENING, Metadata, failure, framed
+from .wire import HEAD, MESSAGE, OPENING, Metadata, ended, failure, framed
 
 _CHUNK = 2**16
 
@@ -186,4 +186,4 @@ class BlockingFrameCall:
         late = isinstance(error, TimeoutError)
         code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.UNAVAILABLE
         details = f"{self._channel.path}: {error.strerror}" if error.strerror else str(error)
-        return pb.Ending(code=code.value[0], details=details)
+        return ended(code, details)

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from ..v1 import frames_pb2 as pb
-from .wire import ENDING, MESSAGE, OPENING, STATUSES, Metadata, Wire, failure
+from .wire import ENDING, MESSAGE, OPENING, STATUSES, Metadata, Wire, ended, failure
 
 
 class FrameChannel:
@@ -58,8 +58,8 @@ class FrameChannel:
                     while (answer := await call.read()) is not grpc.aio.EOF:
                         yield answer
             except TimeoutError:
-                code = grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-                raise failure(pb.Ending(code=code, details="timed out")) from None
+                late = ended(grpc.StatusCode.DEADLINE_EXCEEDED, "timed out")
+                raise failure(late) from None
             finally:
                 call.cancel()
 
@@ -131,7 +131,7 @@ class FrameCall:
 
     def _end(self, code: grpc.StatusCode, details: str) -> None:
         if self._status is None:
-            self._status = pb.Ending(code=code.value[0], details=details)
+            self._status = ended(code, details)
 
     def _raise_status(self) -> None:
         assert self._status is not None

@@ -13,7 +13,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from ..v1 import frames_pb2 as pb
-from .wire import ENDING, MESSAGE, OPENING, Frame, Metadata, Wire
+from .wire import ENDING, MESSAGE, OPENING, Frame, Metadata, Wire, ended
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class _Abort(Exception):
 
     def __init__(self, code: grpc.StatusCode, details: str, metadata: Metadata = ()) -> None:
         super().__init__(code, details)
-        self.ending = pb.Ending(code=code.value[0], details=details, metadata=dict(metadata))
+        self.ending = ended(code, details, metadata)
 
 
 def _parsed(parse: Callable[[bytes], Any], body: bytes) -> Any:
@@ -130,7 +130,7 @@ class FrameServer:
             ending = abort.ending
         except Exception as error:
             log.exception("A call failed.")
-            ending = _Abort(grpc.StatusCode.UNKNOWN, repr(error)).ending
+            ending = ended(grpc.StatusCode.UNKNOWN, repr(error))
         except asyncio.CancelledError:
             wire.abort()
             raise

@@ -42,6 +42,10 @@ def framed(kind: int, body: bytes) -> bytes:
     return HEAD.pack(kind, len(body)) + body
 
 
+def ended(code: grpc.StatusCode, details: str, metadata: Metadata = ()) -> pb.Ending:
+    return pb.Ending(code=code.value[0], details=details, metadata=dict(metadata))
+
+
 def failure(ending: pb.Ending) -> grpc.aio.AioRpcError:
     """What a caller gets for a call that ended with a status of its own."""
     trailing = grpc.aio.Metadata(*ending.metadata.items())
