@@ -19,7 +19,12 @@ import pytest
 import pytest_asyncio
 from google.protobuf.message import DecodeError
 
-from async_durable_execution_runner.rpc.frames import FrameCall, FrameChannel, FrameServer
+from async_durable_execution_runner.rpc.frames import (
+    FrameCall,
+    FrameChannel,
+    FrameServer,
+    busy_poll,
+)
 from async_durable_execution_runner.rpc.v1 import frames_pb2 as pb
 
 Code = grpc.StatusCode
@@ -116,6 +121,77 @@ async def test_messages_of_any_size_come_back_in_order(service: Service) -> None
     for number in range(50):
         await call.write(b"%d" % number)
     assert [await call.read() for _ in range(50)] == [b"%d" % number for number in range(50)]
+
+
+class Polls:
+    """Of connections that poll for as long as it takes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        monkeypatch.setattr(os, "sched_yield", self._poll)
+        monkeypatch.setattr(busy_poll, "_PATIENCE", 10.0)
+
+    def _poll(self) -> None:
+        self.count += 1
+
+    async def go_on(self) -> bool:
+        # The first turns may be an end that is on its way.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        before = self.count
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return self.count > before
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> Polls:
+    return Polls(monkeypatch)
+
+
+async def test_a_caller_polls_until_the_answer_is_there(service: Service, polls: Polls) -> None:
+    async def answer_when_told(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await told.wait()
+        writer.write(frame(MESSAGE, b"told"))
+        await reader.read()
+        writer.close()
+        closed.set()
+
+    told, closed = asyncio.Event(), asyncio.Event()
+    async with await asyncio.start_unix_server(answer_when_told, f"{service.path}.raw"):
+        call = FrameChannel(f"{service.path}.raw").stream_stream("", bytes, bytes)()
+        await call.write(b"")
+        assert await polls.go_on()
+        told.set()
+        assert await call.read() == b"told"
+        assert not await polls.go_on()
+        call.cancel()
+        await closed.wait()
+
+
+async def test_a_server_polls_until_its_stream_ends(service: Service, polls: Polls) -> None:
+    service.offers(echo)
+    reader, writer = await service.socket()
+    for _ in range(3):
+        writer.write((opening() if not polls.count else b"") + frame(MESSAGE, b""))
+        await reader.readexactly(len(frame(MESSAGE, b"")))
+        assert await polls.go_on()
+    writer.write(frame(ENDING, b""))
+    await reader.read()
+    assert not await polls.go_on()
+    writer.close()
+
+
+async def test_a_server_polls_until_its_caller_is_gone(service: Service, polls: Polls) -> None:
+    service.offers(echo)
+    reader, writer = await service.socket()
+    writer.write(opening() + frame(MESSAGE, b""))
+    await reader.readexactly(len(frame(MESSAGE, b"")))
+    assert await polls.go_on()
+    [call] = service.server._calls
+    writer.transport.abort()
+    await asyncio.wait([call])
+    assert not await polls.go_on()
 
 
 async def test_a_large_message_may_follow_the_opening_at_once(service: Service) -> None:

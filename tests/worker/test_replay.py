@@ -18,7 +18,7 @@ import pytest
 
 from async_durable_execution_runner.core.divergence import DivergenceKind, Source
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
-from async_durable_execution_runner.worker import replay, sdk_async
+from async_durable_execution_runner.worker import async_client, replay
 from async_durable_execution_runner.worker.replay import Replay, watched
 
 EXECUTION = model.Operation(id="e", type=model.OPERATION_TYPE_EXECUTION)
@@ -27,11 +27,13 @@ STEP = model.Operation(id="1", type=model.OPERATION_TYPE_STEP, name="a", sub_typ
 
 @pytest.fixture(autouse=True)
 def _watching() -> None:
-    replay.install(sdk_async.identifier_class())
+    replay.install(async_client.identifier_class())
 
 
 def ask(operation_id: str | None = "1", name: str | None = "a", **more: Any) -> Any:
-    return sdk_async.identifier_class()(operation_id, sdk.OperationSubType.STEP, None, name, **more)
+    return async_client.identifier_class()(
+        operation_id, sdk.OperationSubType.STEP, None, name, **more
+    )
 
 
 def line_of_asking(call: Callable[[], Any]) -> str:
@@ -42,7 +44,7 @@ def line_of_asking(call: Callable[[], Any]) -> str:
 
 
 def test_this_release_of_the_sdk_can_be_watched() -> None:
-    cls = sdk_async.identifier_class()
+    cls = async_client.identifier_class()
     assert cls.__name__ == "OperationIdentifier"
     assert [field.name for field in dataclasses.fields(cls)][:4] == [
         *("operation_id", "sub_type", "parent_id", "name")
@@ -50,16 +52,16 @@ def test_this_release_of_the_sdk_can_be_watched() -> None:
 
 
 def test_it_is_watched_once() -> None:
-    before = sdk_async.identifier_class().__init__
-    replay.install(sdk_async.identifier_class())
-    assert sdk_async.identifier_class().__init__ is before
+    before = async_client.identifier_class().__init__
+    replay.install(async_client.identifier_class())
+    assert async_client.identifier_class().__init__ is before
 
 
 @pytest.mark.parametrize("annotations", [{}, {"operation_identifier": "Gone"}])
 def test_a_release_that_cannot_be_watched_is_not(monkeypatch, annotations) -> None:
     context = type("DurableContext", (), {"__annotations__": annotations})
     monkeypatch.setattr(sdk, "DurableContext", context)
-    assert sdk_async.identifier_class() is None
+    assert async_client.identifier_class() is None
 
 
 def test_where_nothing_was_seen_nothing_is_missed() -> None:
@@ -107,7 +109,7 @@ def test_the_innermost_line_of_the_handler_s_code() -> None:
 def test_the_standard_library_s_lines_are_not_the_handler_s(monkeypatch) -> None:
     monkeypatch.setattr(replay, "_files", {__file__: replay._USER})
     make = functools.partial(
-        sdk_async.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a"
+        async_client.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a"
     )
 
     def called_through_the_library() -> None:
@@ -129,7 +131,7 @@ def test_whose_code_a_file_is() -> None:
 def test_who_called_the_handler_did_not_ask() -> None:
     """A decorator above the handler is on the stack below the SDK's event loop."""
     make = functools.partial(
-        sdk_async.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a"
+        async_client.identifier_class(), "1", sdk.OperationSubType.STEP, None, "a"
     )
 
     async def later() -> None:
@@ -227,7 +229,7 @@ def test_each_difference_is_found(fields: dict[str, Any], kind: DivergenceKind) 
 
 
 @pytest.mark.skipif(
-    "operation_type" not in inspect.signature(sdk_async.identifier_class()).parameters,
+    "operation_type" not in inspect.signature(async_client.identifier_class()).parameters,
     reason="this release's identifiers do not say the type",
 )
 def test_another_type_is_found_where_the_sdk_says_it() -> None:
@@ -261,7 +263,7 @@ def test_what_is_left_over_in_a_context_that_ended_is_found() -> None:
     )
     seen = recorded(context, changed(id="2", parent_id="1"))
     with watched(seen):
-        sdk_async.identifier_class()("1", sdk.OperationSubType.RUN_IN_CHILD_CONTEXT, None, "a")
+        async_client.identifier_class()("1", sdk.OperationSubType.RUN_IN_CHILD_CONTEXT, None, "a")
         list(seen.sources([update(model.OPERATION_ACTION_SUCCEED, "1")]))
     assert [each.kind for each in seen.divergences(succeeded=False)][-1:] == [
         DivergenceKind.LEFT_OVER

@@ -1,5 +1,9 @@
+import gc
+
 from ..rpc import set_up_grpc
 
+# What is imported stays, and looking through it for garbage takes a tenth of the time to start.
+gc.disable()
 set_up_grpc()
 
 from .server import main  # noqa: E402 - gRPC reads its settings when it is imported

@@ -85,9 +85,9 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
         await beside.start(path)
     await server.start()
     # What is here now stays; histories grow and hold no cycles, so look for these less often.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
     ended = loop.create_future()
 
     def end() -> None:

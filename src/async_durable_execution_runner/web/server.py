@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ..core.operations.chained_invoke import ANY_FUNCTION
 from ..engine import Engine
 from ..errors import InvalidConfiguration, NotStarted
 
@@ -90,6 +89,7 @@ class WebRunner:
 
     def start(self) -> None:
         """Listen; `InvalidParameterValue` where that cannot be."""
+        from ..core.operations.chained_invoke import ANY_FUNCTION
         from ..lambda_api import make_client
         from ..worker.relay import relayed
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
     labels = dict(label.partition("=")[::2] for label in options.label)
 
+    # What is imported stays: it is frozen afterwards, and looked through for garbage by nobody.
+    gc.disable()
     set_up_grpc()
     # gRPC is imported once for both processes, and forked before it has any thread.
     from .connection import Connection
@@ -64,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         lifeline=sys.stdin.fileno() if options.lifeline else None,
         labels=labels,
     )
+    gc.freeze()
+    gc.enable()
     try:
         asyncio.run(host.run())
     except errors.CoordinatorUnavailable as error:

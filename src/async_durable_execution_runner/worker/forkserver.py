@@ -75,12 +75,10 @@ class Forkserver:
         # Until it has workers to kill it may be killed itself.
         self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         # Warm: the SDK that the runner has with it, gRPC, and all that a worker needs.
-        from . import process, sdk_async  # noqa: F401
+        from . import async_client, process, sdk_async  # noqa: F401
 
         self._prctl(_PR_SET_PDEATHSIG, 0)
-        gc.collect()
         gc.freeze()
-        gc.disable()
         wake, wakened = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(wakened, False)

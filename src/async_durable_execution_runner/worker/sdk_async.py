@@ -1,20 +1,19 @@
-"""Handlers of `async-durable-execution`."""
+"""Handlers of `async-durable-execution`.
+
+A test process asks only what a handler is: gRPC is imported with the first client.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import async_durable_execution as sdk
 
-from ..core.divergence import Divergence
-from ..rpc.v1 import worker_pb2
-from .connection import Connection
-from .replay import install, watched
 from .sdks import Handler
-from .service_client import GrpcServiceClient
+
+if TYPE_CHECKING:
+    from .async_client import AsyncClient
+    from .connection import Connection
 
 
 def bind(handler: Handler, client: Any) -> Handler:
@@ -27,58 +26,11 @@ def rebuilding(handler: Handler) -> Any:
     return sdk.durable_execution, (handler.__wrapped__,)  # type: ignore[attr-defined]
 
 
-class AsyncClient(GrpcServiceClient):
-    def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
-        """With an empty first page of state, as the service may send it too: the SDK takes a
-        quarter of a millisecond to map one operation of an event, and the client that it then
-        asks for the pages next to nothing."""
-        marker = self.begin(invocation)
-        return {
-            "DurableExecutionArn": invocation.execution_arn,
-            "CheckpointToken": invocation.checkpoint_token,
-            "InitialExecutionState": {"Operations": [], "NextMarker": marker},
-            "UpdatedOperationIds": list(invocation.updated_operation_ids),
-        }
-
-    def watching(self) -> AbstractContextManager[None]:
-        return watched(self.replay)
-
-    def divergences(self, succeeded: bool) -> Iterable[Divergence]:
-        return self.replay.divergences(succeeded)
-
-    def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
-        try:
-            context: Any = sdk.get_current_context()
-        except Exception:
-            # None on this thread, or none that may be asked for.
-            request.outside_step = True
-            return
-        in_step = isinstance(context, sdk.StepContext | sdk.WaitForCallbackContext)
-        request.outside_step = not in_step
-        # What else is there has no public base. A child context is known by what its own
-        # operations have for a parent.
-        if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
-            request.operation_id = operation_id
-        if operation_name := getattr(context, "operation_name", None):
-            request.operation_name = operation_name.encode("utf-8", "backslashreplace").decode()
-        if isinstance(context, sdk.StepContext) and context.attempt is not None:
-            request.attempt = context.attempt
-
-
 def client(connection: Connection) -> AsyncClient:
+    from .async_client import AsyncClient, identifier_class
+    from .replay import install
+
     cls = identifier_class()
     if cls is not None:
         install(cls)
     return AsyncClient(connection)
-
-
-def identifier_class() -> Any:
-    """Not exported, but an annotation of `DurableContext`, which is, leads to it. None where a
-    release has none: its replays are not checked."""
-    for base in sdk.DurableContext.__mro__:
-        annotation = vars(base).get("__annotations__", {}).get("operation_identifier")
-        if annotation is not None:
-            module = sys.modules[base.__module__]
-            found = getattr(module, annotation, None) if isinstance(annotation, str) else annotation
-            return found if isinstance(found, type) else None
-    return None

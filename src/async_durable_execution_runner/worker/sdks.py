@@ -13,11 +13,12 @@ import types
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..core.divergence import Divergence
-from ..rpc.v1 import worker_pb2
-from .connection import Connection
+if TYPE_CHECKING:
+    from ..core.divergence import Divergence
+    from ..rpc.v1 import worker_pb2
+    from .connection import Connection
 
 Handler = Callable[..., Any]
 

@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 
 from ..v1 import frames_pb2 as pb
+from .busy_poll import BusyPoll
 
 #: Frames that may wait to be read before the sender is made to wait; meanwhile its death is not
 #: seen either.
@@ -75,6 +76,7 @@ class Wire(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._transport: Any = None
+        self._busy_poll = BusyPoll(self._loop)
         #: Offered each frame that somebody waits for; false: it is to be read.
         self.take: Callable[[Frame], bool] | None = None
         #: Done when no more will come or go.
@@ -100,11 +102,13 @@ class Wire(asyncio.Protocol):
     def write_now(self, kind: int, body: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(framed(kind, body))
+            self._busy_poll.begin()
 
     def finish(self) -> None:
         """Say no more, and hear no more: what was written is still sent, and what the other side
         may be writing does no harm. It closes the connection when it has read the end."""
         self._deaf = True
+        self._busy_poll.end()
         if not self._transport.is_closing():
             self._transport.write_eof()
             # Or its closing would not be noticed.
@@ -133,6 +137,7 @@ class Wire(asyncio.Protocol):
             self._opened(self)
 
     def data_received(self, data: bytes) -> None:
+        self._busy_poll.end()
         if self._deaf:
             return
         received = self._received
@@ -169,6 +174,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self.lost.set_result(None)
+        self._busy_poll.end()
         self._wake()
         self.resume_writing()
 
