@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -36,4 +38,6 @@ def dying(handler: Any, *checkpoints: int) -> Any:
         finally:
             GrpcServiceClient.checkpoint = checkpoint
 
+    # Of the test process alone: workers have a copy, and end without a farewell.
+    weakref.finalize(dies, shutil.rmtree, folder)
     return dies
