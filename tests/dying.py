@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import weakref
 from pathlib import Path
 from typing import Any
 
 from async_durable_execution import durable_execution
 
 
-def dying(handler: Any, *checkpoints: int) -> Any:
+def dying(handler: Any, folder: Path, *checkpoints: int) -> Any:
     """`handler`, in processes that are gone as soon as these checkpoints of an execution are
-    accepted, counted from 1 over all its invocations."""
-    folder = tempfile.mkdtemp()
+    accepted, counted from 1 over all its invocations, in files in `folder`."""
 
     @durable_execution
     async def dies(event: Any) -> Any:
@@ -38,6 +34,4 @@ def dying(handler: Any, *checkpoints: int) -> Any:
         finally:
             GrpcServiceClient.checkpoint = checkpoint
 
-    # Of the test process alone: workers have a copy, and end without a farewell.
-    weakref.finalize(dies, shutil.rmtree, folder)
     return dies

@@ -441,8 +441,8 @@ KILLED = [
 @pytest.mark.parametrize(
     ("handler", "event"), KILLED, ids=[handler.__name__ for handler, _ in KILLED]
 )
-def test_nothing_is_found_where_a_worker_dies(handler, event, checkpoints) -> None:
-    with DurableFunctionTestRunner(dying(handler, *checkpoints), workers=2) as runner:
+def test_nothing_is_found_where_a_worker_dies(handler, event, checkpoints, tmp_path) -> None:
+    with DurableFunctionTestRunner(dying(handler, tmp_path, *checkpoints), workers=2) as runner:
         result = runner.run(input=event, timeout=30)
 
     assert "ERROR" in [each.outcome for each in result.invocations]
