@@ -27,12 +27,12 @@ class Polls:
         self.count += 1
         self.now += self.taken
 
-    async def during(self, turns: int = 20) -> int:
-        """Polls within that many turns of the loop."""
+    async def during(self, turns: int = 20, each: float = 60e-6) -> int:
+        """Polls within that many turns of the loop, of so many seconds each."""
         before = self.count
         for _ in range(turns):
             await asyncio.sleep(0)
-            self.now += 60e-6
+            self.now += each
         return self.count - before
 
 
@@ -61,6 +61,15 @@ async def test_it_sleeps_when_the_answer_takes_long(polls: Polls) -> None:
     poll = BusyPoll(asyncio.get_running_loop())
     poll.begin()
     assert await polls.during() == 7
+    assert await polls.during() == 0
+
+
+async def test_it_sleeps_when_the_clock_stands_still(polls: Polls) -> None:
+    poll = BusyPoll(asyncio.get_running_loop())
+    polls.taken = 0.0
+    poll.begin()
+    assert await polls.during(turns=1000, each=0.0) == 300
+    poll.begin()
     assert await polls.during() == 0
 
 

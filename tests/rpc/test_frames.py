@@ -129,7 +129,8 @@ class Polls:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
         monkeypatch.setattr(os, "sched_yield", self._poll)
-        monkeypatch.setattr(busy_poll, "_PATIENCE", 10.0)
+        for name in ("_PATIENCE", "_MOST", "_NOBODY"):
+            monkeypatch.setattr(busy_poll, name, 1e9)
 
     def _poll(self) -> None:
         self.count += 1

@@ -263,7 +263,7 @@ def test_handlers_of_test_modules_load_under_every_import_mode(mode: str, tmp_pa
 
 
 MAIN = """
-import sys
+import functools, sys
 from async_durable_execution import durable_execution
 from async_durable_execution_runner.worker.loading import describe
 
@@ -286,7 +286,19 @@ async def durable(event):
 def other_durable():
     return durable
 
-for name, handler in {"a": closure("c"), "b": durable, "c": lambda e, c: ["lambda", e]}.items():
+def decorated(handler):
+    @functools.wraps(handler)
+    def decorator(event, context):
+        return [PREFIX, handler(event, context)["Status"]]
+    return decorator
+
+handlers = {
+    "a": closure("c"),
+    "b": durable,
+    "c": lambda e, c: ["lambda", e],
+    "d": decorated(durable),
+}
+for name, handler in handlers.items():
     with open(sys.argv[1] + "/" + name, "wb") as file:
         code = describe(handler)
         assert code.HasField("pickled")
@@ -300,10 +312,11 @@ def test_handlers_of_a_script_go_by_value(tmp_path: Path) -> None:
     script.write_text(MAIN)
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=60)
     script.unlink()
-    assert load_in_new_process(tmp_path / "a", tmp_path / "b", tmp_path / "c") == [
+    assert load_in_new_process(*(tmp_path / name for name in "abcd")) == [
         ["C", "main", "in"],
         {"Status": "SUCCEEDED", "Result": '["main", "in", "durable"]'},
         ["lambda", "in"],
+        ["main", "SUCCEEDED"],
     ]
 
 

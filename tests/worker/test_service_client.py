@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from enum import Enum
 from types import SimpleNamespace
@@ -102,6 +103,14 @@ async def test_the_event_says_what_has_changed_meanwhile(coordinator: Coordinato
     client = AsyncClient(coordinator.connection)
     event = client.event(pb.Invocation(updated_operation_ids=["a", "b"]))
     assert event["UpdatedOperationIds"] == ["a", "b"]
+
+
+async def test_the_event_is_as_lambda_sends_it_to_decorators_above_the_handler(
+    coordinator: Coordinator,
+) -> None:
+    event = AsyncClient(coordinator.connection).event(pb.Invocation(request_id="r"))
+    assert json.loads(json.dumps(event)) == event
+    assert event["InitialExecutionState"]["Operations"] == []
 
 
 async def test_the_state_that_came_with_the_invocation_needs_no_request(

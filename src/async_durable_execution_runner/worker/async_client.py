@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from types import SimpleNamespace
 from typing import Any
 
 import async_durable_execution as sdk
@@ -20,14 +19,12 @@ class AsyncClient(GrpcServiceClient):
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
         """With an empty first page of state, as the service may send it too: the SDK takes a
         quarter of a millisecond to map one operation of an event, and the client that it then
-        asks for the pages next to nothing. The page is an object already, which the SDK lets
-        pass, since mapping an empty one costs half of reading the event."""
+        asks for the pages next to nothing."""
+        marker = self.begin(invocation)
         return {
             "DurableExecutionArn": invocation.execution_arn,
             "CheckpointToken": invocation.checkpoint_token,
-            "InitialExecutionState": SimpleNamespace(
-                operations=[], next_marker=self.begin(invocation)
-            ),
+            "InitialExecutionState": {"Operations": [], "NextMarker": marker},
             "UpdatedOperationIds": list(invocation.updated_operation_ids),
         }
 

@@ -1,8 +1,8 @@
 """Which SDK a durable handler is written with, and what an adapter of one has to offer.
 
-Nothing but the adapters, `sdk_async` and `sdk_official`, knows one SDK from another. Each is
-imported with the first handler that needs it: that handler has imported its SDK already. `relay`
-is one more, for handlers that are no code of this process.
+Nothing but the adapters, `sdk_async` (with its `async_client`) and `sdk_official`, knows one SDK
+from another. Each is imported with the first handler that needs it: that handler has imported its
+SDK already. `relay` is one more, for handlers that are no code of this process.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ class Sdk(Protocol):
 def of(function: object) -> Sdk | None:
     """Of what a `durable_execution` decorator made; of anything else None."""
     package = _package_of(function)
-    if package is None or _own_parameters(function) != ["event", "context"]:
+    # What it awaits is an attribute of the asynchronous SDK's wrapper: functools.wraps copies that.
+    if package is None or inspect.iscoroutinefunction(function):
+        return None
+    if _own_parameters(function) != ["event", "context"]:
         return None
     return cast(Sdk, import_module(f".{_ADAPTERS[package]}", __package__))
 

@@ -13,6 +13,8 @@ import time
 
 #: Seconds. A coordinator answers in less, and a handler's next step mostly comes in less.
 _PATIENCE = 400e-6
+#: Polls for one message at most, where a test has stopped the clock.
+_MOST = 300
 #: Seconds within which the processor is back if nobody else wants it.
 _NOBODY = 10e-6
 #: At the rarest, one message in this many is polled for.
@@ -26,6 +28,8 @@ class BusyPoll:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._until: float | None = None
+        self._polls = 0
+        #: Whether a poll is on its way.
         self._polling = False
         #: Messages that pass before one is polled for again, and those still to come of them.
         self._passing = 0
@@ -37,9 +41,9 @@ class BusyPoll:
             self._to_pass -= 1
             return
         self._until = time.monotonic() + _PATIENCE
+        self._polls = 0
         if not self._polling:
-            self._polling = True
-            self._loop.call_soon(self._poll)
+            self._go_on()
 
     def end(self) -> None:
         """Something came."""
@@ -47,16 +51,22 @@ class BusyPoll:
             self._until = None
             self._passing = 0
 
+    def _go_on(self) -> None:
+        # A loop with something to call does not wait for input, it looks for it.
+        self._polling = True
+        self._loop.call_soon(self._poll)
+
     def _poll(self) -> None:
+        self._polling = False
+        if self._until is None:
+            return
         now = time.monotonic()
-        if self._until is not None and now < self._until:
+        if now < self._until and self._polls < _MOST:
+            self._polls += 1
             # Whoever else could run on this processor does, the one who is to answer above all.
             os.sched_yield()
             if time.monotonic() - now < _NOBODY:
-                # A loop with something to call does not wait for input, it looks for it.
-                self._loop.call_soon(self._poll)
+                self._go_on()
                 return
-        self._polling = False
-        if self._until is not None:
-            self._until = None
-            self._to_pass = self._passing = min(2 * self._passing + 1, _RAREST - 1)
+        self._until = None
+        self._to_pass = self._passing = min(2 * self._passing + 1, _RAREST - 1)
