@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import logging
 import os
@@ -93,6 +94,11 @@ async def chatty(event: Any) -> None:
 
 
 @durable_execution
+async def collects(event: Any) -> bool:
+    return gc.isenabled()
+
+
+@durable_execution
 async def hangs(event: Any) -> None:
     threading.Event().wait()
 
@@ -132,6 +138,10 @@ def test_isolation(runner_of: Any, isolation: str) -> None:
     assert len(set(pids)) == expected
     assert (os.getpid() in pids) is (isolation == "inline")
     assert first.get_deserialized_result() == pids[0]
+
+
+def test_workers_collect_garbage(runner_of: Any) -> None:
+    assert runner_of(collects).run().get_deserialized_result() is True
 
 
 def test_time_is_skipped_and_the_clock_starts_where_it_is_told_to(runner_of: Any) -> None:

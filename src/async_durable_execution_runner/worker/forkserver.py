@@ -1,4 +1,5 @@
-"""The warm process that workers are forked from: SDK and gRPC imported, no channel opened.
+"""The warm process that workers are forked from: SDK and gRPC imported, no channel opened, no
+garbage collected.
 
 It is the parent of all workers and the only process that reaps or signals them, so no pid
 can be mistaken for another's. It is single-threaded and holds nothing but that. The host
@@ -78,6 +79,7 @@ class Forkserver:
         from . import async_client, process, sdk_async  # noqa: F401
 
         self._prctl(_PR_SET_PDEATHSIG, 0)
+        # Of what workers share with it, nothing is to be touched. They collect their own garbage.
         gc.freeze()
         wake, wakened = os.pipe()
         os.set_blocking(wake, False)
