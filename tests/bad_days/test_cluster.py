@@ -167,7 +167,7 @@ def test_an_idle_worker_that_was_killed_is_not_missed(runner_for: RunnerFor) -> 
 
 
 def test_a_frozen_worker_loses_its_invocation_to_another(runner_for: RunnerFor) -> None:
-    runner = runner_for(workers=1, invocation_timeout=0.3)
+    runner = runner_for(workers=1, invocation_timeout=1)
     frozen = runner.run({}, timeout=20).invocations[-1].pid
     os.kill(frozen, signal.SIGSTOP)
     result = runner.run({}, timeout=20)
