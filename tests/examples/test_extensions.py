@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -60,5 +61,20 @@ def test_custom_operations_survive_a_death_at_every_point():
         runner.register_function("customs", customs)
         report = runner.explore_crashes({"parcel": "p-1"}, callbacks={"import-signature": "Ada"})
     report.assert_ok()
+
+
+@pytest.mark.processes
+def test_an_exploration_answers_when_all_that_was_invoked_has_ended():
+    def slow_customs(event, context):
+        # Longer than it takes to answer.
+        threading.Event().wait(0.2)
+        return customs(event, context)
+
+    with DurableFunctionTestRunner(import_parcel, workers=2) as runner:
+        runner.register_function("customs", slow_customs)
+        report = runner.explore_crashes({"parcel": "p-1"}, callbacks={"import-signature": "Ada"})
+    report.assert_ok()
+    ends = [event.event_type for event in report.clean.history if event.event_type.endswith("ed")]
+    assert ends.index("ChainedInvokeSucceeded") < ends.index("CallbackSucceeded")
     tried = {run.faults for run in report.runs}
     assert ("kill@effect:1",) in tried
