@@ -76,6 +76,7 @@ def test_a_worker_host_started_by_hand_serves_the_runs(tmp_path):
         worker_host(runner.address, runner.token, "--slots", "2", "--label", "zone=a") as host,
     ):
         results = runner.run_many([{}] * 20, timeout=30)
+        assert [each.slots for each in runner.status().hosts] == [2]
         assert {result.status for result in results} == {InvocationStatus.SUCCEEDED}
         # Its workers are children of its forkserver, which is its child.
         (forkserver,) = {int(result.result) for result in results}

@@ -94,6 +94,31 @@ def test_a_long_temporary_directory_does_not_make_the_socket_s_path_too_long(
         cluster.close()
 
 
+@pytest.mark.parametrize("character", [",", "%41", "?", "#"])
+def test_what_grpc_reads_as_more_than_a_path_is_not_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, character: str
+) -> None:
+    odd = tmp_path / f"a{character}b"
+    odd.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(odd))
+    cluster = Cluster()
+    try:
+        assert character not in cluster.address
+        assert list(odd.iterdir()) == []
+    finally:
+        cluster.close()
+
+
+def test_a_coordinator_that_no_process_can_be_made_for_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "nobody"))
+    with pytest.raises(CoordinatorUnavailable, match=r"could not be started: .*nobody"):
+        Cluster()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_closed_cluster_leaves_nothing_behind(cluster: Cluster) -> None:
     folder = Path(cluster.address.partition(":")[2]).parent
     cluster.ensure_slots(1)

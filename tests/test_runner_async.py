@@ -44,6 +44,12 @@ async def approval(event: Any) -> Any:
     return await callback.result()
 
 
+@durable_execution
+async def two_approvals(event: Any) -> Any:
+    first, second = await create_callback(name="first"), await create_callback(name="second")
+    return [await first.result(), await second.result()]
+
+
 async def one() -> int:
     return 1
 
@@ -108,7 +114,37 @@ async def test_handles_and_time() -> None:
         stopped = await runner.start(skip_time=False)
         await stopped.run_until_suspended()
         await stopped.stop("enough")
-        assert (await stopped.result()).status is InvocationStatus.STOPPED
+        result = await stopped.result()
+        assert (result.status, result.error.message) == (InvocationStatus.STOPPED, "enough")
+
+
+async def test_time_is_advanced_for_the_execution_that_was_meant() -> None:
+    async with AsyncDurableFunctionTestRunner(handler=step_and_wait, workers=1) as runner:
+        first, last = await runner.run_until_suspended(), await runner.run_until_suspended()
+        await runner.advance(timedelta(minutes=61), first)
+        assert (await first.snapshot()).status is InvocationStatus.SUCCEEDED
+        assert (await last.snapshot()).status is InvocationStatus.PENDING
+
+
+async def test_what_is_started_is_what_was_asked_for() -> None:
+    async with AsyncDurableFunctionTestRunner(handler=approval, workers=1) as runner:
+        runner.register_durable_function("echo", echo)
+        asked: dict[str, Any] = {"payload": '{"a":  1}', "function_name": "echo"}
+        ran = await runner.run(**asked, execution_name="ran")
+        started = await (await runner.start(**asked, execution_name="started")).result()
+        for result, name in ((ran, "ran"), (started, "started")):
+            assert (result.input, result.execution_name) == ('{"a":  1}', name)
+        many = await runner.run_many([1, 2], function_name="echo")
+        assert [result.get_deserialized_result() for result in many] == [1, 2]
+
+
+async def test_callbacks_by_name() -> None:
+    async with AsyncDurableFunctionTestRunner(handler=two_approvals, workers=1) as runner:
+        handle = await runner.start()
+        by_name = {name: await handle.wait_for_callback(name=name) for name in ("first", "second")}
+        for name, callback_id in by_name.items():
+            await runner.send_callback_success(callback_id, name)
+        assert (await handle.result()).get_deserialized_result() == ["first", "second"]
 
 
 async def test_callbacks_are_refused_and_kept_alive() -> None:
@@ -220,6 +256,15 @@ async def test_sdk_suite_a_time_out(create: Create) -> None:
     async with create(handler=approval, poll_interval=0.01, timeout=1) as runner:
         with pytest.raises(TimeoutError):
             await runner.wait_for_result(await runner.run_async(), timeout=0.2)
+
+
+async def test_the_local_runner_waits_as_long_as_it_is_told_to() -> None:
+    async with create_local_runner(handler=approval, timeout=1) as runner:
+        with pytest.raises(TimeoutError, match="did not end within 1 s"):
+            await runner.run()
+        arn = await runner.run_async()
+        with pytest.raises(TimeoutError, match="was open"):
+            await runner.wait_for_callback(arn, name="nonsense", timeout=0.2)
 
 
 async def test_a_mocked_function_by_the_sdk_s_name() -> None:

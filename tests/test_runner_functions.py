@@ -43,6 +43,7 @@ def plain(event: Any, context: Any) -> Any:
         ("17", "17"),
         ('"quoted"', '"quoted"'),
         ("", '""'),
+        ("NaN", '"NaN"'),
         (17, "17"),
     ],
 )
@@ -50,7 +51,9 @@ def test_input_becomes_json_and_json_text_is_taken_as_it_is(value: object, paylo
     assert payload_of(value) == payload
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", {"deep": [datetime.now()]}])
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, b"bytes", {"deep": [datetime.now()]}, math.nan]
+)
 def test_what_json_cannot_carry_is_one_clear_error(value: object) -> None:
     runner = DurableFunctionTestRunner(handler=echo)
     with pytest.raises(TypeError, match=r"cannot be sent as JSON .* payload="):
@@ -102,6 +105,9 @@ def test_settings_are_inherited_and_overridden() -> None:
         ({"invocation_timeout": math.inf}, "invocation_timeout"),
         ({"memory": 0}, "memory"),
         ({"env": {"A": 1}}, "env"),
+        ({"env": {"A=B": "1"}}, "env"),
+        ({"env": {"": "1"}}, "env"),
+        ({"env": {"A": "\0"}}, "env"),
         ({"isolation": "nonsense"}, "nonsense.*worker.*execution.*invocation.*inline"),
         ({"workers": 0}, "workers"),
         ({"workers": -1, "listen": "127.0.0.1:0"}, "workers"),

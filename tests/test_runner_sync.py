@@ -7,6 +7,7 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from async_durable_execution_runner import (
     DurableExecutionAlreadyStarted,
     DurableFunctionTestRunner,
     ExecutionHandle,
+    InvalidParameterValue,
     InvocationStatus,
     OperationNotFound,
     ResourceNotFound,
@@ -99,6 +101,38 @@ async def collects(event: Any) -> bool:
 
 
 @durable_execution
+async def chatty_approval(event: Any) -> Any:
+    print("printed before")
+    return await (await create_callback(name="approval")).result()
+
+
+@durable_execution
+async def colour_and_wait(event: Any) -> Any:
+    colour = os.environ["COLOUR"]
+    await wait(timedelta(hours=1), name="pause")
+    return colour
+
+
+def surroundings(event: Any, context: Any) -> dict[str, Any]:
+    first = context.get_remaining_time_in_millis()
+    while (second := context.get_remaining_time_in_millis()) == first:
+        pass
+    return {
+        "remaining": [first, second],
+        "memory": context.memory_limit_in_mb,
+        "version": context.function_version,
+        "arn": context.invoked_function_arn,
+        "stream": [context.log_stream_name, os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]],
+        "colour": os.environ["COLOUR"],
+    }
+
+
+@durable_execution
+async def swallows_its_suspension(event: Any) -> Any:
+    return await invoke("nobody", event, name="nobody")
+
+
+@durable_execution
 async def hangs(event: Any) -> None:
     threading.Event().wait()
 
@@ -126,6 +160,42 @@ def test_text_that_is_json_is_that_document_and_payload_is_untouched(runner_of: 
     runner = runner_of(echo)
     assert runner.run(input='{"a": 1}').get_deserialized_result() == {"a": 1}
     assert runner.run(payload='{"a":   1}').input == '{"a":   1}'
+    assert runner.start(payload="no JSON").snapshot().input == "no JSON"
+
+
+@pytest.mark.parametrize("name", ["order 1", "a/b", "ördér", "x" * 65])
+def test_a_name_that_the_service_refuses_is_refused(runner_of: Any, name: str) -> None:
+    with pytest.raises(InvalidParameterValue, match="1 to 64 characters"):
+        runner_of(echo).run(1, execution_name=name)
+
+
+def test_input_that_the_service_refuses_is_refused(runner_of: Any) -> None:
+    with pytest.raises(InvalidParameterValue, match=r"The input size must be .* 6291456 bytes"):
+        runner_of(echo).start("x" * 6_291_456)
+
+
+def test_a_function_has_its_own_settings(runner_of: Any) -> None:
+    runner = runner_of(calls_payments, workers=1, env={"COLOUR": "red"}, isolation="inline")
+    runner.register_function(
+        "payments",
+        surroundings,
+        isolation="worker",
+        invocation_timeout=3,
+        memory=512,
+        env={"COLOUR": "blue"},
+    )
+    seen = runner.run().get_deserialized_result()
+    first, second = seen["remaining"]
+    assert 0 < second < first <= 3000
+    assert seen["stream"][0] == seen["stream"][1] != ""
+    assert (int(seen["memory"]), seen["version"], seen["colour"]) == (512, "$LATEST", "blue")
+    assert seen["arn"].split(":")[6] == "payments"
+    runner.register_durable_function(
+        "green", colour_and_wait, isolation="invocation", env={"COLOUR": "green"}
+    )
+    result = runner.run(function_name="green")
+    assert result.get_deserialized_result() == "green"
+    assert len({invocation.pid for invocation in result.invocations} - {os.getpid()}) == 2
 
 
 @pytest.mark.parametrize("isolation", ["worker", "execution", "invocation", "inline"])
@@ -170,6 +240,22 @@ def test_many_executions_at_once_come_back_in_order(runner_of: Any) -> None:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+def test_many_executions_of_another_function(
+    runner_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = runner_of(echo)
+    runner.register_durable_function("chatty", chatty)
+    runner.run_many([1, 2], function_name="chatty")
+    assert [r.getMessage() for r in caplog.records].count("printed") == 2
+
+
+def test_many_that_do_not_end_in_time_are_one_time_out(runner_of: Any) -> None:
+    with pytest.raises(TimeoutError, match=r"did not end within 1 s, like 2 more of 3; it waits"):
+        runner_of(approval).run_many([1, 2, 3], timeout=1)
+    with pytest.raises(TimeoutError, match=r"did not end within 1 s; it waits for callback"):
+        runner_of(approval).run_many([1], timeout=1)
 
 
 def test_progress_is_shown_on_a_terminal_only(
@@ -280,8 +366,28 @@ def test_a_callback_that_does_not_come_is_a_time_out_that_says_why(runner_of: An
 def test_a_callback_that_cannot_come_is_an_error_at_once(runner_of: Any) -> None:
     runner = runner_of(echo)
     handle = runner.start()
-    with pytest.raises(OperationNotFound, match="has ended, SUCCEEDED"):
+    with pytest.raises(OperationNotFound, match="has ended, SUCCEEDED") as error:
         handle.wait_for_callback(timeout=30)
+    assert "1 invocation" in str(error.value)
+
+
+def test_callbacks_are_those_of_the_execution_that_ran_last(runner_of: Any) -> None:
+    runner = runner_of(approval)
+    runner.register_durable_function("echo", echo)
+    runner.start()
+    runner.run(1, function_name="echo")
+    with pytest.raises(OperationNotFound, match="has ended, SUCCEEDED"):
+        runner.wait_for_callback(timeout=30)
+
+
+def test_what_was_written_before_a_time_out_reaches_the_test_s_logging(
+    runner_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    handle = runner_of(chatty_approval).start()
+    handle.wait_for_callback()
+    with pytest.raises(TimeoutError):
+        handle.result(timeout=1)
+    assert "printed before" in [r.getMessage() for r in caplog.records]
 
 
 def test_an_execution_that_does_not_end_in_time_is_a_time_out_that_says_why(
@@ -335,6 +441,14 @@ def test_run_until_suspended_and_advance(runner_of: Any) -> None:
     assert handle.snapshot().get_wait("pause").end_timestamp is None
     runner.advance(timedelta(minutes=2))
     assert handle.snapshot().status is InvocationStatus.SUCCEEDED
+
+
+def test_time_is_advanced_for_the_execution_that_was_meant(runner_of: Any) -> None:
+    runner = runner_of(pid_and_wait)
+    first, last = runner.run_until_suspended(), runner.run_until_suspended()
+    first.advance(timedelta(minutes=61))
+    assert first.snapshot().status is InvocationStatus.SUCCEEDED
+    assert last.snapshot().status is InvocationStatus.PENDING
 
 
 def test_time_goes_on_when_the_end_is_asked_for(runner_of: Any) -> None:
@@ -409,6 +523,42 @@ def test_inline_output_is_on_the_test_s_logging_already(
     assert result.invocations[0].stdout == "printed\n"
 
 
+def test_an_inline_handler_may_print_where_there_is_no_stdout(
+    runner_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    result = runner_of(chatty, isolation="inline").run()
+    assert result.status is InvocationStatus.SUCCEEDED
+    assert result.invocations[0].stdout == "printed\n"
+
+
+def test_what_the_service_refuses_an_invocation_for_is_its_error(runner_of: Any) -> None:
+    result = runner_of(swallows_its_suspension).run()
+    assert result.status is InvocationStatus.FAILED
+    problems = {each.error.message for each in result.invocations if each.error is not None}
+    assert problems == {"Cannot return PENDING status with no pending operations."}
+
+
+def test_who_is_in_the_way_is_told(runner_of: Any) -> None:
+    runner = runner_of(hangs, workers=1, execution_timeout=1)
+    runner.register_durable_function("echo", echo, execution_timeout=60)
+    assert runner.run(timeout=20).status is InvocationStatus.TIMED_OUT
+    with pytest.raises(
+        TimeoutError,
+        match="1 of this runner's 1 are busy, 1 of them in handlers of executions that have ended",
+    ):
+        runner.run(1, function_name="echo", timeout=1)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_does_not_wait_for_what_is_under_way(runner_of: Any) -> None:
     """Ctrl-C in the middle of `run_many`."""
     runner = runner_of(pid_and_wait, skip_time=False)

@@ -218,7 +218,15 @@ def _effect_row(effect: Effect, several: bool) -> tuple[str, ...]:
 def _error(error: ErrorObject) -> str:
     # A traceback's entries end with the end of a line, and may have several; others do not.
     trace = [line for entry in error.stack_trace or () for line in entry.splitlines()]
-    return "\n".join([error_text(error), *trace[-_SHOWN_TRACE_LINES:]])
+    return "\n".join([error_text(error), *_telling(trace, _SHOWN_TRACE_LINES)])
+
+
+def _telling(lines: list[str], most: int) -> list[str]:
+    """The last, but for what a fatal signal leaves: there the innermost frames come first."""
+    for number, line in enumerate(lines):
+        if line.startswith("Fatal Python error"):
+            return lines[number : number + most]
+    return lines[-most:]
 
 
 def _output(invocation: Invocation) -> Iterator[str]:
@@ -226,7 +234,7 @@ def _output(invocation: Invocation) -> Iterator[str]:
     left_out = len(printed) - _SHOWN_OUTPUT_LINES
     if left_out > 0:
         yield f"     | … {left_out} more lines"
-    yield from (f"     | {line}" for line in printed[-_SHOWN_OUTPUT_LINES:])
+    yield from (f"     | {line}" for line in _telling(printed, _SHOWN_OUTPUT_LINES))
 
 
 def _doing(invocation: Invocation) -> Iterator[str]:

@@ -120,9 +120,9 @@ class Engine(Attachment):
         finally:
             progress.close()
         late = sum(isinstance(each, ExecutionRecord) and each.timed_out for each in outcomes)
-        problem = (
-            f"did not end within {seconds(timeout):g} s, like {late - 1} more of {len(starts)}"
-        )
+        problem = f"did not end within {seconds(timeout):g} s"
+        if late > 1:
+            problem += f", like {late - 1} more of {len(starts)}"
         results = []
         for outcome in outcomes:
             if isinstance(outcome, Exception):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 from async_durable_execution import ErrorObject
@@ -84,6 +85,8 @@ def settings(
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise ValueError(f"env must map strings to strings; {name!r}: {value!r} does not.")
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"env: no process can have {name!r}={value!r} in its environment.")
     return FunctionSettings(
         isolation=base.isolation if isolation is None else _isolation(isolation),
         execution_timeout=timeout,
@@ -109,12 +112,19 @@ def _isolation(value: Isolation | str) -> Isolation:
 
 
 def seconds(length: Seconds) -> float:
-    return length.total_seconds() if isinstance(length, timedelta) else float(length)
+    """`TypeError` for what is no length of time, `ValueError` for what has no end."""
+    try:
+        value = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    except (TypeError, ValueError):
+        raise TypeError(f"A number of seconds or a timedelta is needed, not {length!r}.") from None
+    if not isfinite(value):
+        raise ValueError(f"A finite number of seconds is needed, not {length!r}.")
+    return value
 
 
 def positive(name: str, length: Seconds) -> float:
-    value = seconds(length)
-    if not 0 < value < float("inf"):
+    value = seconds(length) if length != float("inf") else 0
+    if value <= 0:
         raise ValueError(f"{name}={length!r} must be a positive number of seconds.")
     return value
 
@@ -132,17 +142,21 @@ def payload_of(value: object, *, text_is_json: bool = True) -> str:
     that document; any other `str` is a JSON string. `TypeError` for what JSON cannot carry."""
     if text_is_json and isinstance(value, str):
         try:
-            json.loads(value)
+            json.loads(value, parse_constant=_no_constant)
         except ValueError:
             return json.dumps(value)
         return value
     try:
-        return json.dumps(value)
+        return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as problem:
         raise TypeError(
             f"This {type(value).__name__} cannot be sent as JSON ({problem}). Pass what JSON can "
             "carry, or text of your own making as payload=."
         ) from problem
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 class MockFunction:

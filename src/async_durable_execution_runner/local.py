@@ -177,7 +177,16 @@ class Cluster:
         self._lock = threading.RLock()
         self._listen = listen or self._private_socket()
         self._address = ""
-        self.coordinator = ChildProcess("coordinator", "--listen", self._listen, token=self.token)
+        try:
+            self.coordinator = ChildProcess(
+                "coordinator", "--listen", self._listen, token=self.token
+            )
+        except OSError as error:
+            if self._directory is not None:
+                os.rmdir(self._directory)
+            raise CoordinatorUnavailable(
+                f"The coordinator could not be started: {error}"
+            ) from error
         Cluster._all.add(self)
 
     @property
@@ -244,7 +253,8 @@ class Cluster:
         for parent in (None, "/tmp"):
             self._directory = tempfile.mkdtemp(prefix="durable-", dir=parent)
             path = os.path.join(self._directory, "coordinator.sock")
-            if len(os.fsencode(path)) < _MAX_SOCKET_PATH:
+            # The others have a meaning in gRPC's addresses.
+            if len(os.fsencode(path)) < _MAX_SOCKET_PATH and not set(path) & set(",%?#"):
                 return f"unix:{path}"
             os.rmdir(self._directory)
         self._directory = None

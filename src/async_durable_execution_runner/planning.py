@@ -42,7 +42,9 @@ class RunnerPlan:
         """`FaultNeverFired` where a fault of the execution's own found no moment."""
         for fired in result.faults:
             self._unmet.pop(fired.fault, None)
-        own = [text for text in result.unfired_faults if text not in self._faults]
+        # Of no checkpoint, none need be replayed.
+        known = (*self._faults, *_EVERY_CHECKPOINT)
+        own = [text for text in result.unfired_faults if text not in known]
         if unfired := _certain(own):
             raise FaultNeverFired(
                 f"Planned, but never fired: {', '.join(unfired)}. "

@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "durable(handler, **options): what the fixture durable_runner runs, and the options of "
+        "durable(handler=..., **options): what the fixture durable_runner runs, and the options of "
         "its DurableFunctionTestRunner.",
     )
     config.addinivalue_line(

@@ -58,6 +58,8 @@ def test_a_handler_that_ends_its_process(
     assert error.message == f"RequestId: {bad.invocations[-1].request_id} Error: {cause}"
     assert any(last_words in line for line in error.stack_trace), error.stack_trace
     assert cause in bad.describe()
+    if last_words.startswith("Fatal"):
+        assert f" in {deed}" in bad.describe()
     assert len({each.pid for each in bad.invocations}) == 2
     for other in others:
         assert other.result == '"fine"'

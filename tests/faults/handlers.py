@@ -103,6 +103,11 @@ async def long_order(event: dict) -> str:
     return await wait_for_callback(submit, name="approval")
 
 
+@durable_execution
+async def does_nothing(event: dict) -> None:
+    pass
+
+
 # -- planted bugs, and their fixed twins ---------------------------------------------------
 
 

@@ -40,3 +40,8 @@ def test_it_passes_what_leans_on_nothing():
         assert runner.run({"order": "b"}, replay_every_checkpoint=True).result == "3"
     with DurableFunctionTestRunner(handlers.decides_once, workers=2) as runner:
         assert runner.run({}, replay_every_checkpoint=True).result == '"packed"'
+
+
+def test_a_run_without_a_checkpoint_has_nothing_to_replay():
+    with DurableFunctionTestRunner(handlers.does_nothing, workers=1) as runner:
+        assert runner.run({}, replay_every_checkpoint=True).result == "null"

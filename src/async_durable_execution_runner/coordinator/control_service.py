@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 
 from ..core import events as ev
+from ..core import limits
 from ..core.faults import Fault, Plan
 from ..core.model import Operation
 from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
@@ -172,6 +173,9 @@ class ControlService(ControlServiceServicer):
     # -- executions ------------------------------------------------------------------------
 
     def _start(self, request: pb.StartExecutionRequest) -> Run:
+        if request.execution_name:
+            limits.check_execution_name(request.execution_name)
+        limits.check_size(request.payload, limits.REQUEST_BYTES, "The input")
         return self._executor.start(
             self._executor.workspace(request.workspace_id),
             request.function_name,

@@ -18,6 +18,7 @@ from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
     Effect,
     ErrorObject,
+    EventType,
     ExecutionStatus,
     OperationUpdate,
     OutputLine,
@@ -343,6 +344,12 @@ class Executor:
         else:
             record.outcome, record.error = "ERROR", event.error
         self.feed(run, event)
+        if record.error is None:
+            record.error = _refusal(run, request_id)
+
+    def has_ended(self, arn: str) -> bool:
+        run = self.runs.get(arn)
+        return run is not None and run.execution.ended
 
     async def record_effect(self, said: Effect) -> Effect:
         """A handler did something outside, and goes on when this returns."""
@@ -370,3 +377,11 @@ class Executor:
         """`Invocations`: nobody need wait any longer."""
         for run in self.runs.values():
             run.notify(unconditionally=True)
+
+
+def _refusal(run: Run, request_id: str) -> ErrorObject | None:
+    """What the service found wrong with an invocation that returned."""
+    for event in reversed(run.execution.history):
+        if event.type is EventType.INVOCATION_COMPLETED and event.request_id == request_id:
+            return event.error
+    return None

@@ -90,7 +90,13 @@ def _worker(executor: Executor, run: Run) -> str:
             "`durable-runner worker-host --connect ADDRESS`"
         )
     limit = run.workspace.workers
-    return f"a free worker: {run.workspace.leased} of this runner's {limit} are busy"
+    if run.workspace.leased < limit:
+        return "a worker, which is being started"
+    busy = [w.job for w in pool.workers.values() if w.job and w.job.workspace is run.workspace]
+    over = sum(executor.has_ended(job.execution_arn) for job in busy)
+    return f"a free worker: {run.workspace.leased} of this runner's {limit} are busy" + (
+        f", {over} of them in handlers of executions that have ended" if over else ""
+    )
 
 
 def _operation(executor: Executor, run: Run, operation: Operation) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..errors import InvalidParameterValue
 from .model import ErrorObject
 
@@ -14,6 +16,7 @@ CLIENT_TOKEN_MS = 15 * 60 * 1000
 PAGE_OPERATIONS = 1000
 #: Invocations in a row that may return PENDING with nothing pending.
 IDLE_SUSPENSIONS = 3
+_EXECUTION_NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
 #: Failed invocations in a row, where they are not to run out before the execution's time does.
 ENDLESS_RETRIES = 1 << 30
 
@@ -27,6 +30,13 @@ def check_size(text: str | None, limit: int, what: str) -> None:
     if text is not None and len(text) * 4 > limit and size(text) > limit:
         raise InvalidParameterValue(
             f"{what} size must be less than or equal to {limit} bytes, was {size(text)}."
+        )
+
+
+def check_execution_name(name: str) -> None:
+    if not _EXECUTION_NAME.fullmatch(name):
+        raise InvalidParameterValue(
+            f"The execution name {name!r} must be 1 to 64 characters of A-Z, a-z, 0-9, - and _."
         )
 
 

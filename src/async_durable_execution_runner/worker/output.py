@@ -266,7 +266,7 @@ def _join(lines: list[OutputLine]) -> list[OutputLine]:
 class _Passing:
     """Stands for `sys.stdout`, or `sys.stderr`, while inline invocations run."""
 
-    def __init__(self, real: TextIO, stream: OutputStream) -> None:
+    def __init__(self, real: TextIO | None, stream: OutputStream) -> None:
         self._real = real
         self._stream = stream
 
@@ -274,7 +274,8 @@ class _Passing:
         capture = _current.get()
         if capture is not None:
             capture.write(OutputLine(self._stream, text, time_ms=_now()))
-        return self._real.write(text)
+        # None where the process was started without one; then nobody reads it.
+        return self._real.write(text) if self._real is not None else len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
