@@ -254,6 +254,28 @@ async def test_the_end_of_a_runners_stream_ends_its_executions(wire: Wire) -> No
     )
 
 
+async def test_a_history_of_more_pages_than_operations_is_whole(wire: Wire, leased: Leased) -> None:
+    stream = wire.stream("Checkpoint")
+    token = leased.invocation.checkpoint_token
+    for action in (model.OPERATION_ACTION_START, model.OPERATION_ACTION_SUCCEED):
+        for start in range(0, 1500, 250):
+            updates = [step(f"step-{n}") for n in range(start, start + 250)]
+            for update in updates:
+                update.action = action
+                if action == model.OPERATION_ACTION_START:
+                    update.ClearField("payload")
+            request = checkpoint(leased.invocation, *updates)
+            request.checkpoint_token = token
+            token = (await stream.ask(request)).checkpoint_token
+    await leased.ends_well()
+    request = control.AwaitExecutionRequest(
+        execution_arn=leased.arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=1000
+    )
+    call = wire.control.AwaitExecution(request, metadata=wire.metadata)
+    pages = [answer.page async for answer in call]
+    assert [event.event_id for page in pages for event in page.events] == list(range(1, 3004))
+
+
 async def test_a_record_of_many_pages_is_whole(wire: Wire, leased: Leased) -> None:
     stream = wire.stream("Checkpoint")
     token = leased.invocation.checkpoint_token

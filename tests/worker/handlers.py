@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -132,6 +133,13 @@ def eat_memory(event: Any, context: Any) -> None:
     eaten = []
     while True:
         eaten.append(b"x" * (4 << 20))
+
+
+def hold_memory(event: Any, context: Any) -> bool:
+    """For as long as its worker is looked at several times."""
+    held = b"x" * (300 << 20)
+    time.sleep(0.5)
+    return bool(held)
 
 
 def block(event: Any, context: Any) -> None:

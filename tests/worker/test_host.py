@@ -245,6 +245,14 @@ async def test_a_worker_past_its_memory_limit_is_killed(
     assert exited.peak_memory_bytes > limit
 
 
+async def test_a_memory_limit_that_is_lifted_is_none(coordinator: Coordinator) -> None:
+    worker = await coordinator.start_worker()
+    worker_id = worker.hello.worker_id
+    coordinator.order(limit_memory=pb.LimitMemory(worker_id=worker_id, bytes=200 << 20))
+    coordinator.order(limit_memory=pb.LimitMemory(worker_id=worker_id, bytes=0))
+    assert output(await coordinator.invoke(worker, handlers.hold_memory)) is True
+
+
 async def test_kill_takes_the_workers_children_along(
     coordinator: Coordinator, tmp_path: Path
 ) -> None:

@@ -45,6 +45,8 @@ class _Worker:
     inspection: Inspection | None = None
     limit: int = 0
     over_limit: bool = False
+    #: Bytes when it was looked at last; the kernel's own account of a peak may be less.
+    seen: int = 0
 
 
 def main(host: socket.socket, connection: Connection) -> NoReturn:
@@ -227,12 +229,15 @@ class Forkserver:
             exited=worker.worker_id,
             status=status,
             memory=worker.over_limit,
-            peak=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            peak=max(worker.seen, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)),
         )
 
     def _check_memory(self) -> None:
         for worker in self._workers.values():
-            if worker.limit and not worker.over_limit and _resident(worker.pid) > worker.limit:
+            if not worker.limit or worker.over_limit:
+                continue
+            worker.seen = _resident(worker.pid)
+            if worker.seen > worker.limit:
                 worker.over_limit = True
                 _kill(worker.pid)
 
