@@ -140,8 +140,8 @@ async def test_what_is_started_is_what_was_asked_for() -> None:
 
 async def test_callbacks_by_name() -> None:
     async with AsyncDurableFunctionTestRunner(handler=two_approvals, workers=1) as runner:
-        handle = await runner.start()
-        by_name = {name: await handle.wait_for_callback(name=name) for name in ("first", "second")}
+        handle = await runner.run_until_suspended()
+        by_name = {name: await handle.wait_for_callback(name=name) for name in ("second", "first")}
         for name, callback_id in by_name.items():
             await runner.send_callback_success(callback_id, name)
         assert (await handle.result()).get_deserialized_result() == ["first", "second"]
@@ -264,7 +264,8 @@ async def test_the_local_runner_waits_as_long_as_it_is_told_to() -> None:
             await runner.run()
         arn = await runner.run_async()
         with pytest.raises(TimeoutError, match="was open"):
-            await runner.wait_for_callback(arn, name="nonsense", timeout=0.2)
+            async with asyncio.timeout(20):
+                await runner.wait_for_callback(arn, name="nonsense", timeout=0.2)
 
 
 async def test_a_mocked_function_by_the_sdk_s_name() -> None:
