@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from async_durable_execution import ErrorObject
@@ -123,8 +123,7 @@ def seconds(length: Seconds) -> float:
 
 
 def positive(name: str, length: Seconds) -> float:
-    value = seconds(length) if length != float("inf") else 0
-    if value <= 0:
+    if length == inf or (value := seconds(length)) <= 0:
         raise ValueError(f"{name}={length!r} must be a positive number of seconds.")
     return value
 

@@ -189,15 +189,20 @@ async def test_bytes_that_are_no_effect(wire: Wire, leased: Leased, garbage: byt
     await leased.ends_well()
 
 
+async def record_of(wire: Wire, arn: str) -> list[Any]:
+    """The pages of what has become of an execution."""
+    request = control.AwaitExecutionRequest(
+        execution_arn=arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=1000
+    )
+    call = wire.control.AwaitExecution(request, metadata=wire.metadata)
+    return [answer.page async for answer in call]
+
+
 async def test_many_effects_are_in_pages_too(wire: Wire, leased: Leased) -> None:
     for number in range(2500):
         await record(wire, request_id=leased.invocation.request_id, key=str(number))
     await leased.ends_well()
-    request = control.AwaitExecutionRequest(
-        execution_arn=leased.arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=1000
-    )
-    call = wire.control.AwaitExecution(request, metadata=wire.metadata)
-    pages = [answer.page async for answer in call]
+    pages = await record_of(wire, leased.arn)
     assert len(pages) == 2
     keys = [effect.key for page in pages for effect in page.effects]
     assert keys == [str(number) for number in range(2500)]
@@ -268,11 +273,7 @@ async def test_a_history_of_more_pages_than_operations_is_whole(wire: Wire, leas
             request.checkpoint_token = token
             token = (await stream.ask(request)).checkpoint_token
     await leased.ends_well()
-    request = control.AwaitExecutionRequest(
-        execution_arn=leased.arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=1000
-    )
-    call = wire.control.AwaitExecution(request, metadata=wire.metadata)
-    pages = [answer.page async for answer in call]
+    pages = await record_of(wire, leased.arn)
     assert [event.event_id for page in pages for event in page.events] == list(range(1, 3004))
 
 
@@ -286,11 +287,7 @@ async def test_a_record_of_many_pages_is_whole(wire: Wire, leased: Leased) -> No
         request.checkpoint_token = token
         token = (await stream.ask(request)).checkpoint_token
     await leased.ends_well()
-    request = control.AwaitExecutionRequest(
-        execution_arn=leased.arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=1000
-    )
-    call = wire.control.AwaitExecution(request, metadata=wire.metadata)
-    pages = [answer.page async for answer in call]
+    pages = await record_of(wire, leased.arn)
     assert len(pages) == 3
     ids = [operation.id for page in pages for operation in page.operations]
     assert ids[1:] == [f"step-{n}" for n in range(5000)]

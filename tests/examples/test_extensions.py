@@ -61,6 +61,8 @@ def test_custom_operations_survive_a_death_at_every_point():
         runner.register_function("customs", customs)
         report = runner.explore_crashes({"parcel": "p-1"}, callbacks={"import-signature": "Ada"})
     report.assert_ok()
+    tried = {run.faults for run in report.runs}
+    assert ("kill@effect:1",) in tried
 
 
 @pytest.mark.processes
@@ -76,5 +78,3 @@ def test_an_exploration_answers_when_all_that_was_invoked_has_ended():
     report.assert_ok()
     ends = [event.event_type for event in report.clean.history if event.event_type.endswith("ed")]
     assert ends.index("ChainedInvokeSucceeded") < ends.index("CallbackSucceeded")
-    tried = {run.faults for run in report.runs}
-    assert ("kill@effect:1",) in tried

@@ -16,9 +16,9 @@ CLIENT_TOKEN_MS = 15 * 60 * 1000
 PAGE_OPERATIONS = 1000
 #: Invocations in a row that may return PENDING with nothing pending.
 IDLE_SUSPENSIONS = 3
-_EXECUTION_NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
 #: Failed invocations in a row, where they are not to run out before the execution's time does.
 ENDLESS_RETRIES = 1 << 30
+_EXECUTION_NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
 
 
 def size(text: str) -> int:
