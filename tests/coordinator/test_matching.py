@@ -9,6 +9,7 @@ import pytest
 
 from async_durable_execution_runner.coordinator.pool import WorkerState
 from async_durable_execution_runner.coordinator.runs import Run
+from async_durable_execution_runner.coordinator.waiting import waiting_for
 from async_durable_execution_runner.coordinator.workspace import Isolation
 
 from .world import (
@@ -347,6 +348,20 @@ async def test_a_runner_that_is_at_its_limit_takes_nothing_from_another(world: W
         world.start(busy)
     await world.ended(world.start(other))
     assert busy.leased == 1
+
+
+async def test_who_waits_for_a_worker_is_told_why_there_is_none(world: World) -> None:
+    world.host(slots=1)
+    busy, other = world.workspace(workers=1), world.workspace(workers=1)
+    world.function(busy, for_ever)
+    world.function(other, lambda _: succeeded())
+    run = world.start(busy)
+    assert waiting_for(world.executor, run) == "a worker, which is being started"
+    await world.until(run, lambda: busy.leased == 1)
+    text = "a free worker: the 1 that there may be are busy, other runners' among them"
+    assert waiting_for(world.executor, world.start(other)) == text
+    text = "a free worker: 1 of this runner's 1 are busy"
+    assert waiting_for(world.executor, world.start(busy)) == text
 
 
 async def test_invocations_of_a_runner_start_in_the_order_of_their_asking(world: World) -> None:
