@@ -230,6 +230,8 @@ class Executor:
             run.injector.close()
         if run.lease is None:
             self.pool.release(run.arn)
+        else:
+            self.pool.outlive(run.lease.worker, run.arn)
         if run.function.retention_days:
             seconds = run.function.retention_days * _DAY_SECONDS
             run.expiry = self._loop.call_later(seconds, self._forget, run)
@@ -346,10 +348,6 @@ class Executor:
         self.feed(run, event)
         if record.error is None:
             record.error = _refusal(run, request_id)
-
-    def has_ended(self, arn: str) -> bool:
-        run = self.runs.get(arn)
-        return run is not None and run.execution.ended
 
     async def record_effect(self, said: Effect) -> Effect:
         """A handler did something outside, and goes on when this returns."""

@@ -31,6 +31,8 @@ class Job:
     workspace: Workspace
     function: Function
     execution_arn: str
+    #: Its execution ended before its handler: it is in nobody's way any more.
+    outlived: bool = False
 
     @property
     def alone(self) -> bool:
@@ -167,7 +169,7 @@ class WorkerPool:
 
     def end_lease(self, worker: Worker) -> None:
         if worker.job is not None:
-            worker.job.workspace.leased -= 1
+            worker.job.workspace.leased -= not worker.job.outlived
             worker.job = None
 
     def abandon(self, worker: Worker) -> None:
@@ -208,6 +210,14 @@ class WorkerPool:
         for worker in list(self.workers.values()):
             if worker.bound_to == execution_arn and worker.job is None:
                 self.kill(worker)
+
+    def outlive(self, worker: Worker, execution_arn: str) -> None:
+        """The execution ended, and a handler is still in it: its runner may have another worker."""
+        job = worker.job
+        if job is not None and job.execution_arn == execution_arn and not job.outlived:
+            job.outlived = True
+            job.workspace.leased -= 1
+            asyncio.get_running_loop().call_soon(self._dispatch)
 
     def retire(self, function_ids: set[str]) -> None:
         """Have no process serve again that has loaded one of these: its code may have changed."""

@@ -95,11 +95,7 @@ def _worker(executor: Executor, run: Run) -> str:
             return "a worker, which is being started"
         slots = sum(host.slots for host in pool.hosts.values())
         return f"a free worker: the {slots} that there may be are busy, other runners' among them"
-    busy = [w.job for w in pool.workers.values() if w.job and w.job.workspace is run.workspace]
-    over = sum(executor.has_ended(job.execution_arn) for job in busy)
-    return f"a free worker: {run.workspace.leased} of this runner's {limit} are busy" + (
-        f", {over} of them in handlers of executions that have ended" if over else ""
-    )
+    return f"a free worker: {run.workspace.leased} of this runner's {limit} are busy"
 
 
 def _operation(executor: Executor, run: Run, operation: Operation) -> str:
