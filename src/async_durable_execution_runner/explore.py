@@ -201,6 +201,8 @@ class Explorer:
         wrong = list(_wrong_in_itself(record, result, self._check))
         if record.timed_out:
             wrong = [self._late(record)]
+        elif result.status is not InvocationStatus.SUCCEEDED and self._check is None:
+            wrong.append(f"it ended {result.status.value}, and no check= says that it should")
         if wrong:
             raise AssertionError(
                 "Nothing was explored: the run without a crash is wrong already.\n"

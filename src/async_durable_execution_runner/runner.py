@@ -276,7 +276,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         - `depth=2`: pairs of crashes too, but for those that lead to nothing new.
         - `timeout`: seconds for each run.
 
-        `AssertionError` if the clean run is wrong already.
+        `AssertionError` if the clean run is wrong already: without `check`, if it did not succeed.
         """
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)

@@ -41,7 +41,8 @@ def clock() -> CountingClock:
 
 @pytest.fixture
 def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ACCESS_KEY_ID", "DEFAULT_REGION", "REGION", "PROFILE", "ENDPOINT_URL"):
+    keys = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+    for name in (*keys, "DEFAULT_REGION", "REGION", "PROFILE", "ENDPOINT_URL"):
         monkeypatch.delenv(f"AWS_{name}", raising=False)
     for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(f"AWS_{name}", "/nonexistent")

@@ -46,6 +46,12 @@ async def order(event: dict) -> list[str]:
     return [charged, packed, shipped]
 
 
+@durable_execution
+async def refuses(event: dict) -> None:
+    await step(charge, name="charge")
+    raise ValueError("no stock")
+
+
 ORDERED = '["charged", "packed", "shipped"]'
 
 AGAIN = RetryStrategy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import pytest
 
@@ -190,6 +191,16 @@ def test_inline_capture_leaves_the_streams_as_they_were() -> None:
     with InlineCapture().capturing(), InlineCapture().capturing():
         assert sys.stdout is not before[0]
     assert (sys.stdout, sys.stderr, list(logging.getLogger().handlers)) == before
+
+
+def test_a_handler_that_never_returns_takes_no_output_from_the_next() -> None:
+    next_one = InlineCapture()
+    with InlineCapture().capturing():
+        # pytest has other streams for each test.
+        with redirect_stdout(io.StringIO()) as shown, next_one.capturing():
+            print("mine")
+        assert [line.text for line in next_one.collect()[0]] == ["mine"]
+        assert shown.getvalue() == "mine\n"
 
 
 def test_an_invocation_that_wants_json_logs_json(file: int) -> None:

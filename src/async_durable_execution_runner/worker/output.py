@@ -24,7 +24,7 @@ import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ..core.model import OutputLine, OutputStream
 from . import json_log
@@ -267,7 +267,7 @@ class _Passing:
     """Stands for `sys.stdout`, or `sys.stderr`, while inline invocations run."""
 
     def __init__(self, real: TextIO | None, stream: OutputStream) -> None:
-        self._real = real
+        self.real = real
         self._stream = stream
 
     def write(self, text: str) -> int:
@@ -275,14 +275,14 @@ class _Passing:
         if capture is not None:
             capture.write(OutputLine(self._stream, text, time_ms=_now()))
         # None where the process was started without one; then nobody reads it.
-        return self._real.write(text) if self._real is not None else len(text)
+        return self.real.write(text) if self.real is not None else len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
+        return getattr(self.real, name)
 
 
 class _Hooks:
@@ -291,27 +291,29 @@ class _Hooks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
+        self._handler = LogHandler(_write_current)
 
     def add(self) -> None:
         with self._lock:
             self._users += 1
+            # Not the first one only: whose handler never returns keeps them here, and pytest
+            # puts other streams in their place for each test.
+            if not isinstance(sys.stdout, _Passing):
+                sys.stdout = cast("TextIO", _Passing(sys.stdout, OutputStream.STDOUT))
+            if not isinstance(sys.stderr, _Passing):
+                sys.stderr = cast("TextIO", _Passing(sys.stderr, OutputStream.STDERR))
             if self._users == 1:
-                self._real = sys.stdout, sys.stderr
-                self._stdout: Any = _Passing(sys.stdout, OutputStream.STDOUT)
-                self._stderr: Any = _Passing(sys.stderr, OutputStream.STDERR)
-                sys.stdout, sys.stderr = self._stdout, self._stderr
-                self._handler = LogHandler(_write_current)
                 logging.getLogger().addHandler(self._handler)
 
     def remove(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                # Whoever replaced them since, pytest for one, put back what they want.
-                if sys.stdout is self._stdout:
-                    sys.stdout = self._real[0]
-                if sys.stderr is self._stderr:
-                    sys.stderr = self._real[1]
+                # Whoever replaced them since, pytest for one, puts back what they want.
+                if isinstance(sys.stdout, _Passing):
+                    sys.stdout = cast("TextIO", sys.stdout.real)
+                if isinstance(sys.stderr, _Passing):
+                    sys.stderr = cast("TextIO", sys.stderr.real)
                 logging.getLogger().removeHandler(self._handler)
 
 
