@@ -72,6 +72,54 @@ def test_input_and_payload_exclude_each_other() -> None:
         DurableFunctionTestRunner(handler=echo).run(input=1, payload="1")
 
 
+def test_text_that_is_no_utf_8_is_sent_as_json_can_carry_it() -> None:
+    assert payload_of('"\ud800"') == r'"\"\ud800\""'
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"payload": "{"}, "payload= must be a JSON document: Expecting property name"),
+        ({"payload": "[NaN]"}, "payload= must be a JSON document: NaN is no JSON"),
+        ({"payload": '"\ud800"'}, "payload= must be a JSON document: .* not UTF-8"),
+        ({"payload": {}}, r"payload=\{\} must be a string"),
+        ({"execution_name": 5}, "execution_name=5 must be a string"),
+        ({"function_name": 5}, "function_name=5 must be a string"),
+        ({"tenant_id": 5}, "tenant_id=5 must be a string"),
+        ({"tenant_id": "\ud800"}, "tenant_id=.* is not UTF-8"),
+        ({"faults": 5}, "5 is no fault: give text, like kill@after-commit:17, or a Fault"),
+        ({"faults": ["kill@invocation-start:1", None]}, "None is no fault"),
+    ],
+)
+def test_what_nothing_can_be_started_with(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=problem):
+        DurableFunctionTestRunner(handler=echo).start(**given)
+
+
+def test_a_runner_of_no_handler_asks_for_a_name() -> None:
+    with pytest.raises(ValueError, match="was given no handler: say function_name="):
+        DurableFunctionTestRunner(None).run()
+
+
+@pytest.mark.parametrize(
+    ("option", "problem"),
+    [
+        ({"workers": "2"}, "workers='2' must be a whole number, from 0 to 2147483647"),
+        ({"workers": 0}, "workers=0: at least one is needed"),
+        ({"memory": 10**12}, "memory=1000000000000 must be a whole number, from 1"),
+        ({"memory": 0}, "memory=0 must be a whole number, from 1"),
+        ({"invocation_retries": 10**12}, "invocation_retries=1000000000000 must be a whole"),
+        ({"invocation_retries": -1}, "invocation_retries=-1 must be a whole number, from 0"),
+        ({"retry_backoff": -5}, "retry_backoff=-5 must not be negative"),
+        ({"start_time": "2020"}, "start_time='2020' must be an aware datetime"),
+        ({"start_time": datetime(2020, 1, 1)}, "must be an aware datetime"),
+    ],
+)
+def test_what_no_runner_can_be_made_with(option: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        DurableFunctionTestRunner(handler=echo, **option)
+
+
 @pytest.mark.parametrize("use", ["run", "start", "run_async"])
 def test_a_runner_that_is_not_open_says_so(use: str) -> None:
     with pytest.raises(NotStarted, match="inside its `with`"):

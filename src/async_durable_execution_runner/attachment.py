@@ -24,6 +24,7 @@ from .functions import (
     function_name_of,
     seconds,
     settings,
+    whole,
 )
 from .inlined import InlineWorkers
 from .local import Cluster, shared_cluster, unavailable
@@ -63,20 +64,24 @@ class Attachment:
         start_time: datetime | None = None,
         **of_functions: Any,
     ) -> None:
-        self._workers = (os.cpu_count() or 1) if workers is None else workers
-        if self._workers < (1 if listen is None else 0):
+        self._workers = whole("workers", (os.cpu_count() or 1) if workers is None else workers, 0)
+        if not self._workers and listen is None:
             raise ValueError(
-                f"workers={workers}: at least one is needed (none at all only together with "
-                "listen=, for worker hosts that are started by hand)."
+                "workers=0: at least one is needed (none at all only together with listen=, for "
+                "worker hosts that are started by hand)."
             )
-        if invocation_retries is None:
-            invocation_retries = limits.ENDLESS_RETRIES
-        if invocation_retries < 0:
-            raise ValueError(f"invocation_retries={invocation_retries} must not be negative.")
-        if start_time is not None and start_time.tzinfo is None:
-            raise ValueError("start_time must be an aware datetime, one with a tzinfo.")
-        self._invocation_retries = invocation_retries
+        if start_time is not None and getattr(start_time, "tzinfo", None) is None:
+            raise ValueError(
+                f"start_time={start_time!r} must be an aware datetime, one with a tzinfo."
+            )
+        self._invocation_retries = (
+            limits.ENDLESS_RETRIES
+            if invocation_retries is None
+            else whole("invocation_retries", invocation_retries, 0)
+        )
         self._retry_backoff = seconds(retry_backoff)
+        if self._retry_backoff < 0:
+            raise ValueError(f"retry_backoff={retry_backoff!r} must not be negative.")
         self._listen = listen
         self._epoch_ms = round(start_time.timestamp() * 1000) if start_time else None
         self._defaults = settings(FunctionSettings(), **of_functions)

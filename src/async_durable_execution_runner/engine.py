@@ -20,9 +20,11 @@ from .functions import (
     Isolation,
     Seconds,
     callback_payload,
+    document,
     error_object,
     payload_of,
     seconds,
+    text_of,
 )
 from .planning import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .progress import Progress
@@ -82,12 +84,15 @@ class Engine(Attachment):
 
         if payload is not None and input is not None:
             raise ValueError("Give input= or payload=, not both.")
+        function = text_of("function_name", function_name) or self.function_name
+        if not function:
+            raise ValueError("This runner was given no handler: say function_name=.")
         return Start(
-            function_name or self.function_name,
-            payload_of(input) if payload is None else payload,
-            execution_name or "",
+            function,
+            payload_of(input) if payload is None else document(payload),
+            text_of("execution_name", execution_name),
             self._skip_time if skip_time is None else skip_time,
-            tenant_id,
+            None if tenant_id is None else text_of("tenant_id", tenant_id),
             self.plan.of_run(faults, replay_every_checkpoint),
             record_points,
             retry_at_once=replay_every_checkpoint,

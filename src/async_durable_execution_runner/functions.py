@@ -25,6 +25,7 @@ Seconds = float | timedelta
 LONGEST_EXECUTION = 31_622_400
 DEFAULT_INVOCATION_TIMEOUT = 30.0
 DEFAULT_MEMORY_MB = 128
+_MOST = 2**31 - 1
 
 
 class Isolation(Enum):
@@ -80,8 +81,8 @@ def settings(
                 f"execution_timeout={timeout} is more than the {LONGEST_EXECUTION} seconds "
                 "that the service allows."
             )
-    if memory is not None and memory < 1:
-        raise ValueError(f"memory={memory} must be at least 1 MiB.")
+    if memory is not None:
+        whole("memory", memory)
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise ValueError(f"env must map strings to strings; {name!r}: {value!r} does not.")
@@ -128,6 +129,37 @@ def positive(name: str, length: Seconds) -> float:
     return value
 
 
+def whole(name: str, value: int, least: int = 1) -> int:
+    """`value`, if it is a number that the coordinator can count to."""
+    if not isinstance(value, int) or not least <= value <= _MOST:
+        raise ValueError(f"{name}={value!r} must be a whole number, from {least} to {_MOST}.")
+    return value
+
+
+def text_of(name: str, value: str | None) -> str:
+    """`value`, and of None nothing. `TypeError` for what is no text, `ValueError` for no UTF-8."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r} must be a string.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}={value!r} cannot be sent: it is not UTF-8.") from None
+    return value
+
+
+def document(payload: str) -> str:
+    """`payload` as it stands. `ValueError` for what is no JSON: Lambda takes nothing else."""
+    try:
+        # What is empty is sent as nothing.
+        if text := text_of("payload", payload):
+            json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as problem:
+        raise ValueError(f"payload= must be a JSON document: {problem}") from None
+    return text
+
+
 def function_name_of(handler: Callable[..., Any]) -> str:
     """The handler's own name as far as Lambda allows it as a function's name."""
     from .worker.sdks import name_of
@@ -141,10 +173,9 @@ def payload_of(value: object, *, text_is_json: bool = True) -> str:
     that document; any other `str` is a JSON string. `TypeError` for what JSON cannot carry."""
     if text_is_json and isinstance(value, str):
         try:
-            json.loads(value, parse_constant=_no_constant)
+            return document(value) or json.dumps(value)
         except ValueError:
             return json.dumps(value)
-        return value
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as problem:

@@ -60,8 +60,17 @@ class RunnerPlan:
 
 
 def _texts(faults: Faults) -> tuple[str, ...]:
-    several = [faults] if isinstance(faults, str | Fault) else faults
-    return tuple(str(each if isinstance(each, Fault) else Fault.parse(each)) for each in several)
+    several = [faults] if isinstance(faults, str) or not isinstance(faults, Iterable) else faults
+    return tuple(str(_fault(each)) for each in several)
+
+
+def _fault(given: object) -> Fault:
+    match given:
+        case Fault():
+            return given
+        case str():
+            return Fault.parse(given)
+    raise TypeError(f"{given!r} is no fault: give text, like kill@after-commit:17, or a Fault.")
 
 
 def _certain(texts: Iterable[str]) -> list[str]:

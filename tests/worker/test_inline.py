@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +133,35 @@ async def test_a_function_of_another_workspace_is_not_found(inline: Inline) -> N
     code = pb.FunctionCode(inline_key="nobody's")
     result = await inline.coordinator.invoke(inline.session, handlers.echo, code=code)
     assert result.error.type == "Runtime.HandlerNotFound"
+
+
+BEFORE = "def handler(event, context): return 1"
+
+
+@pytest.mark.parametrize(
+    ("now", "durable", "kind", "message"),
+    [
+        ("def handler(event,", False, "UserCodeSyntaxError", "Syntax error in module 'changed': "),
+        ("import nowhere", False, "ImportModuleError", "Unable to import module 'changed': No mod"),
+        ("1 / 0", False, "ImportModuleError", "Unable to load 'changed.handler': ZeroDivisionErr"),
+        ("other = 1", False, "HandlerNotFound", "Handler 'handler' missing on module 'changed'"),
+        (BEFORE, True, "HandlerNotFound", "handler is no durable function where the worker imp"),
+    ],
+)
+async def test_what_cannot_be_loaded_is_lambdas_error(
+    inline: Inline, tmp_path: Path, now: str, durable: bool, kind: str, message: str
+) -> None:
+    file = tmp_path / "changed.py"
+    file.write_text(now)
+    reference = pb.ModuleReference(module="changed", qualname="handler", file=str(file))
+    try:
+        result = await inline.coordinator.invoke(
+            inline.session, None, code=pb.FunctionCode(reference=reference), durable=durable
+        )
+    finally:
+        sys.modules.pop("changed", None)
+    assert result.error.type == f"Runtime.{kind}"
+    assert message in result.error.message
 
 
 async def test_stop_ends_the_thread(inline: Inline) -> None:

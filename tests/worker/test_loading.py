@@ -345,6 +345,34 @@ def test_two_files_under_one_name_are_told_apart(tmp_path: Path) -> None:
     assert results == [1, 2, 1]
 
 
+PACKAGE = """
+import sys
+from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+from async_durable_execution_runner.worker.loading import load
+for number in sys.argv[1:]:
+    code = pb.ModuleReference(
+        module="shop.orders", file=f"{number}/shop/orders.py", qualname="handler"
+    )
+    print(load(pb.FunctionCode(reference=code))(None, None))
+"""
+
+
+@pytest.mark.processes
+def test_two_packages_under_one_name_are_told_apart(tmp_path: Path) -> None:
+    for number in "12":
+        package = tmp_path / number / "shop"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"NUMBER = {number}")
+        (package / "prices.py").write_text(f"PRICE = {number}")
+        (package / "orders.py").write_text(
+            "from . import NUMBER\nfrom .prices import PRICE\n"
+            "def handler(event, context): return NUMBER, PRICE"
+        )
+    loads = [sys.executable, "-c", PACKAGE, *"121"]
+    done = subprocess.run(loads, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.stdout.splitlines() == ["(1, 1)", "(2, 2)", "(1, 1)"], done.stderr
+
+
 def test_a_file_that_changed_is_imported_again(tmp_path: Path) -> None:
     file = tmp_path / "rewritten.py"
     file.write_text("def handler(event, context): return 1")

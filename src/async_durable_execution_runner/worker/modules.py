@@ -87,7 +87,8 @@ def know(name: str, file: str) -> None:
 def _forget_other(package: str, directory: str) -> None:
     loaded = sys.modules.get(package)
     if loaded is not None and directory and directory not in getattr(loaded, "__path__", ()):
-        del sys.modules[package]
+        for name in [each for each in sys.modules if f"{each}.".startswith(f"{package}.")]:
+            del sys.modules[name]
 
 
 def _is_from(module: ModuleType, file: str) -> bool:
