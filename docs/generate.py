@@ -78,7 +78,8 @@ CAUSES = {
         'in the worker (`if __name__ == "__main__"`).',
     ),
     "Runtime.MarshalError": (
-        "The handler returned something that JSON cannot carry.",
+        "A plain function or a mock returned something that JSON cannot carry; what a durable "
+        "function returns, its SDK refuses.",
         "Return what `json.dumps` takes: no sets, bytes, NaN or objects of your own.",
     ),
     "InvalidParameterValueException": (
