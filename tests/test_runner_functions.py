@@ -79,9 +79,7 @@ def test_text_that_is_no_utf_8_is_sent_as_json_can_carry_it() -> None:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"payload": "{"}, "payload= must be a JSON document: Expecting property name"),
-        ({"payload": "[NaN]"}, "payload= must be a JSON document: NaN is no JSON"),
-        ({"payload": '"\ud800"'}, "payload= must be a JSON document: .* not UTF-8"),
+        ({"payload": '"\ud800"'}, "payload=.* is not UTF-8"),
         ({"payload": {}}, r"payload=\{\} must be a string"),
         ({"execution_name": 5}, "execution_name=5 must be a string"),
         ({"function_name": 5}, "function_name=5 must be a string"),

@@ -160,6 +160,7 @@ def test_text_that_is_json_is_that_document_and_payload_is_untouched(runner_of: 
     runner = runner_of(echo)
     assert runner.run(input='{"a": 1}').get_deserialized_result() == {"a": 1}
     assert runner.run(payload='{"a":   1}').input == '{"a":   1}'
+    assert runner.start(payload="no JSON").snapshot().input == "no JSON"
 
 
 @pytest.mark.parametrize("name", ["order 1", "a/b", "ördér", "x" * 65])

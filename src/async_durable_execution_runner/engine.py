@@ -20,7 +20,6 @@ from .functions import (
     Isolation,
     Seconds,
     callback_payload,
-    document,
     error_object,
     payload_of,
     seconds,
@@ -89,7 +88,7 @@ class Engine(Attachment):
             raise ValueError("This runner was given no handler: say function_name=.")
         return Start(
             function,
-            payload_of(input) if payload is None else document(payload),
+            payload_of(input) if payload is None else text_of("payload", payload),
             text_of("execution_name", execution_name),
             self._skip_time if skip_time is None else skip_time,
             None if tenant_id is None else text_of("tenant_id", tenant_id),

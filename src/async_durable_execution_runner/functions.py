@@ -149,17 +149,6 @@ def text_of(name: str, value: str | None) -> str:
     return value
 
 
-def document(payload: str) -> str:
-    """`payload` as it stands. `ValueError` for what is no JSON: Lambda takes nothing else."""
-    try:
-        # What is empty is sent as nothing.
-        if text := text_of("payload", payload):
-            json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as problem:
-        raise ValueError(f"payload= must be a JSON document: {problem}") from None
-    return text
-
-
 def function_name_of(handler: Callable[..., Any]) -> str:
     """The handler's own name as far as Lambda allows it as a function's name."""
     from .worker.sdks import name_of
@@ -173,9 +162,10 @@ def payload_of(value: object, *, text_is_json: bool = True) -> str:
     that document; any other `str` is a JSON string. `TypeError` for what JSON cannot carry."""
     if text_is_json and isinstance(value, str):
         try:
-            return document(value) or json.dumps(value)
+            json.loads(text_of("input", value), parse_constant=_no_constant)
         except ValueError:
             return json.dumps(value)
+        return value
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as problem:
