@@ -283,7 +283,7 @@ def _explore(arguments: argparse.Namespace) -> int:
             sys.stdout.write(f"{error}\n")
             return 1
     sys.stdout.write(f"{report}\n")
-    return 1 if report.failed else 0
+    return 0 if report.ok else 1
 
 
 def _serve(arguments: argparse.Namespace) -> int:

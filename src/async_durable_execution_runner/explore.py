@@ -88,6 +88,8 @@ class CrashReport:
     #: Pairs of crashes that were not tried: what follows them follows one that was.
     pruned: int
     seconds: float
+    #: Whether a `check` of yours has passed the clean run.
+    checked: bool = False
 
     @property
     def explored(self) -> int:
@@ -105,9 +107,14 @@ class CrashReport:
     def passed(self) -> int:
         return self.explored - self.failed
 
+    @property
+    def ok(self) -> bool:
+        """Every run came out like the clean one, which succeeded, or was as `check` wants it."""
+        return not self.failures and (self.checked or _succeeded(self.clean))
+
     def assert_ok(self) -> None:
-        """`AssertionError`, with the report, unless every run came out like the clean one."""
-        if self.failures:
+        """`AssertionError`, with the report, unless it is `ok`."""
+        if not self.ok:
             raise AssertionError(str(self))
 
     def __repr__(self) -> str:
@@ -124,8 +131,10 @@ class CrashReport:
             f"{self.function_name} · {self.explored} crash points explored: {self.passed} passed, "
             f"{self.failed} failed{pruned} · {self.seconds:.1f} s"
         )
-        if self.clean.status is not InvocationStatus.SUCCEEDED:
+        if not _succeeded(self.clean):
             yield f"the clean run ended {self.clean.status.value}{_cause(self.clean)}"
+            if not self.checked:
+                yield "if that is how it should end, say so with check="
         if not self.failures:
             return
         shown = self.failures[:_SHOWN_FAILURES]
@@ -193,7 +202,8 @@ class Explorer:
             frontier = self._all(plans, clean)
             runs = [*runs, *frontier]
         name = self._start.function
-        return CrashReport(name, clean, runs, pruned, time.monotonic() - began)
+        seconds, checked = time.monotonic() - began, self._check is not None
+        return CrashReport(name, clean, runs, pruned, seconds, checked)
 
     def _clean(self) -> DurableFunctionTestResult:
         record = self._run(self._start)
@@ -201,8 +211,6 @@ class Explorer:
         wrong = list(_wrong_in_itself(record, result, self._check))
         if record.timed_out:
             wrong = [self._late(record)]
-        elif result.status is not InvocationStatus.SUCCEEDED and self._check is None:
-            wrong.append(f"it ended {result.status.value}, and no check= says that it should")
         if wrong:
             raise AssertionError(
                 "Nothing was explored: the run without a crash is wrong already.\n"
@@ -252,6 +260,10 @@ class Explorer:
         with contextlib.suppress(OperationNotFound):
             self._outside(arn)
         return engine.drive(control.wait(arn, "ended", self._timeout))
+
+
+def _succeeded(result: DurableFunctionTestResult) -> bool:
+    return result.status is InvocationStatus.SUCCEEDED
 
 
 def _kill(point: CrashPoint) -> str:

@@ -268,7 +268,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         function_name: str | None = None,
     ) -> CrashReport:
         """Run once cleanly, then once for each moment at which the worker could die, killing it
-        there; `report.assert_ok()` fails with what came out otherwise than cleanly.
+        there; `report.assert_ok()` fails with what came out otherwise than cleanly, and where the
+        clean run did not succeed and no `check` passes it.
 
         - `check(result)`: your invariant, for the clean run too; raises, or returns False.
         - `callbacks`: what to answer callbacks with, by name, in this order.
@@ -276,7 +277,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         - `depth=2`: pairs of crashes too, but for those that lead to nothing new.
         - `timeout`: seconds for each run.
 
-        `AssertionError` if the clean run is wrong already: without `check`, if it did not succeed.
+        `AssertionError` if the clean run is wrong already.
         """
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)
