@@ -94,6 +94,11 @@ def test_what_nothing_can_be_started_with(given: dict[str, Any], problem: str) -
         DurableFunctionTestRunner(handler=echo).start(**given)
 
 
+@pytest.mark.parametrize(("given", "kept"), [(0.2, 1), (1.6, 2), (timedelta(minutes=1), 60)])
+def test_an_executions_time_out_is_in_whole_seconds(given: Any, kept: int) -> None:
+    assert settings(FunctionSettings(), execution_timeout=given).execution_timeout == kept
+
+
 def test_a_runner_of_no_handler_asks_for_a_name() -> None:
     with pytest.raises(ValueError, match="was given no handler: say function_name="):
         DurableFunctionTestRunner(None).run()

@@ -359,7 +359,10 @@ def test_a_callback_that_does_not_come_is_a_time_out_that_says_why(runner_of: An
     runner = runner_of(approval)
     handle = runner.start()
     handle.run_until_suspended()
-    with pytest.raises(TimeoutError, match=r"No callback 'nonsense' was open .* 'approval'"):
+    with pytest.raises(
+        TimeoutError,
+        match=r"(?s)No callback 'nonsense' was open .* 'approval'.*└─ callback approval",
+    ):
         handle.wait_for_callback("nonsense", timeout=0.3)
 
 

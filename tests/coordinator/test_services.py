@@ -446,6 +446,11 @@ async def test_a_host_is_told_whom_to_start_to_limit_and_to_kill(wire: Wire) -> 
                 taken = pb.WorkerStacks(
                     worker_id=worker_id, request_id=asked, dumps=["one", "two"], verdict="stuck"
                 )
+                # Another host's word on it is not heard.
+                liar = await wire.host()
+                lie = pb.WorkerStacks(worker_id=worker_id, request_id=asked, verdict="a lie")
+                await liar.send(pb.SuperviseRequest(stacks=lie))
+                await liar.finish()
                 await host.send(pb.SuperviseRequest(stacks=taken))
             orders.append(await host.next())
         assert order.kill.worker_id == worker_id

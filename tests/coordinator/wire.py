@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -116,6 +116,13 @@ class Stream:
                 await self.next()
         except Refused as refused:
             return refused
+
+    async def finish(self) -> None:
+        """Say no more, and wait until the coordinator has heard all."""
+        await self._call.done_writing()
+        with suppress(Refused):
+            while True:
+                await self.next()
 
     def vanish(self) -> None:
         self._call.cancel()

@@ -56,6 +56,7 @@ async def start_host(
 ) -> asyncio.subprocess.Process:
     arguments = ["-P", "-m", "async_durable_execution_runner.worker"]
     arguments += ["--connect", coordinator.connection.address, "--slots", "2"]
+    arguments += ["--label", "zone=a", "--label", "disk=fast"]
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,

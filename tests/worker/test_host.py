@@ -38,6 +38,14 @@ def texts(lines: Iterable[model.OutputLine]) -> list[str]:
     return [line.text for line in lines]
 
 
+async def test_a_host_says_what_it_has(coordinator: Coordinator) -> None:
+    host = await start_host(coordinator)
+    hello = await coordinator.host()
+    await end_host(host)
+    assert hello.slots == 2
+    assert dict(hello.labels) == {"zone": "a", "disk": "fast"}
+
+
 async def test_every_stream_carries_the_token(coordinator: Coordinator) -> None:
     worker = await coordinator.start_worker()
     await coordinator.invoke(worker, handlers.order)

@@ -17,6 +17,7 @@ from async_durable_execution import durable_callable, durable_execution
 
 from async_durable_execution_runner.errors import HandlerNotLoadable
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+from async_durable_execution_runner.worker import modules
 from async_durable_execution_runner.worker.loading import bind, describe, is_durable, load
 
 PROJECT = Path(__file__).parent / "import_modes"
@@ -371,6 +372,17 @@ def test_two_packages_under_one_name_are_told_apart(tmp_path: Path) -> None:
     loads = [sys.executable, "-c", PACKAGE, *"121"]
     done = subprocess.run(loads, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.stdout.splitlines() == ["(1, 1)", "(2, 2)", "(1, 1)"], done.stderr
+
+
+def test_where_its_file_is_not_a_module_goes_by_its_name() -> None:
+    reference = pb.ModuleReference(module="operator", file="/nowhere/operator.py", qualname="add")
+    assert load(pb.FunctionCode(reference=reference))(40, 2) == 42
+
+
+def test_the_clients_import_path_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["/mine", "/shared"])
+    modules.extend_import_path(["/client", "/shared"])
+    assert sys.path == ["/client", "/shared", "/mine"]
 
 
 def test_a_file_that_changed_is_imported_again(tmp_path: Path) -> None:
