@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -128,6 +129,15 @@ def test_a_worker_host_that_is_refused_says_why(token: str, code: int, said: str
         message = host.stderr.read()
     assert said in message
     assert message.count("\n") == 1
+
+
+def test_a_worker_host_says_whom_it_waits_for():
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with worker_host(address, "token") as host:
+            line = f"Nothing answers at {address}; trying for 30 seconds.\n"
+            assert host.stderr.readline() == line
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1:4711", "example.com:4711"])

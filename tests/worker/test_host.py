@@ -253,12 +253,20 @@ async def test_a_worker_past_its_memory_limit_is_killed(
     assert exited.peak_memory_bytes > limit
 
 
-async def test_a_memory_limit_that_is_lifted_is_none(coordinator: Coordinator) -> None:
-    worker = await coordinator.start_worker()
-    worker_id = worker.hello.worker_id
-    coordinator.order(limit_memory=pb.LimitMemory(worker_id=worker_id, bytes=200 << 20))
-    coordinator.order(limit_memory=pb.LimitMemory(worker_id=worker_id, bytes=0))
-    assert output(await coordinator.invoke(worker, handlers.hold_memory)) is True
+async def test_a_memory_limit_that_is_lifted_is_none(
+    coordinator: Coordinator, tmp_path: Path
+) -> None:
+    worker, limited = await coordinator.start_worker(), await coordinator.start_worker()
+    for each, limit in ((worker, 200 << 20), (worker, 0), (limited, 200 << 20)):
+        order = pb.LimitMemory(worker_id=each.hello.worker_id, bytes=limit)
+        coordinator.order(limit_memory=order)
+    await send_blocking(coordinator, worker, handlers.hold_memory, tmp_path)
+    # All are looked at together: whoever outgrows its limit now is killed after a look at both.
+    coordinator.send(limited, handlers.eat_memory)
+    assert (await coordinator.exited(limited)).cause == pb.EXIT_CAUSE_MEMORY
+    await asyncio.to_thread((tmp_path / "fifo").write_text, "go on")
+    async with asyncio.timeout(10):
+        assert output(await worker.results.get()) is True
 
 
 async def test_kill_takes_the_workers_children_along(

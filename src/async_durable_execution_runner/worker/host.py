@@ -15,6 +15,7 @@ import os
 import platform
 import signal
 import socket
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -134,14 +135,22 @@ class Host:
         raise errors.CoordinatorUnavailable("it closed the connection")
 
     async def _connect(self, channel: grpc.aio.Channel) -> None:
-        """Wait for the coordinator: as long as the lifeline holds, else for a while."""
+        """Wait for the coordinator: as long as the lifeline holds, else for a while, and say so."""
+        if self.lifeline is not None:
+            await channel.channel_ready()
+            return
+        loop = asyncio.get_running_loop()
+        waits = f"Nothing answers at {self.connection.address}; trying for {_PATIENCE} seconds.\n"
+        saying = loop.call_later(1, sys.stderr.write, waits)
         try:
-            async with asyncio.timeout(_PATIENCE if self.lifeline is None else None):
+            async with asyncio.timeout(_PATIENCE):
                 await channel.channel_ready()
         except TimeoutError:
             raise errors.CoordinatorUnavailable(
                 f"nothing answered there within {_PATIENCE} seconds"
             ) from None
+        finally:
+            saying.cancel()
 
     async def _send_reports(self, call: Any) -> None:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
