@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
-import logging
 import os
 import signal
 import sys
@@ -38,7 +37,6 @@ from async_durable_execution_runner import (
 )
 
 pytestmark = pytest.mark.processes
-log = logging.getLogger("shop.orders")
 
 
 @durable_execution
@@ -88,22 +86,8 @@ async def other(event: Any) -> str:
 
 
 @durable_execution
-async def chatty(event: Any) -> None:
-    print("printed")
-    print("complained", file=sys.stderr)
-    log.warning("logged %d%%", 100)
-    log.info("a detail")
-
-
-@durable_execution
 async def collects(event: Any) -> bool:
     return gc.isenabled()
-
-
-@durable_execution
-async def chatty_approval(event: Any) -> Any:
-    print("printed before")
-    return await (await create_callback(name="approval")).result()
 
 
 @durable_execution
@@ -135,20 +119,6 @@ async def swallows_its_suspension(event: Any) -> Any:
 @durable_execution
 async def hangs(event: Any) -> None:
     threading.Event().wait()
-
-
-@pytest.fixture
-def runner_of() -> Iterator[Any]:
-    runners: list[DurableFunctionTestRunner] = []
-
-    def open_runner(handler: Any, **options: Any) -> DurableFunctionTestRunner:
-        runner = DurableFunctionTestRunner(handler=handler, **{"workers": 2, **options})
-        runners.append(runner.__enter__())
-        return runner
-
-    yield open_runner
-    for runner in runners:
-        runner.__exit__(None, None, None)
 
 
 @pytest.mark.parametrize("value", [None, {"a": [1, "ä"]}, "text", 1.5, [], True])
@@ -240,15 +210,6 @@ def test_many_executions_at_once_come_back_in_order(runner_of: Any) -> None:
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-def test_many_executions_of_another_function(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    runner = runner_of(echo)
-    runner.register_durable_function("chatty", chatty)
-    runner.run_many([1, 2], function_name="chatty")
-    assert [r.getMessage() for r in caplog.records].count("printed") == 2
 
 
 def test_many_that_do_not_end_in_time_are_one_time_out(runner_of: Any) -> None:
@@ -383,16 +344,6 @@ def test_callbacks_are_those_of_the_execution_that_ran_last(runner_of: Any) -> N
         runner.wait_for_callback(timeout=30)
 
 
-def test_what_was_written_before_a_time_out_reaches_the_test_s_logging(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    handle = runner_of(chatty_approval).start()
-    handle.wait_for_callback()
-    with pytest.raises(TimeoutError):
-        handle.result(timeout=1)
-    assert "printed before" in [r.getMessage() for r in caplog.records]
-
-
 def test_an_execution_that_does_not_end_in_time_is_a_time_out_that_says_why(
     runner_of: Any,
 ) -> None:
@@ -476,63 +427,6 @@ def test_functions_can_be_replaced_and_started_by_name(runner_of: Any) -> None:
     runner.register_durable_function("payments", other)
     assert runner.run("x").get_deserialized_result() == "other got x"
     assert runner.run("y", function_name="payments").get_deserialized_result() == "other got y"
-
-
-def test_output_reaches_the_result_and_the_test_s_logging_once(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    handle = runner_of(chatty).start()
-    (invocation,) = handle.result().invocations
-    assert (invocation.stdout, invocation.stderr) == ("printed\n", "complained\n")
-    assert [log.logger for log in invocation.logs] == ["shop.orders", "shop.orders"]
-    handle.result()
-    mine = [r for r in caplog.records if getattr(r, "request_id", "") == invocation.request_id]
-    output = "async_durable_execution_runner.output"
-    assert [(r.name, r.levelname, r.getMessage()) for r in mine] == [
-        (output, "INFO", "printed"),
-        (output, "WARNING", "complained"),
-        ("shop.orders", "WARNING", "logged 100%"),
-        ("shop.orders", "INFO", "a detail"),
-    ]
-
-
-def test_output_of_a_chained_execution_reaches_the_test_s_logging(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    runner = runner_of(calls_payments)
-    runner.register_durable_function("payments", chatty)
-    assert runner.run().status is InvocationStatus.SUCCEEDED
-    assert [r.getMessage() for r in caplog.records if r.name == "shop.orders"] == [
-        "logged 100%",
-        "a detail",
-    ]
-
-
-def test_a_level_that_the_test_chose_is_kept(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.ERROR, logger="shop")
-    result = runner_of(chatty).run()
-    assert not [record for record in caplog.records if record.name == "shop.orders"]
-    assert len(result.invocations[0].logs) == 2
-
-
-def test_inline_output_is_on_the_test_s_logging_already(
-    runner_of: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
-    result = runner_of(chatty, isolation="inline").run()
-    assert [r.getMessage() for r in caplog.records if r.name == "shop.orders"] == ["logged 100%"]
-    assert capsys.readouterr() == ("printed\n", "complained\n")
-    assert result.invocations[0].stdout == "printed\n"
-
-
-def test_an_inline_handler_may_print_where_there_is_no_stdout(
-    runner_of: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    result = runner_of(chatty, isolation="inline").run()
-    assert result.status is InvocationStatus.SUCCEEDED
-    assert result.invocations[0].stdout == "printed\n"
 
 
 def test_what_the_service_refuses_an_invocation_for_is_its_error(runner_of: Any) -> None:
