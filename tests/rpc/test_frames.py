@@ -6,110 +6,32 @@ import asyncio
 import gc
 import os
 import socket
-import struct
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-import pytest_asyncio
-from google.protobuf.message import DecodeError
 
 from async_durable_execution_runner.rpc.frames import (
-    FrameCall,
     FrameChannel,
-    FrameServer,
     busy_poll,
 )
-from async_durable_execution_runner.rpc.v1 import frames_pb2 as pb
 
-Code = grpc.StatusCode
-Handler = Callable[[Any, Any], Awaitable[None]]
-MIB = 2**20
-OPENING, MESSAGE, ENDING = 1, 0, 2
-
-
-class Gate(grpc.aio.ServerInterceptor):
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, tuple[tuple[str, str], ...]]] = []
-
-    async def intercept_service(self, continuation: Any, details: Any) -> Any:
-        self.seen.append((details.method, details.invocation_metadata))
-        return await continuation(details)
-
-
-class Service:
-    """A server on a socket of its own, and callers of it."""
-
-    def __init__(self, folder: str) -> None:
-        self.path = str(Path(folder) / "s")
-        self.gate = Gate()
-        self.server = FrameServer(self.gate)
-        self.channel = FrameChannel(self.path)
-
-    def offers(self, handler: Handler, method: str = "Talk", parse: Any = bytes) -> None:
-        described = grpc.stream_stream_rpc_method_handler(handler, parse, bytes)
-        self.server.add_registered_method_handlers("test.Service", {method: described})
-
-    async def others_are_served(self) -> None:
-        """A hundred round trips: time enough for whoever does not wait."""
-        self.offers(echo, "Echo")
-        call = self.call("Echo")
-        for _ in range(100):
-            await call.write(b"")
-            await call.read()
-
-    def call(self, method: str = "Talk", **options: Any) -> FrameCall:
-        path = f"/test.Service/{method}"
-        return self.channel.stream_stream(path, bytes, bytes)(**options)
-
-    async def socket(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_unix_connection(self.path)
-
-
-@pytest_asyncio.fixture
-async def service(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Service]:
-    with tempfile.TemporaryDirectory() as folder:
-        service = Service(folder)
-        await service.server.start(service.path)
-        async with asyncio.timeout(10):
-            yield service
-            await service.channel.close()
-            calls = set(service.server._calls)
-            service.server.stop()
-            if calls:
-                await asyncio.wait(calls)
-    assert not [record for record in caplog.records if record.name == "asyncio"]
-
-
-def frame(kind: int, body: bytes) -> bytes:
-    return struct.pack(">BI", kind, len(body)) + body
-
-
-def opening(method: str = "/test.Service/Talk") -> bytes:
-    return frame(OPENING, pb.Opening(method=method).SerializeToString())
-
-
-async def echo(_: Any, context: Any) -> None:
-    while (message := await context.read()) is not grpc.aio.EOF:
-        await context.write(message)
-
-
-def open_files() -> set[int]:
-    # The listing has one of its own.
-    return {
-        int(each) for each in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{each}")
-    }
-
-
-async def refusal(awaitable: Awaitable[Any]) -> tuple[grpc.StatusCode, str | None]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await awaitable
-    return raised.value.code(), raised.value.details()
+from .frame_service import (
+    ENDING,
+    MESSAGE,
+    MIB,
+    Code,
+    Service,
+    echo,
+    frame,
+    open_files,
+    opening,
+    refusal,
+    sends_as_fast_as_it_may,
+)
 
 
 async def test_messages_of_any_size_come_back_in_order(service: Service) -> None:
@@ -403,22 +325,6 @@ async def test_a_call_can_be_given_up_while_it_waits(service: Service) -> None:
     assert await waiting == (Code.CANCELLED, "Locally cancelled by application!")
 
 
-async def _sends_as_fast_as_it_may(service: Service, call: FrameCall) -> asyncio.Task[None]:
-    """Who says 200 times 64 KiB, and must wait by now with much of it unsaid."""
-    sent = 0
-
-    async def send() -> None:
-        nonlocal sent
-        for _ in range(200):
-            await call.write(b"a" * 64 * 1024)
-            sent += 1
-
-    sending = asyncio.create_task(send())
-    await service.others_are_served()
-    assert 16 <= sent < 100
-    return sending
-
-
 async def test_a_sender_waits_for_a_handler_that_does_not_read(service: Service) -> None:
     read = asyncio.Event()
 
@@ -428,7 +334,7 @@ async def test_a_sender_waits_for_a_handler_that_does_not_read(service: Service)
 
     service.offers(slow)
     call = service.call()
-    sending = await _sends_as_fast_as_it_may(service, call)
+    sending = await sends_as_fast_as_it_may(service, call)
     read.set()
     for _ in range(200):
         assert len(await call.read()) == 64 * 1024
@@ -522,180 +428,3 @@ async def test_a_call_of_one_request_ends_with_its_time(service: Service) -> Non
     ask = service.channel.unary_unary("/test.Service/Endless", bytes, bytes)
     assert await refusal(ask(b"", timeout=0.1)) == (Code.DEADLINE_EXCEEDED, "timed out")
     await cancelled.wait()
-
-
-# -- answers at once -------------------------------------------------------------------------
-
-
-def shouts(message: bytes) -> bytes | None:
-    """An answer to all but questions."""
-    return None if b"?" in message else message.upper()
-
-
-async def shout(_: Any, context: Any) -> None:
-    context.answer_each(shouts)
-    while (message := await context.read()) is not grpc.aio.EOF:
-        await context.write(shouts(message) or b"read " + message)
-
-
-async def test_what_is_answered_at_once_is_not_read(service: Service) -> None:
-    read = []
-
-    async def listen(_: Any, context: Any) -> None:
-        context.answer_each(shouts)
-        while (message := await context.read()) is not grpc.aio.EOF:
-            read.append(message)
-            await context.write(b"read")
-
-    service.offers(listen)
-    call = service.call()
-    # The first comes with the opening, before there is a handler.
-    await call.write(b"?")
-    assert await call.read() == b"read"
-    for message, answer in ((b"one", b"ONE"), (b"two?", b"read"), (b"three", b"THREE")):
-        await call.write(message)
-        assert await call.read() == answer
-    assert read == [b"?", b"two?"]
-    await call.done_writing()
-    assert await call.read() is grpc.aio.EOF
-
-
-async def test_answers_keep_the_order_of_the_messages(service: Service) -> None:
-    service.offers(shout)
-    reader, writer = await service.socket()
-    said = [b"%d%s" % (number, b"?" if number % 3 == 1 else b"a") for number in range(12)]
-    writer.write(opening())
-    for begin in range(0, 12, 4):
-        await service.others_are_served()
-        writer.write(b"".join(frame(MESSAGE, each) for each in said[begin : begin + 4]))
-    answers = b"".join(frame(MESSAGE, shouts(each) or b"read " + each) for each in said)
-    assert await reader.readexactly(len(answers)) == answers
-    writer.close()
-
-
-async def test_what_comes_while_the_handler_is_busy_waits_for_it(service: Service) -> None:
-    free = asyncio.Event()
-
-    async def busy(_: Any, context: Any) -> None:
-        context.answer_each(shouts)
-        await context.write(b"busy with " + await context.read())
-        await free.wait()
-        await context.write(b"free")
-        await shout(_, context)
-
-    service.offers(busy)
-    call = service.call()
-    await call.write(b"?")
-    assert await call.read() == b"busy with ?"
-    await call.write(b"one")
-    await call.write(b"two")
-    await service.others_are_served()
-    free.set()
-    assert [await call.read() for _ in range(3)] == [b"free", b"ONE", b"TWO"]
-
-
-async def test_who_does_not_read_its_answers_must_wait(service: Service) -> None:
-    service.offers(shout)
-    call = service.call()
-    sending = await _sends_as_fast_as_it_may(service, call)
-    for _ in range(200):
-        assert await call.read() == b"A" * 64 * 1024
-    await sending
-
-
-@pytest.mark.parametrize(
-    ("error", "ending"),
-    [
-        (LookupError("no such thing"), (Code.UNKNOWN, "LookupError('no such thing')")),
-        (DecodeError("garbage"), (Code.INTERNAL, "DecodeError: garbage")),
-    ],
-)
-async def test_an_answer_that_fails_ends_the_call(
-    service: Service, error: Exception, ending: tuple[Code, str]
-) -> None:
-    def parse(body: bytes) -> bytes:
-        if body == b"broken" and isinstance(error, DecodeError):
-            raise error
-        return body
-
-    def answer(message: bytes) -> bytes:
-        if message == b"broken":
-            raise error
-        return message
-
-    async def listen(_: Any, context: Any) -> None:
-        context.answer_each(answer)
-        await context.read()
-
-    service.offers(listen, parse=parse)
-    call = service.call()
-    reading = asyncio.create_task(call.read())
-    await service.others_are_served()
-    await call.write(b"fine")
-    assert await reading == b"fine"
-    await call.write(b"broken")
-    assert await refusal(call.read()) == ending
-
-
-# -- strangers -------------------------------------------------------------------------------
-
-
-async def _said(service: Service, data: bytes) -> pb.Ending | None:
-    """How the server ends a connection on which only `data` was said; None: without a word."""
-    reader, writer = await service.socket()
-    writer.write(data)
-    answer = await reader.read()
-    writer.close()
-    if not answer:
-        return None
-    kind, size = struct.unpack_from(">BI", answer)
-    assert (kind, size) == (ENDING, len(answer) - 5)
-    return pb.Ending.FromString(answer[5:])
-
-
-@pytest.mark.parametrize("first", [frame(MESSAGE, b"x"), frame(ENDING, b""), frame(77, b"")])
-async def test_a_connection_begins_with_an_opening(service: Service, first: bytes) -> None:
-    service.offers(echo)
-    ending = await _said(service, first)
-    assert ending == pb.Ending(
-        code=Code.INVALID_ARGUMENT.value[0], details="Expected an opening first."
-    )
-
-
-async def test_a_call_of_one_request_needs_one(service: Service) -> None:
-    async def once(request: bytes, _: Any) -> bytes:
-        return request
-
-    unary = grpc.unary_unary_rpc_method_handler(once, bytes, bytes)
-    service.server.add_registered_method_handlers("test.Service", {"Talk": unary})
-    ending = await _said(service, opening() + frame(ENDING, b""))
-    assert ending == pb.Ending(code=Code.INVALID_ARGUMENT.value[0], details="Expected a request.")
-
-
-async def test_an_opening_that_is_none_is_refused(service: Service) -> None:
-    ending = await _said(service, frame(OPENING, b"\xff" * 40))
-    assert ending is not None
-    assert ending.code == Code.INTERNAL.value[0]
-    assert "DecodeError" in ending.details
-
-
-@pytest.mark.parametrize(
-    "said", [b"PRI * HTTP/2.0\r\n\r\n", struct.pack(">BI", OPENING, 2**16 + 1)]
-)
-async def test_a_stranger_is_not_listened_to_for_long(service: Service, said: bytes) -> None:
-    """Whoever announces more than an opening needs could fill the memory without a token."""
-    assert await _said(service, said) is None
-
-
-async def test_hundreds_may_come_while_the_server_is_busy(service: Service) -> None:
-    with ExitStack() as sockets:
-        for _ in range(200):
-            each = sockets.enter_context(socket.socket(socket.AF_UNIX))
-            each.setblocking(False)
-            each.connect(service.path)
-
-
-async def test_a_connection_that_says_nothing_harms_nobody(service: Service) -> None:
-    _, writer = await service.socket()
-    await service.others_are_served()
-    writer.close()
