@@ -15,7 +15,7 @@ def dying(handler: Any, folder: Path, *checkpoints: int) -> Any:
 
     @durable_execution
     async def dies(event: Any) -> Any:
-        from async_durable_execution_runner.worker.service_client import GrpcServiceClient
+        from async_durable_execution_runner.worker.sdk.service_client import GrpcServiceClient
 
         checkpoint = GrpcServiceClient.checkpoint
 

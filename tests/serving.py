@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
-COMMAND = [sys.executable, "-m", "async_durable_execution_runner.cli"]
+COMMAND = [sys.executable, "-m", "async_durable_execution_runner.cli.main"]
 
 
 @contextmanager

@@ -14,12 +14,12 @@ import pytest
 from async_durable_execution import durable_execution, step
 
 from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus
-from async_durable_execution_runner.cli import main
+from async_durable_execution_runner.cli.main import main
 
 pytestmark = pytest.mark.processes
 
 Output = pytest.CaptureFixture[str]
-COMMAND = [sys.executable, "-m", "async_durable_execution_runner.cli"]
+COMMAND = [sys.executable, "-m", "async_durable_execution_runner.cli.main"]
 
 
 async def where() -> int:

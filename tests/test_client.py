@@ -11,20 +11,20 @@ import grpc
 import pytest
 from fake_control import TOKEN, FakeControl, refuse
 
-from async_durable_execution_runner import client as client_module
 from async_durable_execution_runner import errors
-from async_durable_execution_runner.client import ControlClient, Start
-from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
-from async_durable_execution_runner.functions import FunctionSettings, Isolation
-from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
-from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
-from async_durable_execution_runner.transport import (
+from async_durable_execution_runner.client import control as client_module
+from async_durable_execution_runner.client.control import ControlClient, Start
+from async_durable_execution_runner.client.settings import FunctionSettings, Isolation
+from async_durable_execution_runner.client.transport import (
     BlockingTransport,
     LoopTransport,
     Workspace,
     channels_at,
     drive,
 )
+from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
+from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
+from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
 
 START = Start("orders", '{"a": 1}', "order-1", False, "tenant")
 

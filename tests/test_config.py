@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from async_durable_execution_runner import InvalidConfiguration
-from async_durable_execution_runner.config import FunctionConfig, of_text, read
+from async_durable_execution_runner.serving.functions_file import FunctionConfig, of_text, read
 
 WHOLE = """
 [functions.PlaceOrder]

@@ -18,8 +18,8 @@ import pytest
 from processes import Watched, all_gone
 
 from async_durable_execution_runner import DurableFunctionCloudTestRunner, NotStarted
-from async_durable_execution_runner.dex import main
-from async_durable_execution_runner.lambda_api import make_client
+from async_durable_execution_runner.aws.api import make_client
+from async_durable_execution_runner.cli.dex import main
 from async_durable_execution_runner.runner import (
     ExecutionHandle,
     WebRunner,
@@ -81,7 +81,7 @@ def lambda_endpoint(*port: str) -> AbstractContextManager[Started]:
 def serving(*arguments: str, **environment: str) -> AbstractContextManager[Started]:
     """`start-server`."""
     return started_process(
-        ["-m", "async_durable_execution_runner.dex", "start-server", "--port=0", *arguments],
+        ["-m", "async_durable_execution_runner.cli.dex", "start-server", "--port=0", *arguments],
         "export AWS_ENDPOINT_URL_LAMBDA=",
         **environment,
     )
@@ -240,7 +240,8 @@ def test_an_endpoint_that_is_not_there_fails_the_invocation_and_is_said_in_the_l
         message = f"Nobody answers for 'order' at {url}: is the Lambda endpoint running?"
         assert failure == {"type": "EndpointConnectionError", "message": message}
         line = server.process.stderr.readline()
-    assert f" WARNING async_durable_execution_runner.worker.relay: order at {url} failed: " in line
+    logger = "async_durable_execution_runner.worker.sdk.elsewhere"
+    assert f" WARNING {logger}: order at {url} failed: " in line
 
 
 def test_an_endpoint_that_does_not_answer_in_time_is_a_failure_with_that_name(

@@ -12,7 +12,7 @@ from async_durable_execution import ErrorObject
 from async_durable_execution_runner import Effect, Ledger
 from async_durable_execution_runner.core.model import Effect as Recorded
 from async_durable_execution_runner.core.model import ErrorObject as CoreError
-from async_durable_execution_runner.effects import effect
+from async_durable_execution_runner.results.ledger import effect
 
 KILLED = ErrorObject(
     "RequestId: r1 Error: Runtime exited with error: signal: killed",

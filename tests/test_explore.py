@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from async_durable_execution_runner.client import Start
+from async_durable_execution_runner.client.control import Start
 from async_durable_execution_runner.core.model import (
     Effect,
     ErrorObject,
@@ -22,12 +22,12 @@ from async_durable_execution_runner.core.model import (
     OperationType,
 )
 from async_durable_execution_runner.errors import CoordinatorUnavailable, OperationNotFound
-from async_durable_execution_runner.explore import CrashReport, CrashRun, Explorer
-from async_durable_execution_runner.results import (
+from async_durable_execution_runner.results.result import (
     CrashPoint,
     DurableFunctionTestResult,
     ExecutionRecord,
 )
+from async_durable_execution_runner.runner.explore import CrashReport, CrashRun, Explorer
 
 EVENTS = (
     HistoryEvent(1, EventType.EXECUTION_STARTED, 1, id="e"),

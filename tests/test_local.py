@@ -26,10 +26,10 @@ from async_durable_execution_runner import (
     InvocationStatus,
     RunnerError,
     WorkersUnavailable,
-    client,
-    local,
 )
-from async_durable_execution_runner.local import Cluster, shared_cluster
+from async_durable_execution_runner.client import cluster as clusters
+from async_durable_execution_runner.client import control
+from async_durable_execution_runner.client.cluster import Cluster, shared_cluster
 
 pytestmark = pytest.mark.processes
 
@@ -222,7 +222,7 @@ def test_an_execution_outlives_its_worker_host(pipe: Pipe, tmp_path: Path) -> No
 def test_a_worker_host_that_keeps_dying_is_given_up(
     pipe: Pipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_HOST_RESTARTS", 0)
+    monkeypatch.setattr(clusters, "_HOST_RESTARTS", 0)
     # A cluster of its own: in the shared one the host of another test may yet have to die.
     with DurableFunctionTestRunner(
         handler=open_ended, workers=1, skip_time=False, listen="127.0.0.1:0"
@@ -299,9 +299,9 @@ def test_a_fork_of_the_test_process_does_not_own_the_cluster(cluster: Cluster) -
     child = os.fork()
     if child == 0:
         try:
-            assert local._shared is None
+            assert clusters._shared is None
             assert not Cluster._all
-            local._close_all()
+            clusters._close_all()
             with pytest.raises(RunnerError, match="forked"):
                 DurableFunctionTestRunner(handler=echo).__enter__()
             os._exit(0)
@@ -315,7 +315,7 @@ def test_a_fork_of_the_test_process_does_not_own_the_cluster(cluster: Cluster) -
 
 
 def test_a_frozen_coordinator_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "GRACE", 0.3)
+    monkeypatch.setattr(control, "GRACE", 0.3)
     with DurableFunctionTestRunner(handler=echo, workers=1) as runner:
         assert runner.run(1).result == "1"
         coordinator = runner.status().pid

@@ -15,9 +15,9 @@ import pytest
 from serving import COMMAND
 
 from async_durable_execution_runner import InvalidConfiguration
-from async_durable_execution_runner.cli import main
+from async_durable_execution_runner.cli.main import main
 from async_durable_execution_runner.core.model import OutputLine, OutputStream
-from async_durable_execution_runner.logs import LogFolder
+from async_durable_execution_runner.serving.log_folder import LogFolder
 
 RAW, STDOUT, STDERR, LOG = OutputStream
 T0 = 1_750_000_000_000
@@ -104,7 +104,7 @@ def test_a_full_disk_is_said_once_and_leaves_no_half_a_record(tmp_path: Path):
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
         "from async_durable_execution_runner.core.model import OutputLine, OutputStream\n"
-        "from async_durable_execution_runner.logs import LogFolder\n"
+        "from async_durable_execution_runner.serving.log_folder import LogFolder\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "folder = LogFolder(Path(sys.argv[1]), print)\n"

@@ -8,9 +8,9 @@ import logging
 import pytest
 
 from async_durable_execution_runner.core.model import ExecutionStatus, OutputLine, OutputStream
-from async_durable_execution_runner.progress import Progress
-from async_durable_execution_runner.relay import OutputRelay
-from async_durable_execution_runner.results import ExecutionRecord, InvocationRecord
+from async_durable_execution_runner.results.result import ExecutionRecord, InvocationRecord
+from async_durable_execution_runner.runner.output import OutputRelay
+from async_durable_execution_runner.runner.progress import Progress
 
 
 class Terminal(io.StringIO):

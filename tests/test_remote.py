@@ -11,7 +11,7 @@ import pytest
 from async_durable_execution import durable_execution, step, wait, wait_for_callback
 
 from async_durable_execution_runner import DurableFunctionTestRunner
-from async_durable_execution_runner.cli import main
+from async_durable_execution_runner.cli.main import main
 
 pytestmark = pytest.mark.processes
 

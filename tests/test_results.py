@@ -20,8 +20,8 @@ from async_durable_execution_runner.core.model import (
     OutputLine,
     OutputStream,
 )
-from async_durable_execution_runner.operations import OperationNotFound
-from async_durable_execution_runner.results import (
+from async_durable_execution_runner.results.operations import OperationNotFound
+from async_durable_execution_runner.results.result import (
     DurableFunctionTestResult,
     ExecutionRecord,
     InvocationRecord,

@@ -16,7 +16,7 @@ from async_durable_execution_runner import (
     MockFunction,
     NotStarted,
 )
-from async_durable_execution_runner.functions import (
+from async_durable_execution_runner.client.settings import (
     FunctionSettings,
     function_name_of,
     payload_of,

@@ -134,7 +134,7 @@ def test_it_ends_when_asked_while_it_begins(project: Path):
         try:
             fifo.read_bytes()
             watched = children(process.pid)
-            importing = next(each for each in watched if b"handlers" in each.command)
+            importing = next(each for each in watched if b"serving.discovery" in each.command)
             watched += children(importing.pid)
             assert len(watched) == 3
             process.send_signal(signal.SIGTERM)
@@ -257,7 +257,7 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
 
 # Runs in every Python process of the server, before anything of ours.
 _SHORT_PAUSES = """
-from async_durable_execution_runner.attachment import Attachment
+from async_durable_execution_runner.runner.registration import Attachment
 Attachment.__init__.__kwdefaults__["retry_backoff"] = 0.02
 """
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from async_durable_execution_runner import InvalidConfiguration
-from async_durable_execution_runner.config import FunctionConfig
-from async_durable_execution_runner.template import read
+from async_durable_execution_runner.serving.functions_file import FunctionConfig
+from async_durable_execution_runner.serving.template import read
 
 SAM = """
 AWSTemplateFormatVersion: "2010-09-09"

@@ -11,16 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import ledger
-    from .aio import (
-        AsyncDurableFunctionTestRunner,
-        DurableFunctionLocalTestRunner,
-        create_local_runner,
-    )
-    from .client import RunnerStatus
-    from .cloud import AsyncDurableFunctionCloudTestRunner, DurableFunctionCloudTestRunner
+    from .client.control import RunnerStatus
+    from .client.settings import Isolation, MockFunction
     from .core.divergence import Divergence, DivergenceKind
     from .core.faults import Fault
-    from .effects import Effect, Ledger
     from .errors import (
         CallbackTimeout,
         CoordinatorUnavailable,
@@ -44,10 +38,8 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkersUnavailable,
     )
-    from .explore import CrashReport, CrashRun
-    from .functions import Isolation, MockFunction
-    from .handles import AsyncExecutionHandle, ExecutionHandle
-    from .operations import (
+    from .results.ledger import Effect, Ledger
+    from .results.operations import (
         CallbackOperation,
         ContextOperation,
         ExecutionOperation,
@@ -56,24 +48,32 @@ if TYPE_CHECKING:
         StepOperation,
         WaitOperation,
     )
-    from .results import CrashPoint, DurableFunctionTestResult, Event, FaultFired, Invocation
-    from .runner import DurableFunctionTestRunner
-    from .statuses import InvocationStatus
+    from .results.result import CrashPoint, DurableFunctionTestResult, Event, FaultFired, Invocation
+    from .results.statuses import InvocationStatus
+    from .runner.aio import (
+        AsyncDurableFunctionTestRunner,
+        DurableFunctionLocalTestRunner,
+        create_local_runner,
+    )
+    from .runner.blocking import DurableFunctionTestRunner
+    from .runner.cloud import AsyncDurableFunctionCloudTestRunner, DurableFunctionCloudTestRunner
+    from .runner.explore import CrashReport, CrashRun
+    from .runner.handles import AsyncExecutionHandle, ExecutionHandle
     from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
     __version__: str
 
 _MODULES = {
-    "aio": (
+    "runner.aio": (
         "AsyncDurableFunctionTestRunner",
         "DurableFunctionLocalTestRunner",
         "create_local_runner",
     ),
-    "client": ("RunnerStatus",),
+    "client.control": ("RunnerStatus",),
     "core.divergence": ("Divergence", "DivergenceKind"),
-    "cloud": ("AsyncDurableFunctionCloudTestRunner", "DurableFunctionCloudTestRunner"),
+    "runner.cloud": ("AsyncDurableFunctionCloudTestRunner", "DurableFunctionCloudTestRunner"),
     "core.faults": ("Fault",),
-    "effects": ("Effect", "Ledger"),
+    "results.ledger": ("Effect", "Ledger"),
     "errors": (
         "CallbackTimeout",
         "CoordinatorUnavailable",
@@ -97,10 +97,10 @@ _MODULES = {
         "VersionMismatch",
         "WorkersUnavailable",
     ),
-    "explore": ("CrashReport", "CrashRun"),
-    "functions": ("Isolation", "MockFunction"),
-    "handles": ("AsyncExecutionHandle", "ExecutionHandle"),
-    "operations": (
+    "runner.explore": ("CrashReport", "CrashRun"),
+    "client.settings": ("Isolation", "MockFunction"),
+    "runner.handles": ("AsyncExecutionHandle", "ExecutionHandle"),
+    "results.operations": (
         "CallbackOperation",
         "ContextOperation",
         "ExecutionOperation",
@@ -109,9 +109,15 @@ _MODULES = {
         "StepOperation",
         "WaitOperation",
     ),
-    "results": ("CrashPoint", "DurableFunctionTestResult", "Event", "FaultFired", "Invocation"),
-    "runner": ("DurableFunctionTestRunner",),
-    "statuses": ("InvocationStatus",),
+    "results.result": (
+        "CrashPoint",
+        "DurableFunctionTestResult",
+        "Event",
+        "FaultFired",
+        "Invocation",
+    ),
+    "runner.blocking": ("DurableFunctionTestRunner",),
+    "results.statuses": ("InvocationStatus",),
     "web.server": ("WebRunner", "WebRunnerConfig", "WebServiceConfig"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

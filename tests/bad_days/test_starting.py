@@ -20,7 +20,7 @@ pytestmark = pytest.mark.processes
 # Runs in every Python process below, before anything of ours.
 _BREAK = """
 import os, sys
-if "async_durable_execution_runner.worker" in sys.orig_argv:
+if "async_durable_execution_runner.host" in sys.orig_argv:
     {how}
 """
 

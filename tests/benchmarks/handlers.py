@@ -34,7 +34,7 @@ async def steps_and_wait(event: dict) -> int:
 @durable_execution
 async def timed_checkpoints(event: dict) -> float:
     """The median round trip, in seconds, that the service client sees."""
-    from async_durable_execution_runner.worker.service_client import GrpcServiceClient
+    from async_durable_execution_runner.worker.sdk.service_client import GrpcServiceClient
 
     checkpoint = GrpcServiceClient.checkpoint
     samples: list[float] = []

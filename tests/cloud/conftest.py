@@ -13,7 +13,7 @@ from async_durable_execution_runner import (
     DurableFunctionCloudTestRunner,
     DurableFunctionTestRunner,
 )
-from async_durable_execution_runner.lambda_api import Client, make_client
+from async_durable_execution_runner.aws.api import Client, make_client
 
 POLL = 0.02
 Runner = DurableFunctionTestRunner | DurableFunctionCloudTestRunner

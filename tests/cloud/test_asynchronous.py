@@ -16,7 +16,7 @@ from async_durable_execution_runner import (
     InvocationStatus,
     RunnerError,
 )
-from async_durable_execution_runner.lambda_api import Client
+from async_durable_execution_runner.aws.api import Client
 from cloud.conftest import POLL
 
 pytestmark = pytest.mark.processes

@@ -22,7 +22,7 @@ from async_durable_execution_runner import (
     ServiceFailure,
     TooManyRequests,
 )
-from async_durable_execution_runner.lambda_api import ATTEMPTS
+from async_durable_execution_runner.aws.api import ATTEMPTS
 from cloud.conftest import CountingClock
 from cloud.scripted import (
     ARN,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner import DurableFunctionCloudTestRunner
-from async_durable_execution_runner.cli import main
-from async_durable_execution_runner.lambda_api import Client
+from async_durable_execution_runner.aws.api import Client
+from async_durable_execution_runner.cli.main import main
 from cloud.scripted import STARTED, event
 
 Event = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from async_durable_execution_runner import history
+from async_durable_execution_runner.aws import history
 from async_durable_execution_runner.core.model import ErrorObject, Operation, OperationStatus
 from cloud.scripted import STARTED, event
 

@@ -14,8 +14,8 @@ from async_durable_execution_runner import (
     LambdaCallFailed,
     NotStarted,
 )
-from async_durable_execution_runner.lambda_api import ATTEMPTS, LambdaApi, make_client
-from async_durable_execution_runner.transport import drive
+from async_durable_execution_runner.aws.api import ATTEMPTS, LambdaApi, make_client
+from async_durable_execution_runner.client.transport import drive
 from cloud.conftest import CountingClock
 from cloud.scripted import ARN, START, lambda_client, sentence
 

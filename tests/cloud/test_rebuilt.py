@@ -28,11 +28,11 @@ from examples import (
 from gateway import handlers
 
 from async_durable_execution_runner import DurableFunctionTestResult, DurableFunctionTestRunner
-from async_durable_execution_runner import history as rebuilt
-from async_durable_execution_runner.cloud_engine import execution_record
-from async_durable_execution_runner.lambda_api import BlockingClock, LambdaApi, make_client
-from async_durable_execution_runner.results import InvocationRecord
-from async_durable_execution_runner.transport import drive
+from async_durable_execution_runner.aws import history as rebuilt
+from async_durable_execution_runner.aws.api import BlockingClock, LambdaApi, make_client
+from async_durable_execution_runner.client.transport import drive
+from async_durable_execution_runner.results.result import InvocationRecord
+from async_durable_execution_runner.runner.cloud_engine import execution_record
 
 pytestmark = pytest.mark.processes
 

@@ -54,7 +54,7 @@ def coordinator_thread(address: str) -> Iterator[Coordinator]:
 async def start_host(
     coordinator: Coordinator, *, token: str = TOKEN, lifeline: bool = True
 ) -> asyncio.subprocess.Process:
-    arguments = ["-P", "-m", "async_durable_execution_runner.worker"]
+    arguments = ["-P", "-m", "async_durable_execution_runner.host"]
     arguments += ["--connect", coordinator.connection.address, "--slots", "2"]
     arguments += ["--label", "zone=a", "--label", "disk=fast"]
     return await asyncio.create_subprocess_exec(

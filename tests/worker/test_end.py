@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from async_durable_execution_runner.host.forkserver import Forkserver
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.worker.connection import Connection
-from async_durable_execution_runner.worker.forkserver import Forkserver
 
 from . import handlers
 from .conftest import end_host, start_host

@@ -18,8 +18,8 @@ import pytest
 
 from async_durable_execution_runner.core.divergence import DivergenceKind, Source
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
-from async_durable_execution_runner.worker import async_client, replay
-from async_durable_execution_runner.worker.replay import Replay, watched
+from async_durable_execution_runner.worker.sdk import async_client, replay
+from async_durable_execution_runner.worker.sdk.replay import Replay, watched
 
 EXECUTION = model.Operation(id="e", type=model.OPERATION_TYPE_EXECUTION)
 STEP = model.Operation(id="1", type=model.OPERATION_TYPE_STEP, name="a", sub_type="Step")

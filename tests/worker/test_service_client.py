@@ -20,9 +20,9 @@ from async_durable_execution import (
 
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
-from async_durable_execution_runner.worker.async_client import AsyncClient
 from async_durable_execution_runner.worker.connection import Connection
-from async_durable_execution_runner.worker.service_client import (
+from async_durable_execution_runner.worker.sdk.async_client import AsyncClient
+from async_durable_execution_runner.worker.sdk.service_client import (
     CheckpointError,
     GetExecutionStateError,
     GrpcServiceClient,

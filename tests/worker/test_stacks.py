@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from async_durable_execution_runner.worker import inspection, stacks
-from async_durable_execution_runner.worker.inspection import Inspection
+from async_durable_execution_runner.host import inspection
+from async_durable_execution_runner.host.inspection import Inspection
+from async_durable_execution_runner.worker import stacks
 from async_durable_execution_runner.worker.stacks import Frame, Stack
 
 SLEEP = Frame("/shop/orders.py", 12, "pay")

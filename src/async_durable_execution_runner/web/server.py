@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ..engine import Engine
 from ..errors import InvalidConfiguration, NotStarted
+from ..runner.engine import Engine
 
 #: As long as an invocation may take on Lambda; the endpoint has time-outs of its own. Seconds.
 _LONGEST_INVOCATION = 900.0
@@ -89,9 +89,9 @@ class WebRunner:
 
     def start(self) -> None:
         """Listen; `InvalidParameterValue` where that cannot be."""
+        from ..aws.api import make_client
         from ..core.operations.chained_invoke import ANY_FUNCTION
-        from ..lambda_api import make_client
-        from ..worker.relay import relayed
+        from ..worker.sdk.elsewhere import relayed
 
         if self._engine is not None:
             raise NotStarted("This web runner is started already.")

@@ -27,7 +27,7 @@ from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
 from .recorder import EffectRecorder
-from .sdks import Client
+from .sdk.choice import Client
 
 _PACKAGE = str(Path(__file__).parent)
 

@@ -4,7 +4,7 @@
 can be imported, by value with cloudpickle elsewhere. `load` gets it back in a worker, and
 `bind` decorates it anew with a service client. All complaints about handlers come from here.
 
-`sdks` knows a durable handler, and its SDK, by what the SDK's decorator made.
+`sdk.choice` knows a durable handler, and its SDK, by what the SDK's decorator made.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import cloudpickle
 
 from .. import errors
 from ..rpc.v1 import worker_pb2 as pb
-from . import modules, sdks
+from . import modules
+from .sdk import choice
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -55,7 +56,7 @@ def check(handler: object, *, durable: bool | None = None) -> Handler:
     name = describe_name(handler)
     if inspect.isclass(handler):
         raise errors.HandlerNotLoadable(f"{name} is a class: pass the handler function itself.")
-    if isinstance(handler, functools.partial) and sdks.is_decorator(handler.func):
+    if isinstance(handler, functools.partial) and choice.is_decorator(handler.func):
         raise errors.HandlerNotLoadable(
             f"{name} is durable_execution(...) without a function: apply it to the handler, "
             "durable_execution(...)(function)."
@@ -69,7 +70,7 @@ def check(handler: object, *, durable: bool | None = None) -> Handler:
             f"{name} is an instance of {type(handler).__qualname__}, not a function: Lambda calls "
             "a module's function, so wrap it in one."
         )
-    if sdks.makes_callables(handler):
+    if choice.makes_callables(handler):
         raise errors.HandlerNotLoadable(
             f"{name} is decorated with @durable_callable or the like, which makes callables for "
             "steps: decorate the handler with @durable_execution."
@@ -117,11 +118,11 @@ def is_durable(handler: object) -> bool:
     return sdk_of(handler) is not None
 
 
-def sdk_of(handler: object) -> sdks.Sdk | None:
+def sdk_of(handler: object) -> choice.Sdk | None:
     """The adapter for a durable handler, found below other decorators; None of a plain one."""
     seen = set()
     while handler is not None and id(handler) not in seen:
-        if (found := sdks.of(handler)) is not None:
+        if (found := choice.of(handler)) is not None:
             return found
         seen.add(id(handler))
         handler = getattr(handler, "__wrapped__", None)
@@ -134,7 +135,7 @@ def bind(handler: Handler, client: Any) -> Handler:
     Decorators stacked above the durable one stay in effect: they are made again around the
     newly bound handler.
     """
-    if (sdk := sdks.of(handler)) is not None:
+    if (sdk := choice.of(handler)) is not None:
         return sdk.bind(handler, client)
     inner: Any = getattr(handler, "__wrapped__", None)
     cells = getattr(handler, "__closure__", None) or ()
@@ -174,7 +175,7 @@ def _is_filled(cell: types.CellType) -> bool:
 
 def _find(handler: Handler) -> tuple[str, str, str] | None:
     """Module, file and name under which an import gives this very object."""
-    module = sdks.module_of(handler)
+    module = choice.module_of(handler)
     if module is None or module.__name__ == "__main__":
         return None
     file = getattr(module, "__file__", None)
@@ -207,7 +208,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.files: dict[str, str] = {}
 
     def reducer_override(self, obj: Any) -> Any:
-        sdk = sdks.of(obj)
+        sdk = choice.of(obj)
         if (
             sdk is not None
             and _find(obj) is None

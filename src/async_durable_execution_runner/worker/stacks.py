@@ -28,6 +28,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from .. import rpc
+from . import OUR_FOLDERS
 
 #: Nobody else's, where there is a choice.
 SIGNAL: int = signal.SIGRTMIN + 11 if sys.platform == "linux" else signal.SIGUSR2
@@ -276,7 +277,7 @@ def _folder(package: str) -> str:
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 _OURS = (
-    os.path.dirname(__file__) + os.sep,
+    *OUR_FOLDERS,
     _folder(rpc.__name__),
     _folder("async_durable_execution"),
     _folder("grpc"),

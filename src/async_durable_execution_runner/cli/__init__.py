@@ -1,0 +1,1 @@
+"""The commands `durable-runner` and `dex-local-runner`."""

@@ -1,0 +1,168 @@
+"""`durable-runner diff`: where two histories of one function part.
+
+Ids, times and whatever else differs from run to run and from place to place are taken out first:
+operations are called by their names and places, times and stack traces are left out, and ids of
+callbacks, requests and executions are numbered, also inside of payloads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from ..aws.api import BlockingClock, LambdaApi, make_client
+from ..client.transport import drive
+from ..errors import InvalidParameterValue
+
+Shape = Mapping[str, Any]
+
+#: Lines around those that differ, and how many places where they part are shown.
+_CONTEXT = 3
+_SHOWN_PLACES = 5
+_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:")
+_EXECUTION = re.compile(r":[^:/\s]+/durable-execution/[^/\s]+/[\w-]+")
+#: What tells two runs apart and nothing else. A version is the deployment's.
+_LEFT_OUT = {"StackTrace", "ExecutedVersion"}
+
+
+def run(first: str, second: str, endpoint: str | None, region: str | None, write: Writer) -> int:
+    """Compare two files, or executions by their ARNs; 0 if they are the same, 1 if not.
+
+    `RunnerError` for what is no history or cannot be fetched.
+    """
+    one, other = (normalized(read(source, endpoint, region)) for source in (first, second))
+    if one == other:
+        write(f"The same, {len(one)} events.\n")
+        return 0
+    write(f"--- {first}\n+++ {second}\n")
+    for line in _difference(one, other):
+        write(f"{line}\n")
+    return 1
+
+
+Writer = Callable[[str], object]
+
+
+def read(source: str, endpoint: str | None, region: str | None) -> list[Shape]:
+    """The events of a history, in order."""
+    if source.startswith("arn:"):
+        if not _EXECUTION.search(source) or not _ARN.match(source):
+            raise InvalidParameterValue(f"{source} is not the ARN of an execution.")
+        client = make_client(region or source.split(":")[3], endpoint)
+        return list(drive(LambdaApi(client, BlockingClock()).history(source)))
+    try:
+        document = json.loads(Path(source).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidParameterValue(f"{source} cannot be read: {error}.") from None
+    events = document.get("Events") if isinstance(document, dict) else None
+    if not isinstance(events, list) or not all(
+        isinstance(event, dict) and isinstance(event.get("EventType"), str) for event in events
+    ):
+        raise InvalidParameterValue(
+            f"{source} is not what `aws lambda get-durable-execution-history` prints."
+        )
+    if document.get("NextMarker") or document.get("NextToken"):
+        raise InvalidParameterValue(f"{source} holds only a part of its history: fetch all pages.")
+    return events if _in_order(events) else events[::-1]
+
+
+def _in_order(events: Sequence[Shape]) -> bool:
+    return len(events) < 2 or events[0].get("EventId", 0) < events[-1].get("EventId", 1)
+
+
+def normalized(events: Sequence[Shape]) -> list[str]:
+    """A line for each event, equal where the events mean the same."""
+    paths = _paths(events)
+    ids = _numbered(events)
+    return [_line(event, paths, ids) for event in events]
+
+
+def _paths(events: Sequence[Shape]) -> dict[str, str]:
+    """Where each operation is: "ship/post-p1", "step 2" for one without a name."""
+    paths: dict[str, str] = {}
+    places: Counter[tuple[str, str]] = Counter()
+    for event in events:
+        key = event.get("Id")
+        if key is None or key in paths:
+            continue
+        if event["EventType"].startswith("Execution"):
+            # Its name is its run's own.
+            paths[key] = ""
+            continue
+        parent = paths.get(event.get("ParentId") or "", "")
+        label = event.get("Name") or event.get("SubType") or _kind(event)
+        places[parent, label] += 1
+        place = places[parent, label]
+        # The first of a name has no number, so that a second one does not rename it.
+        own = label if place == 1 else f"{label} {place}"
+        paths[key] = f"{parent}/{own}" if parent else own
+    return paths
+
+
+def _kind(event: Shape) -> str:
+    return re.sub(r"(Started|Succeeded|Failed|TimedOut|Stopped|Cancelled)$", "", event["EventType"])
+
+
+def _numbered(events: Sequence[Shape]) -> dict[str, str]:
+    """What stands for each id that was made up on the run."""
+    ids: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for event in events:
+        details = event.get(f"{event['EventType']}Details") or {}
+        for member in ("CallbackId", "RequestId", "DurableExecutionArn"):
+            value = details.get(member)
+            if value and value not in ids:
+                counts[member] += 1
+                ids[value] = f"<{member} {counts[member]}>"
+    return ids
+
+
+def _line(event: Shape, paths: Mapping[str, str], ids: Mapping[str, str]) -> str:
+    kind = event["EventType"]
+    details = dict(_plain(event.get(f"{kind}Details") or {}, ids))
+    parts = [kind, paths.get(event.get("Id") or "", "")]
+    if (sub_type := event.get("SubType")) and sub_type != _kind(event):
+        parts.append(f"({sub_type})")
+    if details:
+        parts.append(json.dumps(details, ensure_ascii=False, sort_keys=True))
+    return " ".join(filter(None, parts))
+
+
+def _plain(shape: Shape, ids: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    for member, value in shape.items():
+        if member in _LEFT_OUT or member.endswith("Timestamp") or value is None:
+            continue
+        if isinstance(value, Mapping):
+            value = dict(_plain(value, ids))
+            # It is false, where it is there.
+            if value.get("Truncated") is False:
+                del value["Truncated"]
+        elif isinstance(value, str):
+            value = _text(value, ids)
+        yield member, value
+
+
+def _text(text: str, ids: Mapping[str, str]) -> str:
+    for made_up, number in ids.items():
+        text = text.replace(made_up, number)
+    return _EXECUTION.sub("/<execution>", _ARN.sub("arn:", text))
+
+
+def _difference(one: Sequence[str], other: Sequence[str]) -> Iterator[str]:
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    places = list(matcher.get_grouped_opcodes(_CONTEXT))
+    for place in places[:_SHOWN_PLACES]:
+        yield f"@@ event {place[0][1] + 1} of {len(one)}, {place[0][3] + 1} of {len(other)} @@"
+        for tag, start, end, other_start, other_end in place:
+            if tag == "equal":
+                yield from (f"  {line}" for line in one[start:end])
+                continue
+            yield from (f"- {line}" for line in one[start:end])
+            yield from (f"+ {line}" for line in other[other_start:other_end])
+    if len(places) > _SHOWN_PLACES:
+        yield f"They part in {len(places) - _SHOWN_PLACES} more places."

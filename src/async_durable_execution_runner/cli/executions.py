@@ -1,0 +1,261 @@
+"""The commands that ask Lambda, or whoever stands in for it: invoke, executions, callback.
+
+What they print is for people; with --json it is what Lambda answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidParameterValue
+from .arguments import count, json_text, url, utf8
+
+if TYPE_CHECKING:
+    from ..aws.api import Client
+
+Commands = Any
+"""What `add_subparsers` gives; argparse has no public name for it."""
+
+
+def add_commands(commands: Commands) -> None:
+    invoke = _command(commands, "invoke", "invoke a function", _invoke)
+    invoke.add_argument("function", metavar="FUNCTION", help="a name, with a qualifier or without")
+    invoke.add_argument(
+        "--input",
+        type=json_text,
+        default="null",
+        metavar="JSON",
+        help="(default: %(default)s)",
+    )
+    invoke.add_argument("--name", help="of the execution")
+    invoke.add_argument("--tenant", help="id of the tenant")
+    invoke.add_argument("--event", action="store_true", help="do not wait for the end")
+
+    executions = commands.add_parser("executions", help="look at executions, or stop one")
+    kinds = executions.add_subparsers(dest="kind", required=True)
+    listed = _command(kinds, "list", "a function's executions, the newest first", _list)
+    listed.add_argument("function", metavar="FUNCTION")
+    listed.add_argument(
+        "--status",
+        action="append",
+        choices=["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"],
+        help="only those; may be repeated",
+    )
+    listed.add_argument("--name", help="only those of this name")
+    listed.add_argument("--most", type=count, default=50, help="(default: %(default)s)")
+    _of_execution(_command(kinds, "get", "one execution", _get))
+    _of_execution(_command(kinds, "history", "its operations and its events", _history))
+    stop = _of_execution(_command(kinds, "stop", "end it at once", _stop))
+    stop.add_argument("--error", metavar="MESSAGE", help="why")
+
+    callback = commands.add_parser("callback", help="answer a callback")
+    answers = callback.add_subparsers(dest="answer", required=True)
+    succeed = _of_callback(_command(answers, "succeed", "with a result", _succeed))
+    succeed.add_argument("--result", metavar="TEXT", help="sent as it stands")
+    fail = _of_callback(_command(answers, "fail", "with an error", _fail))
+    fail.add_argument("--message")
+    fail.add_argument("--type")
+    _of_callback(_command(answers, "heartbeat", "not yet", _heartbeat))
+
+
+def _command(
+    commands: Commands, name: str, text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text)
+    parser.register("type", None, utf8)
+    parser.add_argument(
+        "--endpoint",
+        type=url,
+        default=os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or None,
+        metavar="URL",
+        help="(default: $AWS_ENDPOINT_URL_LAMBDA)",
+    )
+    parser.add_argument("--region", help="(default: as the AWS CLI finds it)")
+    parser.add_argument("--json", action="store_true", help="print what Lambda answered")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _of_execution(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("arn", metavar="ARN", help="of the execution")
+    return parser
+
+
+def _of_callback(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("id", metavar="ID", help="of the callback")
+    return parser
+
+
+# -- the commands --------------------------------------------------------------------------
+
+
+def _invoke(arguments: argparse.Namespace) -> int:
+    try:
+        answer = _call(
+            arguments,
+            "invoke",
+            FunctionName=arguments.function,
+            InvocationType="Event" if arguments.event else "RequestResponse",
+            Payload=arguments.input.encode(),
+            DurableExecutionName=arguments.name,
+            TenantId=arguments.tenant,
+        )
+    except InvalidParameterValue as error:
+        if "executionTimeout greater than 15 minutes" not in error.message:
+            raise
+        raise InvalidParameterValue(
+            f"{error} Give --event, and ask for its end with `durable-runner executions get ARN`."
+        ) from None
+    payload = answer["Payload"].read().decode()
+    answer["Payload"] = payload
+    if not _print_json(arguments, answer):
+        if arn := answer.get("DurableExecutionArn"):
+            _say(f"execution    {arn}")
+        if answer.get("FunctionError"):
+            _say(f"error        {payload}")
+        elif payload:
+            _say(f"result       {payload}")
+    return 1 if answer.get("FunctionError") else 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from ..results.text import duration_text
+
+    answer = _call(
+        arguments,
+        "list_durable_executions_by_function",
+        FunctionName=arguments.function,
+        Statuses=arguments.status,
+        DurableExecutionName=arguments.name,
+        MaxItems=arguments.most,
+        ReverseOrder=True,
+    )
+    if not _print_json(arguments, answer):
+        for each in answer.get("DurableExecutions", ()):
+            ended = each.get("EndTimestamp")
+            took = duration_text(ended - each["StartTimestamp"]) if ended else ""
+            _say(
+                f"{each['StartTimestamp']:%Y-%m-%d %H:%M:%S}  {each['Status']:<9}  {took:<12}  "
+                f"{each['DurableExecutionName']}  {each['DurableExecutionArn']}"
+            )
+    return 0
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    answer = _call(arguments, "get_durable_execution", DurableExecutionArn=arguments.arn)
+    if not _print_json(arguments, answer):
+        for key, value in answer.items():
+            _say(f"{key:<22} {_text(value)}")
+    return 0
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    from ..runner.cloud import DurableFunctionCloudTestRunner
+    from ..runner.handles import ExecutionHandle
+
+    if arguments.json:
+        events: list[Any] = []
+        marker = None
+        while marker != "":
+            page = _call(
+                arguments,
+                "get_durable_execution_history",
+                DurableExecutionArn=arguments.arn,
+                IncludeExecutionData=True,
+                Marker=marker,
+            )
+            events += page["Events"]
+            marker = page.get("NextMarker") or ""
+        _print_json(arguments, {"Events": events})
+        return 0
+    function = arguments.arn.split(":durable-execution")[0].split("/durable-execution/")[0]
+    with DurableFunctionCloudTestRunner(function, client=_client(arguments)) as runner:
+        result = ExecutionHandle(runner._engine, arguments.arn).snapshot()
+    _say(result.describe())
+    _say("")
+    for line in _timeline(result.history):
+        _say(line)
+    return 0
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    error = {"ErrorMessage": arguments.error} if arguments.error else None
+    return _done(
+        arguments,
+        _call(arguments, "stop_durable_execution", DurableExecutionArn=arguments.arn, Error=error),
+    )
+
+
+def _succeed(arguments: argparse.Namespace) -> int:
+    result = None if arguments.result is None else arguments.result.encode()
+    method = "send_durable_execution_callback_success"
+    return _done(arguments, _call(arguments, method, CallbackId=arguments.id, Result=result))
+
+
+def _fail(arguments: argparse.Namespace) -> int:
+    error = {"ErrorMessage": arguments.message, "ErrorType": arguments.type}
+    given = {name: value for name, value in error.items() if value is not None}
+    method = "send_durable_execution_callback_failure"
+    return _done(arguments, _call(arguments, method, CallbackId=arguments.id, Error=given))
+
+
+def _heartbeat(arguments: argparse.Namespace) -> int:
+    method = "send_durable_execution_callback_heartbeat"
+    return _done(arguments, _call(arguments, method, CallbackId=arguments.id))
+
+
+def _done(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
+    _print_json(arguments, answer)
+    return 0
+
+
+# -- asking and printing -------------------------------------------------------------------
+
+
+def _client(arguments: argparse.Namespace) -> Client:
+    from ..aws.api import make_client
+
+    return make_client(arguments.region, arguments.endpoint)
+
+
+def _call(arguments: argparse.Namespace, method: str, **given: Any) -> dict[str, Any]:
+    """One call; what is None is left out. Errors are ours, one sentence each."""
+    from ..aws.api import BlockingClock, LambdaApi
+    from ..client.transport import drive
+
+    client = _client(arguments)
+    present = {name: value for name, value in given.items() if value is not None}
+    api = LambdaApi(client, BlockingClock())
+    answer = drive(api.call(method, **present))
+    answer.pop("ResponseMetadata", None)
+    return answer
+
+
+def _print_json(arguments: argparse.Namespace, answer: dict[str, Any]) -> bool:
+    if arguments.json:
+        _say(json.dumps(answer, indent=2, default=_text))
+    return bool(arguments.json)
+
+
+def _timeline(events: Iterable[Any]) -> Iterable[str]:
+    """A line for each event, with the time since the first."""
+    first: datetime | None = None
+    for event in events:
+        first = first or event.timestamp
+        since = (event.timestamp - first).total_seconds()
+        line = f"{since:>12.3f} s  {event.event_id:>4}  {event.event_type:<24} {event.name or ''}"
+        yield line.rstrip()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,382 @@
+"""`durable-runner`: the command line.
+
+durable-runner demo           an order workflow whose worker is killed once, as a timeline
+durable-runner run            one execution of a handler, with faults from the command line
+durable-runner explore        the same with the worker killed at every moment, one after another
+durable-runner serve          functions behind the AWS API, for boto3, the AWS CLI and the SDKs
+durable-runner logs           what served functions have written
+durable-runner invoke         a function of a server, or of Lambda
+durable-runner executions     list | get | history | stop
+durable-runner callback       succeed | fail | heartbeat
+durable-runner diff           where two histories of one function part
+durable-runner worker-host    serve another runner's invocations with workers on this machine
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
+from ..serving import log_folder
+from . import arguments as kinds
+from . import executions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 it failed, 2 it was called wrongly."""
+    parser = argparse.ArgumentParser(
+        prog="durable-runner", description="Run AWS Lambda durable functions in worker processes."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    demo = commands.add_parser("demo", help="watch an execution survive the death of its worker")
+    demo.set_defaults(run=_demo)
+
+    run = commands.add_parser(
+        "run",
+        help="run a handler once",
+        description="Run a handler once and show how it went. Exit code 1 unless it succeeded.",
+    )
+    _add_handler(run)
+    run.add_argument(
+        "--fault",
+        action="append",
+        type=_fault,
+        default=[],
+        metavar="WHAT@WHERE",
+        help='something that goes wrong, such as "kill@after-commit:3"; may be repeated',
+    )
+    run.add_argument(
+        "--faults",
+        type=_plan,
+        default=[],
+        metavar="FILE",
+        help="a fault plan: a fault on each line, # for comments",
+    )
+    run.add_argument(
+        "--replay-every-checkpoint",
+        action="store_true",
+        help="kill the worker after each checkpoint",
+    )
+    run.set_defaults(run=_run)
+
+    explore = commands.add_parser(
+        "explore",
+        help="kill a handler's worker at every moment and compare the outcomes",
+        description="Run a handler cleanly, then once for each moment at which its worker can die. "
+        "Exit code 1 if any run came out otherwise.",
+    )
+    _add_handler(explore)
+    explore.add_argument(
+        "--callback",
+        action="append",
+        type=kinds.pair,
+        default=[],
+        metavar="NAME=RESULT",
+        help="answer the callback of this name; may be repeated",
+    )
+    explore.add_argument(
+        "--depth",
+        type=kinds.count,
+        default=1,
+        help="2: pairs of crashes too (default: %(default)s)",
+    )
+    explore.set_defaults(run=_explore)
+
+    server = commands.add_parser(
+        "serve",
+        help="offer functions over the AWS API",
+        description="Offer functions over the AWS API until SIGINT or SIGTERM, in real time.",
+    )
+    server.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
+    server.add_argument("--port", type=kinds.port, default=0, help="0: any (default: %(default)s)")
+    server.add_argument(
+        "--function",
+        action="append",
+        default=[],
+        metavar="NAME=MODULE:HANDLER",
+        help="may be repeated",
+    )
+    server.add_argument("--functions", metavar="FILE", help="TOML or JSON")
+    server.add_argument("--template", metavar="FILE", help="SAM or CloudFormation")
+    server.add_argument("--workers", type=kinds.count, help="processes (default: one per core)")
+    server.add_argument(
+        "--isolation",
+        default="worker",
+        choices=["worker", "execution", "invocation"],
+        help="how far invocations are kept apart (default: %(default)s)",
+    )
+    server.add_argument("--skip-time", action="store_true", help="waits take no real time")
+    server.add_argument(
+        "--logs", metavar="FOLDER", type=Path, help="for what the functions write, a file for each"
+    )
+    server.add_argument(
+        "--reload", action="store_true", help="serve changed code and files as they are then"
+    )
+    add_access_key(server)
+    server.set_defaults(run=_serve)
+
+    log_folder.add_command(commands)
+
+    diff = commands.add_parser(
+        "diff",
+        help="compare two histories",
+        description="Show where two executions of one function part, ids and times aside. "
+        "Exit code 0 if they are the same, 1 if not, 2 if one cannot be read.",
+    )
+    for name in ("local", "cloud"):
+        diff.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a file as `aws lambda get-durable-execution-history` prints it, or an ARN",
+        )
+    diff.add_argument(
+        "--endpoint",
+        type=kinds.url,
+        metavar="URL",
+        help="where executions are asked for by ARN",
+    )
+    diff.add_argument("--region", help="(default: the ARN's own)")
+    diff.set_defaults(run=_diff)
+
+    executions.add_commands(commands)
+
+    host = commands.add_parser(
+        "worker-host",
+        help="serve a runner that listens on an address",
+        description="Start workers on this machine for a runner created with listen=. "
+        "The token is read from the environment variable DURABLE_RUNNER_TOKEN.",
+    )
+    host.add_argument(
+        "--connect",
+        required=True,
+        type=kinds.address,
+        metavar="HOST:PORT",
+        help="the runner's address",
+    )
+    host.add_argument(
+        "--slots",
+        type=kinds.count,
+        default=os.cpu_count(),
+        help="workers at most (default: all cores)",
+    )
+    host.add_argument(
+        "--label",
+        action="append",
+        type=kinds.pair,
+        default=[],
+        metavar="KEY=VALUE",
+        help="describe this machine to the runner; may be repeated",
+    )
+    host.set_defaults(run=_worker_host)
+
+    return execute(parser, arguments)
+
+
+def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """What a command's `run` returns; an error of ours in one line, and its exit code."""
+    parsed = parser.parse_args(arguments)
+    try:
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()
+        return code
+    except (RunnerError, TimeoutError) as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 2 if isinstance(error, InvalidConfiguration) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read, such as `head`, has read enough; nor is there anybody to flush for.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _add_handler(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "handler",
+        type=kinds.handler,
+        metavar="MODULE:HANDLER",
+        help="found from here, or installed",
+    )
+    parser.add_argument(
+        "--input",
+        type=kinds.json_text,
+        default="null",
+        metavar="JSON",
+        help="(default: %(default)s)",
+    )
+    parser.add_argument("--workers", type=kinds.count, help="processes (default: one per core)")
+    parser.add_argument(
+        "--timeout",
+        type=kinds.seconds,
+        default=60.0,
+        help="seconds for a run (default: %(default)s)",
+    )
+
+
+def _import_from_here() -> None:
+    # As `python -m` has it.
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def _handler(name: str) -> Callable[..., Any]:
+    from ..serving.discovery import load
+    from ..serving.functions_file import FunctionConfig
+
+    _import_from_here()
+    return load(FunctionConfig("", name))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ..results.statuses import InvocationStatus
+    from ..runner.blocking import DurableFunctionTestRunner
+
+    handler = _handler(arguments.handler)
+    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
+        result = runner.run(
+            payload=arguments.input,
+            timeout=arguments.timeout,
+            faults=[*arguments.fault, *arguments.faults],
+            replay_every_checkpoint=arguments.replay_every_checkpoint,
+        )
+    sys.stdout.write(f"{result}\n")
+    return 0 if result.status is InvocationStatus.SUCCEEDED else 1
+
+
+def _plan(path: str) -> list[str]:
+    """The faults of a file."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"the fault plan cannot be read: {error}") from None
+    texts = (line.split("#")[0].strip() for line in lines)
+    return [_fault(text) for text in texts if text]
+
+
+def _fault(text: str) -> str:
+    from ..core.faults import Fault
+
+    try:
+        Fault.parse(text)
+    except InvalidParameterValue as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _explore(arguments: argparse.Namespace) -> int:
+    from ..runner.blocking import DurableFunctionTestRunner
+
+    handler = _handler(arguments.handler)
+    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
+        try:
+            report = runner.explore_crashes(
+                payload=arguments.input,
+                callbacks=dict(arguments.callback),
+                depth=arguments.depth,
+                timeout=arguments.timeout,
+            )
+        except AssertionError as error:
+            sys.stdout.write(f"{error}\n")
+            return 1
+    sys.stdout.write(f"{report}\n")
+    return 0 if report.ok else 1
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from ..serving import template
+    from ..serving.functions_file import FunctionConfig, of_text, read
+    from ..serving.serve import Reload, serve
+
+    readers = {arguments.functions: read, arguments.template: template.read}
+    files = [(Path(name), reader) for name, reader in readers.items() if name is not None]
+
+    def functions() -> list[FunctionConfig]:
+        found = [of_text(text) for text in arguments.function]
+        return found + [each for path, reader in files for each in reader(path)]
+
+    _import_from_here()
+    serve(
+        functions(),
+        host=arguments.host,
+        port=arguments.port,
+        say=say,
+        warn=_warn,
+        workers=arguments.workers,
+        isolation=arguments.isolation,
+        skip_time=arguments.skip_time,
+        access_keys=access_keys(arguments),
+        logs=arguments.logs,
+        reload=Reload(functions, [path for path, _ in files]) if arguments.reload else None,
+    )
+    return 0
+
+
+def add_access_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--access-key",
+        metavar="ID",
+        help="demand requests that are signed with it; its secret is read from the environment "
+        "variable DURABLE_RUNNER_SECRET_KEY",
+    )
+
+
+def access_keys(arguments: argparse.Namespace) -> dict[str, str]:
+    """The one that requests must be signed with, and its secret."""
+    if arguments.access_key is None:
+        return {}
+    secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")
+    if not secret or not arguments.access_key:
+        empty = "DURABLE_RUNNER_SECRET_KEY is not set" if not secret else "it is empty"
+        raise InvalidConfiguration(f"--access-key: {empty}.")
+    return {arguments.access_key: secret}
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _warn(sentence: str) -> None:
+    sys.stderr.write(f"durable-runner: {sentence}\n")
+    sys.stderr.flush()
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    from . import diff
+
+    try:
+        return diff.run(
+            arguments.local,
+            arguments.cloud,
+            arguments.endpoint,
+            arguments.region,
+            sys.stdout.write,
+        )
+    except RunnerError as error:
+        sys.stderr.write(f"durable-runner diff: {error}\n")
+        return 2
+
+
+def _demo(_: argparse.Namespace) -> int:
+    from .demo import show
+
+    return show(sys.stdout.write)
+
+
+def _worker_host(arguments: argparse.Namespace) -> int:
+    from ..host.__main__ import main as host_main
+
+    command = ["--connect", arguments.connect, "--slots", str(arguments.slots)]
+    for name, value in arguments.label:
+        command += ["--label", f"{name}={value}"]
+    return host_main(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,414 @@
+"""The control service as a runner calls it: plain data in, plain data and our errors out."""
+
+# ruff: noqa: ASYNC109 - a gRPC deadline goes with the call; `asyncio.timeout` cannot set it.
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, TypeVar, overload
+
+import grpc
+
+from ..core import model
+from ..results.operations import timestamp
+from ..results.result import CrashPoint, ExecutionRecord, FaultFired, InvocationRecord
+from ..rpc import codec
+from ..rpc.v1 import control_pb2 as pb
+from ..rpc.v1 import model_pb2, worker_pb2
+from .settings import DEFAULT_MEMORY_MB, FunctionSettings, Isolation
+from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, raised
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+#: Seconds beyond the server's own deadline until it counts as frozen.
+GRACE = 10.0
+
+_ISOLATION = {
+    Isolation.WORKER: pb.ISOLATION_WORKER,
+    Isolation.EXECUTION: pb.ISOLATION_EXECUTION,
+    Isolation.INVOCATION: pb.ISOLATION_INVOCATION,
+    Isolation.INLINE: pb.ISOLATION_INLINE,
+}
+T = TypeVar("T")
+Until = Literal["ended", "suspended", "now"]
+_UNTIL: dict[Until, pb.AwaitUntil] = {
+    "ended": pb.AWAIT_UNTIL_ENDED,
+    "suspended": pb.AWAIT_UNTIL_SUSPENDED,
+    "now": pb.AWAIT_UNTIL_NOW,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an execution is started with; without a name it is given one."""
+
+    function: str
+    payload: str
+    name: str = ""
+    skip_time: bool = True
+    tenant_id: str | None = None
+    #: The fault plan, as text.
+    faults: tuple[str, ...] = ()
+    record_points: bool = False
+    retry_at_once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    host_id: str
+    pid: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """`request_id` is empty while it is idle; `pid` is the test's own for an inline worker."""
+
+    worker_id: str
+    host_id: str
+    pid: int
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStatus:
+    """The coordinator (`pid` is its own) and all that is connected to it, for all runners."""
+
+    pid: int
+    hosts: Sequence[HostStatus]
+    workers: Sequence[WorkerStatus]
+    executions: int
+    queued_invocations: int
+    #: Why workers cannot be started, where that is so.
+    trouble: str
+
+
+class ControlClient:
+    """What runners ask of the coordinator. Times are in seconds."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        workspace_id: str,
+        unavailable: Callable[[str, str], Exception],
+    ) -> None:
+        """`unavailable` makes the error for a call that failed itself, from what failed and
+        what gRPC says of it; it may block."""
+        self.transport = transport
+        self.workspace_id = workspace_id
+        self._unavailable = unavailable
+
+    async def register(
+        self,
+        name: str,
+        code: worker_pb2.FunctionCode | str,
+        *,
+        durable: bool,
+        settings: FunctionSettings,
+    ) -> str:
+        """The function's id. `code` is from `loading.describe`, or an inline function's key."""
+        request = self._registration(name, code, durable, settings)
+        answer = await self._call("RegisterFunction", request)
+        function_id: str = answer[0].function_id
+        return function_id
+
+    async def replace_functions(
+        self, functions: Iterable[tuple[str, worker_pb2.FunctionCode, bool, FunctionSettings]]
+    ) -> None:
+        """Have these (name, code, durable, settings) and no others, as their files are now."""
+        requests = [self._registration(*each) for each in functions]
+        request = pb.ReplaceFunctionsRequest(workspace_id=self.workspace_id, functions=requests)
+        await self._call("ReplaceFunctions", request)
+
+    def _registration(
+        self,
+        name: str,
+        code: worker_pb2.FunctionCode | str,
+        durable: bool,
+        settings: FunctionSettings,
+    ) -> pb.RegisterFunctionRequest:
+        config = worker_pb2.FunctionConfig(
+            name=name,
+            durable=durable,
+            timeout_seconds=settings.invocation_timeout,
+            memory_mb=settings.memory or DEFAULT_MEMORY_MB,
+            enforce_memory=settings.memory is not None,
+            environment=settings.env,
+            log_format=settings.log_format or "",
+        )
+        return pb.RegisterFunctionRequest(
+            workspace_id=self.workspace_id,
+            config=config,
+            code=worker_pb2.FunctionCode(inline_key=code) if isinstance(code, str) else code,
+            isolation=_ISOLATION[settings.isolation],
+            execution_timeout_seconds=settings.execution_timeout,
+            retention_days=settings.retention_days or 0,
+            own_processes=settings.own_processes,
+        )
+
+    async def start(self, start: Start, *, hold_time: bool = False) -> str:
+        """The execution's ARN. With `hold_time`, nothing is skipped until its end is awaited."""
+        request = self._start_request(start)
+        request.hold_time = hold_time
+        arn: str = (await self._call("StartExecution", request))[0].execution_arn
+        return arn
+
+    async def run(self, start: Start, timeout: float) -> ExecutionRecord:
+        """Start it and wait for its end; the record may be `timed_out`."""
+        request = self._run_request(start, timeout)
+        return _record(await self._call("RunExecution", request, timeout))
+
+    async def run_each(
+        self, starts: Sequence[Start], timeout: float, at_once: int
+    ) -> AsyncGenerator[ExecutionRecord | Exception, None]:
+        """Run all, with up to `at_once` under way; outcomes in order. `timeout` is for all."""
+        deadline = time.monotonic() + timeout
+
+        def requests() -> Iterator[tuple[pb.RunExecutionRequest, float]]:
+            for start in starts:
+                left = max(0.0, deadline - time.monotonic())
+                yield self._run_request(start, left), left + GRACE
+
+        try:
+            answers = self.transport.call_each("RunExecution", requests(), at_once)
+            async with aclosing(answers):
+                async for answer in answers:
+                    if isinstance(answer, grpc.RpcError):
+                        yield await self._translated("RunExecution", answer, timeout + GRACE)
+                    else:
+                        yield _record(answer)
+        except ChannelClosed as error:
+            raise await self._translated("RunExecution", error, timeout) from None
+
+    async def wait(self, arn: str, until: Until, timeout: float) -> ExecutionRecord:
+        """The record as soon as `until` holds; after `timeout`, one that is `timed_out`."""
+        request = pb.AwaitExecutionRequest(
+            execution_arn=arn, until=_UNTIL[until], timeout_ms=_ms(timeout)
+        )
+        return _record(await self._call("AwaitExecution", request, timeout))
+
+    async def wait_for_callback(
+        self, arn: str, name: str | None, timeout: float
+    ) -> tuple[str, str, model.ExecutionStatus]:
+        """The callback's id; or "", what the execution waits for instead, and its status."""
+        request = pb.AwaitCallbackRequest(
+            execution_arn=arn, name=name or "", timeout_ms=_ms(timeout)
+        )
+        (answer,) = await self._call("AwaitCallback", request, timeout)
+        status = codec.execution_status_from_proto(answer.status or 1)
+        return answer.callback_id, answer.waiting_for, status
+
+    async def callback_success(self, callback_id: str, result: str | None) -> None:
+        success = pb.CallbackSuccess(result=result)
+        await self._complete(pb.CompleteCallbackRequest(callback_id=callback_id, success=success))
+
+    async def callback_failure(self, callback_id: str, error: model.ErrorObject) -> None:
+        failure = pb.CallbackFailure(error=codec.error_to_proto(error))
+        await self._complete(pb.CompleteCallbackRequest(callback_id=callback_id, failure=failure))
+
+    async def callback_heartbeat(self, callback_id: str) -> None:
+        beat = pb.CallbackHeartbeat()
+        await self._complete(pb.CompleteCallbackRequest(callback_id=callback_id, heartbeat=beat))
+
+    async def stop(self, arn: str, error: model.ErrorObject | None) -> None:
+        message = codec.error_to_proto(error) if error is not None else None
+        request = pb.StopExecutionRequest(execution_arn=arn, error=message)
+        await self._call("StopExecution", request)
+
+    async def advance(self, arn: str | None, duration: float, timeout: float) -> None:
+        """Move the clock of one execution, or of all; `TimeoutError`."""
+        request = pb.AdvanceTimeRequest(
+            execution_arn=arn or "", workspace_id=self.workspace_id, duration_ms=_ms(duration)
+        )
+        try:
+            await self.transport.call("AdvanceTime", request, timeout)
+        except (grpc.RpcError, ChannelClosed) as error:
+            # The server sets no limit of its own here.
+            if getattr(error, "code", str)() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise TimeoutError(
+                    f"Time was advanced, but what fell due was not done within {timeout:g} s."
+                ) from None
+            raise await self._translated("AdvanceTime", error, timeout) from error
+
+    async def serve_aws_api(
+        self,
+        host: str,
+        port: int,
+        access_keys: Mapping[str, str],
+        skip_time: bool,
+        faults: Sequence[str],
+    ) -> str:
+        """The endpoint's URL; `InvalidParameterValue` where nothing can listen there."""
+        request = pb.ServeAwsApiRequest(
+            workspace_id=self.workspace_id,
+            host=host,
+            port=port,
+            access_keys=access_keys,
+            skip_time=skip_time,
+            faults=faults,
+        )
+        answer = await self._call("ServeAwsApi", request)
+        endpoint_url: str = answer[0].endpoint_url
+        return endpoint_url
+
+    async def status(self) -> RunnerStatus:
+        answer: pb.GetStatusResponse = (await self._call("GetStatus", pb.GetStatusRequest()))[0]
+        return RunnerStatus(
+            pid=answer.pid,
+            hosts=[HostStatus(each.host_id, each.pid, each.slots) for each in answer.hosts],
+            workers=[
+                WorkerStatus(each.worker_id, each.host_id, each.pid, each.request_id)
+                for each in answer.workers
+            ],
+            executions=answer.executions,
+            queued_invocations=answer.queued_invocations,
+            trouble=answer.trouble,
+        )
+
+    async def _complete(self, request: pb.CompleteCallbackRequest) -> None:
+        await self._call("CompleteCallback", request)
+
+    def _start_request(self, start: Start) -> pb.StartExecutionRequest:
+        return pb.StartExecutionRequest(
+            workspace_id=self.workspace_id,
+            function_name=start.function,
+            payload=start.payload,
+            execution_name=start.name,
+            skip_time=start.skip_time,
+            tenant_id=start.tenant_id,
+            faults=start.faults,
+            record_points=start.record_points,
+            retry_at_once=start.retry_at_once,
+        )
+
+    def _run_request(self, start: Start, timeout: float) -> pb.RunExecutionRequest:
+        return pb.RunExecutionRequest(start=self._start_request(start), timeout_ms=_ms(timeout))
+
+    async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:
+        timeout = ANSWER_TIMEOUT if wait is None else wait + GRACE
+        try:
+            return await self.transport.call(method, request, timeout)
+        except (grpc.RpcError, ChannelClosed) as error:
+            raise await self._translated(method, error, timeout) from None
+
+    async def _translated(self, method: str, error: Any, timeout: float) -> Exception:
+        known = None if isinstance(error, ChannelClosed) else raised(error)
+        if known is not None:
+            return known
+        what, detail = f"The coordinator was lost before {method}", ""
+        if not isinstance(error, ChannelClosed):
+            what, detail = f"The coordinator was lost during {method}", error.details()
+            if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                what = f"The coordinator did not answer {method} within {timeout:g} seconds"
+        return await self.transport.blocking(lambda: self._unavailable(what, detail))
+
+
+class _Decoded(Sequence[T]):
+    """Messages that are decoded when somebody looks: most tests never see the history."""
+
+    def __init__(self, parts: Sequence[Sequence[Any]], decode: Callable[[Any], T]) -> None:
+        self._parts = parts
+        self._decode = decode
+
+    @cached_property
+    def _items(self) -> list[T]:
+        return [self._decode(message) for part in self._parts for message in part]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self._items[index]
+
+
+def _ms(length: float) -> int:
+    return round(length * 1000)
+
+
+def _record(answers: list[Any]) -> ExecutionRecord:
+    head: pb.ExecutionHead = answers[0].page.head
+    pages: list[pb.ExecutionPage] = [answer.page for answer in answers]
+    return ExecutionRecord(
+        execution_arn=head.execution_arn,
+        execution_name=head.execution_name,
+        function_name=head.function_name,
+        status=codec.execution_status_from_proto(head.status),
+        start_ms=head.start_ms,
+        end_ms=head.end_ms if head.HasField("end_ms") else None,
+        result=head.result if head.HasField("result") else None,
+        error=_error(head),
+        timed_out=head.timed_out,
+        waiting_for=head.waiting_for,
+        operations=_Decoded([page.operations for page in pages], codec.operation_from_proto),
+        events=_Decoded([page.events for page in pages], codec.event_from_proto),
+        invocations=[
+            _invocation(each, number)
+            for number, each in enumerate((e for page in pages for e in page.invocations), start=1)
+        ],
+        children=_children(pages),
+        effects=_Decoded([page.effects for page in pages], codec.effect_from_proto),
+        faults=[_fault(each) for page in pages for each in page.faults],
+        unfired_faults=tuple(head.unfired_faults),
+        points=[
+            CrashPoint(each.moment, each.label, each.key) for page in pages for each in page.points
+        ],
+    )
+
+
+def _fault(message: pb.FaultRecord) -> FaultFired:
+    return FaultFired(
+        fault=message.fault,
+        moment=message.moment,
+        label=message.label,
+        invocation=message.invocation,
+        timestamp=timestamp(message.time_ms),
+        note=message.note,
+    )
+
+
+def _children(pages: list[pb.ExecutionPage]) -> list[str]:
+    chained = model_pb2.OPERATION_TYPE_CHAINED_INVOKE
+    if not any(operation.type == chained for page in pages for operation in page.operations):
+        return []
+    started = model.EventType.CHAINED_INVOKE_STARTED.value
+    return [
+        event.execution_arn
+        for page in pages
+        for event in page.events
+        if event.type == started and event.execution_arn
+    ]
+
+
+def _invocation(message: pb.InvocationRecord, number: int) -> InvocationRecord:
+    return InvocationRecord(
+        request_id=message.request_id,
+        worker_id=message.worker_id,
+        pid=message.pid,
+        start_ms=message.start_ms,
+        end_ms=message.end_ms if message.HasField("end_ms") else None,
+        outcome=message.outcome,
+        error=_error(message),
+        output=tuple(codec.line_from_proto(line) for line in message.output),
+        output_truncated=message.output_truncated,
+        stacks=tuple(message.stacks),
+        verdict=message.verdict,
+        divergences=tuple(
+            codec.divergence_from_proto(each, number) for each in message.divergences
+        ),
+    )
+
+
+def _error(message: pb.ExecutionHead | pb.InvocationRecord) -> model.ErrorObject | None:
+    if not message.HasField("error"):
+        return None
+    error: model_pb2.ErrorObject = message.error
+    return codec.error_from_proto(error)

@@ -1,0 +1,288 @@
+"""How a runner's calls reach its coordinator: blocking, or on the caller's event loop.
+
+Both are `Transport`s, so that everything above is written once: the blocking one's
+coroutines never suspend and are driven to their end by `drive`. Here too: what becomes
+of a call that fails.
+"""
+
+# ruff: noqa: ASYNC109 - a gRPC deadline goes with the call; `asyncio.timeout` cannot set it.
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import grpc
+import grpc.aio
+
+from .. import errors
+from ..rpc import OPTIONS, PROTOCOL_VERSION
+from ..rpc.frames import BlockingFrameChannel, FrameChannel, socket_path
+from ..rpc.v1 import control_pb2 as pb
+from ..rpc.v1 import control_pb2_grpc
+from .cluster import Cluster
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+T = TypeVar("T")
+
+#: Seconds for an answer that needs no waiting, on a machine under load.
+ANSWER_TIMEOUT = 20.0
+
+_STREAMS = frozenset({"RunExecution", "AwaitExecution"})
+# Generated without types.
+_Stub: Any = control_pb2_grpc.ControlServiceStub
+
+
+def _error_classes() -> dict[str, type[errors.RunnerError]]:
+    found: dict[str, type[errors.RunnerError]] = {}
+    pending: list[type[errors.RunnerError]] = [errors.RunnerError]
+    while pending:
+        each = pending.pop()
+        found[each.__name__] = each
+        if "code" in vars(each):
+            found[vars(each)["code"]] = each
+        pending += each.__subclasses__()
+    return found
+
+
+def raised(error: Any) -> errors.RunnerError | None:
+    """The error that the coordinator raised, from a `grpc.RpcError` of either kind; None
+    where the call itself failed."""
+    details: str = error.details() or ""
+    for key, value in error.trailing_metadata() or ():
+        if key == "error-code":
+            kind = _error_classes().get(value, errors.RunnerError)
+            if issubclass(kind, errors.InvalidCheckpointToken):
+                kind = errors.InvalidParameterValue
+            return kind(details)
+    match error.code():
+        case grpc.StatusCode.UNAUTHENTICATED:
+            return errors.Unauthenticated(details)
+        case grpc.StatusCode.CANCELLED if details.startswith("Locally cancelled"):
+            return errors.RunnerError("The call was given up: the test was interrupted.")
+        case (
+            grpc.StatusCode.UNAVAILABLE
+            | grpc.StatusCode.DEADLINE_EXCEEDED
+            | grpc.StatusCode.CANCELLED
+        ):
+            return None
+        case status:
+            return errors.RunnerError(f"{details} ({status.name})")
+
+
+class ChannelClosed(Exception):
+    """The cluster behind a channel was closed, which gRPC takes for a programming error."""
+
+
+class Transport(Protocol):
+    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
+        """Every message of the answer; `grpc.RpcError` or `ChannelClosed`."""
+
+    def call_each(
+        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
+    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
+        """Answers to (request, timeout) pairs, in order, with up to `at_once` under way."""
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        """Call what may block the thread for a while."""
+
+    async def close(self) -> None: ...
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The outcome of a coroutine over a `BlockingTransport`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+    coroutine.close()
+    raise RuntimeError("A blocking call was about to suspend.")
+
+
+class BlockingTransport:
+    """Over a channel of the cluster's, from any thread. Does not own the channel."""
+
+    def __init__(self, channel: grpc.Channel | BlockingFrameChannel, token: str) -> None:
+        self._stub = _Stub(channel)
+        self._metadata = metadata(token)
+
+    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
+        answer = self._begin(method, request, timeout)
+        return list(answer) if method in _STREAMS else [answer]
+
+    async def call_each(
+        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
+    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
+        under_way: deque[Any] = deque()
+        try:
+            while True:
+                for request, timeout in islice(requests, at_once - len(under_way)):
+                    under_way.append(self._begin(method, request, timeout))
+                if not under_way:
+                    return
+                try:
+                    answer = list(under_way[0])
+                except grpc.RpcError as error:
+                    answer = error
+                under_way.popleft()
+                yield answer
+        finally:
+            for call in under_way:
+                call.cancel()
+
+    def _begin(self, method: str, request: Any, timeout: float) -> Any:
+        try:
+            return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
+        except ValueError as error:
+            raise ChannelClosed from error
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        return function()
+
+    async def close(self) -> None:
+        pass
+
+
+class LoopTransport:
+    """Over a channel of its own, on the running event loop."""
+
+    def __init__(self, address: str, token: str) -> None:
+        path = socket_path(address)
+        self._channel: grpc.aio.Channel | FrameChannel = (
+            grpc.aio.insecure_channel(address, options=OPTIONS)
+            if path is None
+            else FrameChannel(path)
+        )
+        self._stub = _Stub(self._channel)
+        self._metadata = metadata(token)
+
+    async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
+        answer = getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
+        if method in _STREAMS:
+            return [message async for message in answer]
+        return [await answer]
+
+    async def call_each(
+        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
+    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
+        under_way: deque[asyncio.Task[list[Any]]] = deque()
+        try:
+            while True:
+                for request, timeout in islice(requests, at_once - len(under_way)):
+                    call = self.call(method, request, timeout)
+                    under_way.append(asyncio.create_task(call))
+                if not under_way:
+                    return
+                try:
+                    answer: list[Any] | grpc.RpcError = await under_way[0]
+                except grpc.RpcError as error:
+                    answer = error
+                under_way.popleft()
+                yield answer
+        finally:
+            for task in under_way:
+                task.cancel()
+
+    async def blocking(self, function: Callable[[], T]) -> T:
+        return await asyncio.to_thread(function)
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+
+class Channels(NamedTuple):
+    """For streams that last as long as a runner, and for calls."""
+
+    lasting: grpc.Channel
+    calls: grpc.Channel | BlockingFrameChannel
+
+    def close(self) -> None:
+        self.calls.close()
+        self.lasting.close()
+
+
+def channels_at(address: str) -> Channels:
+    lasting = grpc.insecure_channel(address, options=OPTIONS)
+    path = socket_path(address)
+    return Channels(lasting, lasting if path is None else BlockingFrameChannel(path))
+
+
+_channels_lock = threading.Lock()
+_channels: weakref.WeakKeyDictionary[Cluster, Channels] = weakref.WeakKeyDictionary()
+
+
+def channels_to(cluster: Cluster) -> Channels:
+    """The process's blocking channels to a cluster, for all runners."""
+    with _channels_lock:
+        channels = _channels.get(cluster)
+        if channels is None:
+            channels = _channels[cluster] = channels_at(cluster.address)
+            cluster.on_close.append(channels.close)
+    return channels
+
+
+def metadata(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
+
+
+class Workspace:
+    """A runner's place in the coordinator, for as long as this is open."""
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        token: str,
+        *,
+        workers: int,
+        invocation_retries: int,
+        retry_backoff: float,
+        epoch_ms: int | None,
+        unavailable: Callable[[str, str], Exception],
+    ) -> None:
+        """Open it. Blocks for one round trip."""
+        self._stub = stub = _Stub(channel)
+        self._metadata = metadata(token)
+        request = pb.OpenWorkspaceRequest(
+            protocol_version=PROTOCOL_VERSION,
+            workers=workers,
+            invocation_retries=invocation_retries,
+            retry_backoff_ms=round(retry_backoff * 1000),
+            epoch_ms=epoch_ms,
+        )
+        # Open without a deadline, as long as the runner; so its first answer has a timer here.
+        self._call: Any = stub.OpenWorkspace(request, metadata=self._metadata)
+        timer = threading.Timer(ANSWER_TIMEOUT, self._call.cancel)
+        timer.start()
+        try:
+            self.id: str = next(self._call).workspace_id
+        except grpc.RpcError as error:
+            what = "The coordinator did not let a runner in"
+            raise raised(error) or unavailable(what, error.details()) from None
+        finally:
+            timer.cancel()
+
+    def follow_output(self) -> Iterator[Any]:
+        """What its handlers write, `FollowOutputResponse` by `FollowOutputResponse`, till it is
+        closed or the coordinator is gone. Nothing is missed from now on."""
+        request = pb.FollowOutputRequest(workspace_id=self.id)
+        call = self._stub.FollowOutput(request, metadata=self._metadata)
+        next(call)
+
+        def messages() -> Iterator[Any]:
+            # Whoever has to know why the coordinator went learns it otherwise.
+            with suppress(grpc.RpcError):
+                yield from call
+
+        return messages()
+
+    def close(self) -> None:
+        self._call.cancel()

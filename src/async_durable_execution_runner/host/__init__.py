@@ -1,0 +1,1 @@
+"""The process that supervises the workers of one machine: worker host and forkserver."""

@@ -1,0 +1,100 @@
+"""Entry of the worker host: `python -P -m async_durable_execution_runner.host`.
+
+The token comes from the environment, never on a command line. Exit codes: 0 asked to end,
+1 the coordinator (or the forkserver) went away, 2 refused or used wrongly; 1 and 2 come with
+one sentence on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from .. import errors
+from ..rpc import is_local, set_up_grpc
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="worker-host", description="Run a worker host.")
+    parser.add_argument("--connect", required=True, metavar="ADDRESS", help="the coordinator's")
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="workers at once")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="NAME=VALUE", help="may be repeated"
+    )
+    parser.add_argument("--lifeline", action="store_true", help="end when standard input does")
+    options = parser.parse_args(arguments)
+    token = os.environ.pop("DURABLE_RUNNER_TOKEN", "")
+    if not token:
+        return _say("DURABLE_RUNNER_TOKEN is not set: it must hold the coordinator's token.", 2)
+    if not is_local(options.connect):
+        return _say(
+            f"{options.connect} is not a loopback address: without TLS, which is not supported "
+            "yet, the token would travel in the clear.",
+            2,
+        )
+    labels = dict(label.partition("=")[::2] for label in options.label)
+
+    # What is imported stays: it is frozen afterwards, and looked through for garbage by nobody.
+    gc.disable()
+    set_up_grpc()
+    # gRPC is imported once for both processes, and forked before it has any thread.
+    from ..worker.connection import Connection
+    from .host import Host
+
+    connection = Connection(options.connect, token)
+    host_end, forkserver_end = socket.socketpair()
+    # Ctrl-C reaches the whole group of a terminal; there must be no moment in which it
+    # ends the forkserver instead of the host.
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pid = os.fork()
+    if pid == 0:
+        host_end.close()
+        _become_forkserver(forkserver_end, connection)
+    forkserver_end.close()
+    if not options.lifeline:
+        signal.signal(signal.SIGINT, on_interrupt)
+    host = Host(
+        connection,
+        host_end,
+        pid,
+        slots=options.slots,
+        lifeline=sys.stdin.fileno() if options.lifeline else None,
+        labels=labels,
+    )
+    gc.freeze()
+    gc.enable()
+    try:
+        asyncio.run(host.run())
+    except errors.CoordinatorUnavailable as error:
+        return _say(f"The coordinator at {options.connect} is gone: {error}.", 1)
+    except errors.WorkersUnavailable as error:
+        return _say(str(error), 1)
+    except errors.RunnerError as error:
+        return _say(f"The coordinator at {options.connect} refused this host: {error}", 2)
+    return 0
+
+
+def _become_forkserver(end: socket.socket, connection: object) -> NoReturn:
+    from ..worker.connection import Connection
+    from . import forkserver
+
+    assert isinstance(connection, Connection)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    forkserver.main(end, connection)
+
+
+def _say(sentence: str, code: int) -> int:
+    sys.stderr.write(sentence + "\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

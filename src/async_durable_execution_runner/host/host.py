@@ -1,0 +1,286 @@
+"""The worker host: supervises the workers of one machine on the coordinator's orders.
+
+It starts and kills workers through its forkserver and reports how each of them ended, with
+the last lines that it wrote. It decides nothing by itself, except that without a coordinator
+(or, with a lifeline, without the process that started it) no worker may live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import signal
+import socket
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import IO, Any
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+
+from .. import errors
+from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc.v1 import worker_pb2, worker_pb2_grpc
+from ..worker import output, stacks
+from ..worker.connection import Connection
+from ..worker.session import greet, refusal
+
+_PATIENCE = 30
+_FORKSERVER_LOST = errors.WorkersUnavailable(
+    "The worker host lost the process that forks its workers."
+)
+
+
+@dataclass(slots=True)
+class _Worker:
+    output: IO[bytes]
+    pid: int = 0
+
+
+@dataclass
+class Host:
+    """One run of a worker host; `forkserver` is a socket to a child that runs `forkserver.main`."""
+
+    connection: Connection
+    forkserver: socket.socket
+    forkserver_pid: int
+    slots: int
+    lifeline: int | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Found now, so that later a failure to make a file there is reported as what it is.
+        tempfile.gettempdir()
+        self._workers: dict[str, _Worker] = {}
+        self._pending = b""
+        self._reports: asyncio.Queue[worker_pb2.SuperviseRequest | None] = asyncio.Queue()
+        self._reading: set[asyncio.Task[None]] = set()
+        self._reporting: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until the lifeline ends or a signal comes (returns), or the coordinator refuses or
+        leaves, or the forkserver dies (raises)."""
+        loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self.forkserver, self._hear_forkserver)
+        if self.lifeline is not None:
+            loop.add_reader(self.lifeline, self._hear_lifeline)
+        self._handle_signals(loop)
+        supervision = asyncio.ensure_future(self._supervise())
+        try:
+            await asyncio.wait({supervision, self._end}, return_when=asyncio.FIRST_COMPLETED)
+            if self._end.done():
+                supervision.cancel()
+                self._end.result()
+            else:
+                supervision.result()
+        finally:
+            loop.remove_reader(self.forkserver)
+            self._dismiss_forkserver()
+
+    def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_signal_handler(signal.SIGTERM, self._finish)
+        if self.lifeline is None:
+            loop.add_signal_handler(signal.SIGINT, self._finish)
+        else:
+            # Ctrl-C in the terminal is for the test process, which then lets go of the lifeline.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _finish(self, error: Exception | None = None) -> None:
+        if self._end.done():
+            return
+        if error is None:
+            self._end.set_result(None)
+        else:
+            self._end.set_exception(error)
+
+    def _hear_lifeline(self) -> None:
+        assert self.lifeline is not None
+        if not os.read(self.lifeline, 4096):
+            self._finish()
+
+    async def _supervise(self) -> None:
+        async with self.connection.channel() as channel:
+            await self._connect(channel)
+            stub = worker_pb2_grpc.WorkerServiceStub(channel)
+            hello = worker_pb2.HostHello(
+                host_id=f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}",
+                protocol_version=PROTOCOL_VERSION,
+                runner_version=version("async-durable-execution-runner"),
+                python_version=platform.python_version(),
+                slots=self.slots,
+                labels=self.labels,
+                pid=os.getpid(),
+            )
+            call, message = await greet(
+                lambda: stub.Supervise(metadata=self.connection.metadata),
+                worker_pb2.SuperviseRequest(hello=hello),
+            )
+            self._reporting = asyncio.ensure_future(self._send_reports(call))
+            try:
+                while message is not grpc.aio.EOF:
+                    self._obey(message)
+                    message = await call.read()
+            except grpc.aio.AioRpcError as error:
+                raise refusal(error) from None
+            finally:
+                self._reporting.cancel()
+        raise errors.CoordinatorUnavailable("it closed the connection")
+
+    async def _connect(self, channel: grpc.aio.Channel) -> None:
+        """Wait for the coordinator: as long as the lifeline holds, else for a while, and say so."""
+        if self.lifeline is not None:
+            await channel.channel_ready()
+            return
+        loop = asyncio.get_running_loop()
+        waits = f"Nothing answers at {self.connection.address}; trying for {_PATIENCE} seconds.\n"
+        saying = loop.call_later(1, sys.stderr.write, waits)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await channel.channel_ready()
+        except TimeoutError:
+            raise errors.CoordinatorUnavailable(
+                f"nothing answered there within {_PATIENCE} seconds"
+            ) from None
+        finally:
+            saying.cancel()
+
+    async def _send_reports(self, call: Any) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            while (report := await self._reports.get()) is not None:
+                await call.write(report)
+        self._finish(_FORKSERVER_LOST)
+
+    def _obey(self, order: worker_pb2.SuperviseResponse) -> None:
+        match order.WhichOneof("message"):
+            case "start":
+                self._start(order.start.worker_id)
+            case "kill":
+                self._tell_forkserver({"kill": order.kill.worker_id})
+            case "limit_memory":
+                limit = order.limit_memory
+                self._tell_forkserver({"limit": limit.worker_id, "bytes": limit.bytes})
+            case "signal":
+                stop = order.signal.signal == worker_pb2.WORKER_SIGNAL_STOP
+                self._tell_forkserver({"stop": order.signal.worker_id, "on": stop})
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "take_stacks":
+                wanted = order.take_stacks
+                self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
+
+    def _start(self, worker_id: str) -> None:
+        try:
+            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed at its exit
+        except OSError as error:
+            self._not_started(worker_id, f"no temporary file for its output: {error}")
+            return
+        # The worker, its children and the C code in them write at the end, wherever that is.
+        fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
+        self._workers[worker_id] = _Worker(file)
+        self._tell_forkserver({"start": worker_id}, [file.fileno()])
+
+    def _not_started(self, worker_id: str, why: str) -> None:
+        exited = worker_pb2.WorkerExited(
+            worker_id=worker_id, cause=worker_pb2.EXIT_CAUSE_NOT_STARTED, detail=why
+        )
+        self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
+
+    def _tell_forkserver(self, order: dict[str, Any], fds: list[int] | None = None) -> None:
+        data = json.dumps(order).encode() + b"\n"
+        try:
+            if fds:
+                socket.send_fds(self.forkserver, [data], fds)
+            else:
+                self.forkserver.sendall(data)
+        except OSError:
+            self._lose_forkserver()
+
+    def _hear_forkserver(self) -> None:
+        try:
+            data = self.forkserver.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            self._lose_forkserver()
+            return
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            self._note(json.loads(line))
+
+    def _note(self, report: dict[str, Any]) -> None:
+        match report:
+            case {"started": str(worker_id), "pid": int(pid)}:
+                self._workers[worker_id].pid = pid
+            case {"failed": str(worker_id), "why": str(why)}:
+                self._workers.pop(worker_id).output.close()
+                self._not_started(worker_id, why)
+            case {"exited": str(worker_id), "status": int(status)}:
+                exited = worker_pb2.WorkerExited(peak_memory_bytes=report["peak"])
+                if os.WIFSIGNALED(status):
+                    exited.cause = worker_pb2.EXIT_CAUSE_SIGNALED
+                    exited.signal = os.WTERMSIG(status)
+                else:
+                    exited.cause = worker_pb2.EXIT_CAUSE_EXITED
+                    exited.exit_code = os.WEXITSTATUS(status)
+                if report["memory"]:
+                    exited.cause = worker_pb2.EXIT_CAUSE_MEMORY
+                self._exited(worker_id, exited)
+            case {"inspected": str(worker_id)}:
+                reading = asyncio.ensure_future(self._read_stacks(worker_id, report))
+                self._reading.add(reading)
+                reading.add_done_callback(self._reading.discard)
+
+    async def _read_stacks(self, worker_id: str, report: dict[str, Any]) -> None:
+        # The lines of source may be on a slow disk.
+        dumps, verdict = await asyncio.to_thread(
+            stacks.report, report["answers"], report["busy"], report["why"]
+        )
+        taken = worker_pb2.WorkerStacks(
+            worker_id=worker_id, request_id=report["request"], dumps=dumps, verdict=verdict
+        )
+        self._reports.put_nowait(worker_pb2.SuperviseRequest(stacks=taken))
+
+    def _exited(self, worker_id: str, exited: worker_pb2.WorkerExited) -> None:
+        worker = self._workers.pop(worker_id)
+        lines, truncated = output.read(worker.output.fileno())
+        worker.output.close()
+        exited.worker_id = worker_id
+        exited.output.extend(codec.line_to_proto(line) for line in lines)
+        exited.output_truncated = truncated
+        self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
+
+    def _lose_forkserver(self) -> None:
+        for worker_id, worker in list(self._workers.items()):
+            if worker.pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(worker.pid, signal.SIGKILL)
+            self._exited(
+                worker_id,
+                worker_pb2.WorkerExited(
+                    cause=worker_pb2.EXIT_CAUSE_UNKNOWN, detail="the host lost its forkserver"
+                ),
+            )
+        # The last reports go out first.
+        self._reports.put_nowait(None)
+        if self._reporting is None:
+            self._finish(_FORKSERVER_LOST)
+
+    def _dismiss_forkserver(self) -> None:
+        """Let it kill all workers, and wait for it to be gone."""
+        if not self._workers:
+            # It may be busy with its imports.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.forkserver_pid, signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            self.forkserver.shutdown(socket.SHUT_WR)
+            self.forkserver.settimeout(2)
+            while self.forkserver.recv(65536):
+                pass

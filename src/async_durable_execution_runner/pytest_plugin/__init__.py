@@ -1,0 +1,151 @@
+"""The pytest plugin: a runner, and a crash report, for the handler that a marker names.
+
+    @pytest.mark.durable(handler=place_order, workers=2)
+    def test_order(durable_runner):
+        assert durable_runner.run({"order_id": "o-1"}).result == '"done"'
+
+    @pytest.mark.durable(handler=place_order)
+    @pytest.mark.explore_crashes({"order_id": "o-1"}, check=charged_once)
+    def test_order_survives(crash_report):
+        crash_report.assert_ok()
+
+With `pytest --durable-mode=cloud` the fixture `durable_runner` is a runner for the function as it
+is deployed: of the handler's name, or of `function_name` in the marker.
+
+Imports nothing of the runner before a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..runner.blocking import DurableFunctionTestRunner
+    from ..runner.cloud import DurableFunctionCloudTestRunner
+    from ..runner.explore import CrashReport
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("durable functions")
+    group.addoption(
+        "--durable-mode",
+        choices=("local", "cloud"),
+        default="local",
+        help="Where durable_runner runs handlers: in worker processes, or where they are deployed.",
+    )
+    group.addoption("--durable-endpoint", metavar="URL", help="Lambda's, in cloud mode.")
+    group.addoption("--durable-region", metavar="REGION", help="Of the functions, in cloud mode.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "durable(handler=..., **options): what the fixture durable_runner runs, and the options of "
+        "its DurableFunctionTestRunner.",
+    )
+    config.addinivalue_line(
+        "markers",
+        "explore_crashes(input, **options): the arguments of explore_crashes for the fixture "
+        "crash_report.",
+    )
+
+
+#: Seconds that threads of inline handlers may take to end when pytest has.
+_PATIENCE = 3.0
+_exit_status = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_exit_status] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A process waits for its threads before it ends, and an inline handler may have left some
+    that never do; pytest would have reported everything, and hang."""
+    if f"{__name__.partition('.')[0]}.worker.inline" in sys.modules:
+        status = config.stash.get(_exit_status, 1)
+        threading.Thread(target=_end_anyway, args=(status,), daemon=True).start()
+
+
+def _end_anyway(status: int) -> None:
+    # A pytest within a pytest ends earlier than its process, and that is none of our business.
+    while not _interpreter_ends():
+        time.sleep(_PATIENCE / 10)
+    time.sleep(_PATIENCE)
+    sys.stderr.write("\nHandlers that ran inline left threads behind; pytest ends without them:\n")
+    frames = sys._current_frames()
+    for thread in threading.enumerate():
+        if thread not in (threading.main_thread(), threading.current_thread()):
+            stack = traceback.format_stack(frames[thread.ident or 0])[-4:]
+            sys.stderr.write(f"{thread.name}\n{''.join(stack)}")
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _interpreter_ends() -> bool:
+    """Whether the main thread has nothing left to run but the wait for the others."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    return frame is None or frame.f_code.co_name == "_shutdown"
+
+
+@pytest.fixture
+def durable_runner(
+    request: pytest.FixtureRequest,
+) -> Iterator[DurableFunctionTestRunner | DurableFunctionCloudTestRunner]:
+    """An open runner for the handler of the marker `durable`: a `DurableFunctionTestRunner`, or
+    with --durable-mode=cloud a `DurableFunctionCloudTestRunner`."""
+    marker = request.node.get_closest_marker("durable")
+    if marker is None:
+        raise pytest.UsageError(
+            "The fixture durable_runner needs @pytest.mark.durable(handler=...) on the test, "
+            "its class or its module."
+        )
+    if request.config.getoption("--durable-mode") == "cloud":
+        with _cloud_runner(request.config, *marker.args, **marker.kwargs) as cloud:
+            yield cloud
+        return
+    from ..runner.blocking import DurableFunctionTestRunner
+
+    with DurableFunctionTestRunner(*marker.args, **marker.kwargs) as runner:
+        yield runner
+
+
+def _cloud_runner(
+    config: pytest.Config,
+    handler: Callable[..., Any],
+    *,
+    function_name: str | None = None,
+    **local_only: Any,
+) -> DurableFunctionCloudTestRunner:
+    from ..client.settings import function_name_of
+    from ..runner.cloud import DurableFunctionCloudTestRunner
+
+    return DurableFunctionCloudTestRunner(
+        function_name or function_name_of(handler),
+        region=config.getoption("--durable-region"),
+        lambda_endpoint=config.getoption("--durable-endpoint"),
+    )
+
+
+@pytest.fixture
+def crash_report(
+    request: pytest.FixtureRequest, durable_runner: DurableFunctionTestRunner
+) -> CrashReport:
+    """What exploring every crash point found, with the arguments of the marker."""
+    if request.config.getoption("--durable-mode") == "cloud":
+        pytest.skip("Crashes are explored with workers of one's own, in local mode.")
+    marker = request.node.get_closest_marker("explore_crashes")
+    arguments = ((), {}) if marker is None else (marker.args, marker.kwargs)
+    return durable_runner.explore_crashes(*arguments[0], **arguments[1])

@@ -1,0 +1,1 @@
+"""What an execution has left, as a test reads it."""

@@ -1,0 +1,173 @@
+"""What handlers did to the world outside, as a test asks for it: `result.ledger`.
+
+Handlers record it with `ledger.record`. Knows nothing of gRPC or of runners.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, overload
+
+from async_durable_execution import ErrorObject
+
+from ..core import model
+from .operations import sdk_error, timestamp
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One side effect, as a handler recorded it.
+
+    `invocation` counts those of its execution from 1, and indexes `result.invocations` with 1
+    taken off. A plain function's effect stands with the execution and the operation that
+    invoked it.
+    """
+
+    name: str
+    #: The idempotency key; None where it was recorded without one.
+    key: Any
+    data: Mapping[str, Any]
+    execution_arn: str
+    function_name: str
+    #: The step, or else the context around; None at the top level of a handler.
+    operation_id: str | None
+    operation_name: str | None
+    #: Of the step, from 1. None outside of steps.
+    attempt: int | None
+    invocation: int
+    request_id: str
+    #: On the execution's own clock, which skips.
+    timestamp: datetime
+    #: In a durable function, but in no step that its thread knew of: every replay repeats it.
+    outside_step: bool = False
+    #: It came when its invocation had ended already or been cut off.
+    stale: bool = False
+    #: How its invocation failed, if it did.
+    invocation_error: ErrorObject | None = None
+
+
+class Ledger(Sequence[Effect]):
+    """The effects of an execution and of all that it invoked in a chain, as they came."""
+
+    def __init__(self, effects: Iterable[Effect] = ()) -> None:
+        self._effects = tuple(effects)
+
+    def named(self, name: str) -> Ledger:
+        return Ledger(each for each in self._effects if each.name == name)
+
+    def count(self, value: Any) -> int:
+        """How many effects have this name; of an `Effect`, how many are equal to it."""
+        return len(self.named(value)) if isinstance(value, str) else self._effects.count(value)
+
+    def assert_effect_once(self, name: str, key: object = None) -> None:
+        """It happened exactly once; with `key`, it happened exactly once under this key."""
+        found = self._found(name, key)
+        if len(found) != 1:
+            how = f"happened {len(found)} times, not once" if found else "did not happen"
+            raise AssertionError(self._failure(f"{_title(name, key)} {how}", found))
+
+    def assert_no_effect(self, name: str, key: object = None) -> None:
+        found = self._found(name, key)
+        if found:
+            raise AssertionError(self._failure(f"{_title(name, key)} happened", found))
+
+    def assert_idempotent(self, by: str = "key") -> None:
+        """What was repeated said under which key, so that the other side can tell it is the same.
+
+        `by` is "key" or a field of the data. An operation is held to its own earlier tries (of
+        one attempt in one invocation): what a try recorded under a name has the keys of the try
+        before it, or as many of them as it came to. Effects of one try under different keys are
+        different effects.
+        """
+        operations: dict[object, list[Effect]] = {}
+        for each in self._effects:
+            operation = each.execution_arn, each.function_name, each.operation_id, each.name
+            operations.setdefault(operation, []).append(each)
+        for effects in operations.values():
+            if len(effects) > 1 and (problem := _problem(effects, by)):
+                title = _title(effects[0].name, None)
+                raise AssertionError(self._failure(f"{title} {problem}", effects))
+
+    def _found(self, name: str, key: object) -> list[Effect]:
+        return [each for each in self.named(name) if key is None or each.key == key]
+
+    def _failure(self, what: str, effects: Sequence[Effect]) -> str:
+        from .text import effects_table
+
+        shown = effects or self._effects
+        if not shown:
+            return f"{what}: no effect was recorded."
+        return "\n".join([f"{what}:" if effects else f"{what}; others did:", *effects_table(shown)])
+
+    @overload
+    def __getitem__(self, index: int) -> Effect: ...
+    @overload
+    def __getitem__(self, index: slice) -> Ledger: ...
+    def __getitem__(self, index: int | slice) -> Effect | Ledger:
+        return Ledger(self._effects[index]) if isinstance(index, slice) else self._effects[index]
+
+    def __len__(self) -> int:
+        return len(self._effects)
+
+    def __eq__(self, other: object) -> bool:
+        return self._effects == other._effects if isinstance(other, Ledger) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        counts = {each.name: self.count(each.name) for each in self._effects}
+        names = ", ".join(name if n == 1 else f"{name} x{n}" for name, n in counts.items())
+        return f"<Ledger: {names or 'no effects'}>"
+
+    def __str__(self) -> str:
+        from .text import effects_table
+
+        return "\n".join(effects_table(self._effects)) if self._effects else repr(self)
+
+
+def effect(source: model.Effect) -> Effect:
+    return Effect(
+        name=source.name,
+        key=None if source.key is None else json.loads(source.key),
+        data=json.loads(source.data),
+        execution_arn=source.execution_arn,
+        function_name=source.function_name,
+        operation_id=source.operation_id,
+        operation_name=source.operation_name,
+        attempt=source.attempt,
+        invocation=source.invocation,
+        request_id=source.request_id,
+        timestamp=timestamp(source.time_ms),
+        outside_step=source.outside_step,
+        stale=source.stale,
+        invocation_error=sdk_error(source.invocation_error),
+    )
+
+
+def _problem(effects: Sequence[Effect], by: str) -> str:
+    """What keeps the recordings of one operation from being one and the same; "" if nothing."""
+    tries: dict[tuple[str, int | None], set[str]] = {}
+    for each in effects:
+        value = each.key if by == "key" else each.data.get(by)
+        if value is None:
+            return f"was repeated without a {by!r}"
+        # As text, since JSON values need not be hashable.
+        text = json.dumps(value, sort_keys=True)
+        tries.setdefault((each.request_id, each.attempt), set()).add(text)
+    first, *later = tries.values()
+    known = first
+    for each_try in later:
+        if not (each_try <= known or known <= each_try):
+            return f"was repeated with another {by!r}"
+        known = known | each_try
+    return ""
+
+
+def _title(name: str, key: object) -> str:
+    return f"effect {name!r}" + (f" with the key {key!r}" if key is not None else "")

@@ -1,0 +1,255 @@
+"""An execution as text: what one wants to see when an assertion fails.
+
+Plain text without colour, aligned, as wide as its content needs; long payloads are cut.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+from async_durable_execution import ErrorObject, OperationType
+
+from ..core.divergence import divergences_text
+from .operations import (
+    CallbackOperation,
+    Operation,
+    StepOperation,
+    WaitOperation,
+    brief,
+    error_text,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from .ledger import Effect
+    from .result import DurableFunctionTestResult, Invocation
+
+T = TypeVar("T")
+
+_SHOWN_OUTPUT_LINES = 10
+_SHOWN_TRACE_LINES = 12
+#: Of siblings in the tree, and of invocations.
+_SHOWN_ITEMS = 50
+
+
+def describe(result: DurableFunctionTestResult) -> str:
+    name = result.function_name or result.execution_name or "execution"
+    heading = [name, result.status.value]
+    if result.duration is not None:
+        heading.append(duration_text(result.duration))
+    if result.invocations:
+        count = len(result.invocations)
+        heading.append(f"{count} invocation{'' if count == 1 else 's'}")
+    lines = [" · ".join(heading)]
+    facts = [
+        ("execution", result.execution_arn),
+        ("input", shorten(result.input, 100) if result.input is not None else ""),
+        ("result", shorten(result.result, 100) if result.result is not None else ""),
+        ("error", _error(result.error) if result.error is not None else ""),
+        ("waiting for", result.waiting_for),
+    ]
+    lines += _facts(facts)
+    if result.operations:
+        header = ("operations", "status", "attempts", "took", "")
+        rows = [_operation_row(prefix, each) for prefix, each in _branches(result.operations)]
+        lines += ["", *_table(header, rows)]
+    if result.invocations:
+        lines += ["", *_invocations(result.invocations)]
+    if result.faults or result.unfired_faults:
+        lines += ["", *_faults(result)]
+    if result.ledger:
+        lines += ["", *effects_table(result.ledger)]
+    if result.divergences:
+        lines += ["", "not deterministic", *divergences_text(result.divergences).splitlines()]
+    return "\n".join(lines)
+
+
+def duration_text(duration: timedelta) -> str:
+    """The two largest units that say something: "3 d 4 h", "1 min 30 s", "1.25 s", "12 ms"."""
+    ms = round(duration.total_seconds() * 1000)
+    if ms < 1000:
+        return f"{ms} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.4g} s"
+    seconds = ms // 1000
+    amounts = (
+        (seconds // 86_400, "d"),
+        (seconds // 3600 % 24, "h"),
+        (seconds // 60 % 60, "min"),
+        (seconds % 60, "s"),
+    )
+    first = next(index for index, (amount, _) in enumerate(amounts) if amount)
+    return " ".join(f"{amount} {unit}" for amount, unit in amounts[first : first + 2] if amount)
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for label, text in facts:
+        if text:
+            first, *rest = text.splitlines()
+            yield f"{label:<12} {first}"
+            yield from (f"{'':<12} {line}" for line in rest)
+
+
+def _branches(
+    operations: Sequence[Operation], indent: str = ""
+) -> Iterator[tuple[str, Operation | str]]:
+    shown = _elide(operations)
+    for number, operation in enumerate(shown, start=1):
+        last = number == len(shown)
+        yield f"{indent}{'└─' if last else '├─'} ", operation
+        if isinstance(operation, Operation):
+            yield from _branches(operation.child_operations, indent + ("   " if last else "│  "))
+
+
+def _elide(items: Sequence[T]) -> list[T | str]:
+    """All of them, or the first and the last with a word on how many are in between."""
+    left_out = len(items) - _SHOWN_ITEMS
+    if left_out <= 1:
+        return list(items)
+    half = _SHOWN_ITEMS // 2
+    return [*items[:half], f"… {left_out} more", *items[-half:]]
+
+
+def _operation_row(prefix: str, operation: Operation | str) -> tuple[str, ...]:
+    if isinstance(operation, str):
+        return prefix + operation, "", "", "", ""
+    label = f"{prefix}{operation.kind} {operation.name or operation.operation_id[:8]}"
+    attempts = str(operation.attempt) if isinstance(operation, StepOperation) else ""
+    took = "" if operation.duration is None else duration_text(operation.duration)
+    return label, operation.status.value, attempts, took, _remark(operation)
+
+
+def _remark(operation: Operation) -> str:
+    if operation.error is not None:
+        return brief(operation.error)
+    if operation.result is not None:
+        return shorten(operation.result, 60)
+    if operation.end_timestamp is not None:
+        return ""
+    if isinstance(operation, StepOperation) and operation.next_attempt_timestamp is not None:
+        return f"next attempt at {operation.next_attempt_timestamp:%Y-%m-%d %H:%M:%S}"
+    if isinstance(operation, WaitOperation) and operation.scheduled_end_timestamp is not None:
+        return f"until {operation.scheduled_end_timestamp:%Y-%m-%d %H:%M:%S}"
+    if isinstance(operation, CallbackOperation) and operation.callback_id:
+        return f"callback id {shorten(operation.callback_id)}"
+    if operation.operation_type is OperationType.STEP:
+        return "in progress"
+    return ""
+
+
+def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
+    header = ("invocations", "outcome", "took", "worker", "")
+    numbered = _elide(list(enumerate(invocations, start=1)))
+    rows = [
+        (f"     {each}", "", "", "", "") if isinstance(each, str) else _invocation_row(*each)
+        for each in numbered
+    ]
+    heading, *lines = _table(header, rows)
+    yield heading
+    for line, each in zip(lines, numbered, strict=True):
+        yield line
+        if not isinstance(each, str):
+            yield from _output(each[1])
+            yield from _doing(each[1])
+
+
+def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
+    return (
+        f"{number:>3}  {invocation.request_id[:8]}",
+        invocation.outcome or "running",
+        "" if invocation.duration is None else duration_text(invocation.duration),
+        # Lambda does not say where it ran.
+        f"{invocation.worker_id[:13]} (pid {invocation.pid})" if invocation.pid else "",
+        brief(invocation.error) if invocation.error is not None else "",
+    )
+
+
+def _faults(result: DurableFunctionTestResult) -> Iterator[str]:
+    header = ("faults", "invocation", "struck at", "")
+    rows = [
+        (each.fault, str(each.invocation), each.label or each.moment, each.note)
+        for each in _elide(result.faults)
+        if not isinstance(each, str)
+    ]
+    rows += [(text, "", "never fired", "") for text in result.unfired_faults]
+    yield from _table(header, rows)
+
+
+def effects_table(effects: Sequence[Effect]) -> Iterator[str]:
+    """A line per effect, and one where an invocation failed after its last."""
+    header = ("effects", "key", "data", "function", "operation", "attempt", "invocation", "")
+    several = len({(each.execution_arn, each.function_name) for each in effects}) > 1
+    ends = {each.request_id: each for each in effects if each.invocation_error is not None}
+    shown = _elide(effects)
+    rows = [
+        (each, *[""] * 7) if isinstance(each, str) else _effect_row(each, several) for each in shown
+    ]
+    heading, *lines = _table(header, rows)
+    yield heading
+    for line, each in zip(lines, shown, strict=True):
+        yield line
+        if not isinstance(each, str) and ends.get(each.request_id) is each:
+            assert each.invocation_error is not None
+            yield f"  ^ invocation {each.invocation} failed: {brief(each.invocation_error)}"
+
+
+def _effect_row(effect: Effect, several: bool) -> tuple[str, ...]:
+    remarks = []
+    if effect.outside_step:
+        remarks.append("outside a step: every replay repeats it")
+    if effect.stale:
+        remarks.append("after the end of its invocation")
+    operation = effect.operation_name or (effect.operation_id or "")[:8]
+    return (
+        effect.name,
+        "" if effect.key is None else shorten(json.dumps(effect.key, ensure_ascii=False), 40),
+        shorten(json.dumps(effect.data, ensure_ascii=False), 60) if effect.data else "",
+        effect.function_name if several else "",
+        operation,
+        "" if effect.attempt is None else str(effect.attempt),
+        str(effect.invocation),
+        "; ".join(remarks),
+    )
+
+
+def _error(error: ErrorObject) -> str:
+    # A traceback's entries end with the end of a line, and may have several; others do not.
+    trace = [line for entry in error.stack_trace or () for line in entry.splitlines()]
+    return "\n".join([error_text(error), *_telling(trace, _SHOWN_TRACE_LINES)])
+
+
+def _telling(lines: list[str], most: int) -> list[str]:
+    """The last, but for what a fatal signal leaves: there the innermost frames come first."""
+    for number, line in enumerate(lines):
+        if line.startswith("Fatal Python error"):
+            return lines[number : number + most]
+    return lines[-most:]
+
+
+def _output(invocation: Invocation) -> Iterator[str]:
+    printed = invocation.output.splitlines()
+    left_out = len(printed) - _SHOWN_OUTPUT_LINES
+    if left_out > 0:
+        yield f"     | … {left_out} more lines"
+    yield from (f"     | {line}" for line in _telling(printed, _SHOWN_OUTPUT_LINES))
+
+
+def _doing(invocation: Invocation) -> Iterator[str]:
+    if invocation.verdict:
+        yield f"     {invocation.verdict}"
+        lines = [line for dump in invocation.stacks[-1:] for line in dump.splitlines()]
+        yield from (f"       {line}" for line in lines[:_SHOWN_TRACE_LINES])
+        if (left_out := len(lines) - _SHOWN_TRACE_LINES) > 0:
+            yield f"       … {left_out} more lines"
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    table = [header, *rows]
+    # A column in which no row has anything to say is left out.
+    shown = [index for index in range(len(header)) if any(row[index] for row in rows)]
+    widths = {index: max(len(row[index]) for row in table) for index in shown}
+    for row in table:
+        yield "  ".join(row[index].ljust(widths[index]) for index in shown).rstrip()

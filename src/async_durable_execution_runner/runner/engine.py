@@ -1,0 +1,245 @@
+"""What both runners do, written once: executions, callbacks, time, results.
+
+Its coroutines await nothing but the transport, so that the synchronous runner can drive
+them to their end in place (`drive`) and the asynchronous one can await them.
+"""
+
+# ruff: noqa: ASYNC109 - these time-outs are the coordinator's to keep.
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from ..client.settings import (
+    Isolation,
+    Seconds,
+    callback_payload,
+    error_object,
+    payload_of,
+    seconds,
+    text_of,
+)
+from ..core import model
+from ..errors import NotStarted, OperationNotFound
+from ..results.result import DurableFunctionTestResult, ExecutionRecord
+from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
+from .output import OutputRelay
+from .progress import Progress
+from .registration import Attachment
+
+if TYPE_CHECKING:
+    from ..client.control import RunnerStatus, Start, Until
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+DEFAULT_TIMEOUT = 60.0
+#: How many executions `run_many` has asked for at once, at the least, where a process may have
+#: files enough: each has a connection.
+_MIN_IN_FLIGHT = 256
+
+
+def _at_once(workers: int) -> int:
+    wanted = max(_MIN_IN_FLIGHT, 4 * workers)
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, files // 4))
+
+
+class Engine(Attachment):
+    """One runner."""
+
+    def __init__(
+        self,
+        handler: Callable[..., Any] | None,
+        *,
+        skip_time: bool = True,
+        faults: Faults = (),
+        **of_attachment: Any,
+    ) -> None:
+        self._skip_time = skip_time
+        self.plan = RunnerPlan(faults)
+        self._relay = OutputRelay()
+        self._last_arn: str | None = None
+        super().__init__(handler, **of_attachment)
+
+    # -- executions ------------------------------------------------------------------------
+
+    def start_of(
+        self,
+        input: object,
+        execution_name: str | None,
+        payload: str | None,
+        function_name: str | None = None,
+        skip_time: bool | None = None,
+        tenant_id: str | None = None,
+        faults: Faults = (),
+        replay_every_checkpoint: bool = False,
+        record_points: bool = False,
+    ) -> Start:
+        from ..client.control import Start
+
+        if payload is not None and input is not None:
+            raise ValueError("Give input= or payload=, not both.")
+        function = text_of("function_name", function_name) or self.function_name
+        if not function:
+            raise ValueError("This runner was given no handler: say function_name=.")
+        return Start(
+            function,
+            payload_of(input) if payload is None else text_of("payload", payload),
+            text_of("execution_name", execution_name),
+            self._skip_time if skip_time is None else skip_time,
+            None if tenant_id is None else text_of("tenant_id", tenant_id),
+            self.plan.of_run(faults, replay_every_checkpoint),
+            record_points,
+            retry_at_once=replay_every_checkpoint,
+        )
+
+    async def start(self, start: Start, *, hold_time: bool = False) -> str:
+        self._last_arn = await self.control.start(start, hold_time=hold_time)
+        return self._last_arn
+
+    async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
+        record = await self.control.run(start, seconds(timeout))
+        self._last_arn = record.execution_arn
+        result = await self._result(record, f"did not end within {seconds(timeout):g} s")
+        if start.retry_at_once:
+            check_deterministic(result)
+        warn_of_divergences(result)
+        return result
+
+    async def run_many(
+        self, starts: Sequence[Start], timeout: Seconds
+    ) -> list[DurableFunctionTestResult]:
+        control, progress = self.control, Progress(len(starts))
+        outcomes: list[ExecutionRecord | Exception] = []
+        try:
+            running = control.run_each(starts, seconds(timeout), _at_once(self._workers))
+            async with aclosing(running):
+                async for outcome in running:
+                    outcomes.append(outcome)
+                    progress.done(outcome)
+        finally:
+            progress.close()
+        late = sum(isinstance(each, ExecutionRecord) and each.timed_out for each in outcomes)
+        problem = f"did not end within {seconds(timeout):g} s"
+        if late > 1:
+            problem += f", like {late - 1} more of {len(starts)}"
+        results = []
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+            results.append(await self._result(outcome, problem))
+            warn_of_divergences(results[-1])
+        return results
+
+    async def wait(
+        self, execution: object, until: Until, timeout: Seconds
+    ) -> DurableFunctionTestResult:
+        """The result at the end, at suspension, or as it is "now"."""
+        record = await self.control.wait(self.arn_of(execution), until, seconds(timeout))
+        verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
+        problem = f"did not {verb} within {seconds(timeout):g} s"
+        result = await self._result(record, problem, check_faults=until == "ended")
+        if until == "ended":
+            warn_of_divergences(result)
+        return result
+
+    async def stop(self, execution: object, error: object) -> None:
+        await self.control.stop(self.arn_of(execution), error_object(error))
+
+    async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None:
+        length = seconds(duration)
+        if length < 0:
+            raise ValueError(f"Time cannot be advanced by {duration!r}: it only goes forward.")
+        arn = None if execution is None else self.arn_of(execution)
+        await self.control.advance(arn, length, seconds(timeout))
+
+    async def serve_aws_api(
+        self, host: str, port: int, access_keys: Mapping[str, str] | None
+    ) -> str:
+        # Whether one struck an execution that is started there is not seen here.
+        faults = self.plan.of_all()
+        return await self.control.serve_aws_api(
+            host, port, access_keys or {}, self._skip_time, faults
+        )
+
+    def follow_output(self) -> Iterator[Any]:
+        """What handlers write from now on, as `FollowOutputResponse`, until this is closed."""
+        assert self._workspace is not None
+        return self._workspace.follow_output()
+
+    async def status(self) -> RunnerStatus:
+        return await self.control.status()
+
+    def arn_of(self, execution: object) -> str:
+        """Of an ARN, a handle or a result; of None, the execution that was started last."""
+        if execution is None:
+            if self._last_arn is None:
+                raise NotStarted("No execution was started yet: call start() or run() first.")
+            return self._last_arn
+        for attribute in ("arn", "execution_arn"):
+            arn = getattr(execution, attribute, None)
+            if isinstance(arn, str):
+                return arn
+        if isinstance(execution, str):
+            return execution
+        raise TypeError(f"An execution's ARN, handle or result is needed, not {execution!r}.")
+
+    # -- callbacks -------------------------------------------------------------------------
+
+    async def wait_for_callback(self, execution: object, name: str | None, timeout: Seconds) -> str:
+        if isinstance(execution, str) and name is None and not execution.startswith("arn:"):
+            execution, name = None, execution
+        arn, limit = self.arn_of(execution), seconds(timeout)
+        callback_id, why, status = await self.control.wait_for_callback(arn, name, limit)
+        if callback_id:
+            return callback_id
+        state = (await self.wait(arn, "now", limit)).describe()
+        wanted = f"callback {name!r}" if name else "callback"
+        if status is not model.ExecutionStatus.RUNNING:
+            raise OperationNotFound(
+                f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
+            )
+        stacks = await self._inline.stacks(why, self.control.transport)
+        why += "".join(f"; {each.verdict}" for each in stacks.values())
+        raise TimeoutError(
+            f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
+        )
+
+    async def callback_success(self, callback_id: str, result: object) -> None:
+        await self.control.callback_success(callback_id, callback_payload(result))
+
+    async def callback_failure(self, callback_id: str, error: object) -> None:
+        failure = error_object(error) or model.ErrorObject()
+        await self.control.callback_failure(callback_id, failure)
+
+    async def callback_heartbeat(self, callback_id: str) -> None:
+        await self.control.callback_heartbeat(callback_id)
+
+    # -- results ---------------------------------------------------------------------------
+
+    async def _result(
+        self, record: ExecutionRecord, problem: str, *, check_faults: bool = True
+    ) -> DurableFunctionTestResult:
+        await self._hand_on_output(record)
+        if record.timed_out:
+            record = await self._inline.look(record, self.control.transport)
+        result = DurableFunctionTestResult(record)
+        if record.timed_out:
+            raise TimeoutError(
+                f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
+            )
+        if check_faults:
+            self.plan.check(result)
+        return result
+
+    async def _hand_on_output(self, record: ExecutionRecord) -> None:
+        function = self._functions.get(record.function_name)
+        # What ran inline has been on the test's own output already.
+        if function is None or function.settings.isolation is not Isolation.INLINE:
+            self._relay.hand_on(record)
+        for arn in record.children:
+            await self._hand_on_output(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))

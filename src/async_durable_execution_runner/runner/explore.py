@@ -1,0 +1,371 @@
+"""Crash exploration: run once cleanly, then once for each moment with the worker killed there.
+
+Every run is judged against the clean one; a failure comes with the one line that reproduces
+it. Built on runs with a fault plan alone: there is no second way through the coordinator.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from ..core.divergence import divergences_text
+from ..core.model import ExecutionStatus, HistoryEvent
+from ..core.wellformed import problems as history_problems
+from ..errors import OperationNotFound, RunnerError
+from ..results.ledger import Ledger
+from ..results.result import CrashPoint, DurableFunctionTestResult, ExecutionRecord
+from ..results.statuses import InvocationStatus
+from ..results.text import effects_table
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from ..client.control import ControlClient, Start
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+T = TypeVar("T")
+Check = Callable[[DurableFunctionTestResult], object]
+"""Judges a result: raises, or returns False, where it is wrong."""
+
+_SHOWN_FAILURES = 20
+_SHOWN_PROBLEMS = 3
+
+
+class Driver(Protocol):
+    """What is needed of the engine, in any thread."""
+
+    @property
+    def control(self) -> ControlClient: ...
+
+    @property
+    def workers(self) -> int: ...
+
+    def drive(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
+
+    def wait_for_callback(
+        self, execution: object, name: str | None, timeout: float
+    ) -> Coroutine[Any, Any, str]: ...
+
+    def callback_success(self, callback_id: str, result: object) -> Coroutine[Any, Any, None]: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CrashRun:
+    """One run with the worker killed at one moment, or at two; no `problems` if all is well."""
+
+    faults: tuple[str, ...]
+    #: What was under way there.
+    label: str
+    problems: tuple[str, ...]
+    #: None where it did not end at all.
+    result: DurableFunctionTestResult | None
+
+    @property
+    def reproduction(self) -> str:
+        """The argument of `run` that does it again."""
+        plan = self.faults[0] if len(self.faults) == 1 else self.faults
+        return f"faults={json.dumps(plan)}"
+
+    def __repr__(self) -> str:
+        return f"<CrashRun {self.reproduction}, {len(self.problems)} problems>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CrashReport:
+    """What an exploration found. `print(report)` shows it as a table."""
+
+    function_name: str
+    clean: DurableFunctionTestResult
+    runs: Sequence[CrashRun]
+    #: Pairs of crashes that were not tried: what follows them follows one that was.
+    pruned: int
+    seconds: float
+    #: Whether a `check` of yours has passed the clean run.
+    checked: bool = False
+
+    @property
+    def explored(self) -> int:
+        return len(self.runs)
+
+    @property
+    def failures(self) -> list[CrashRun]:
+        return [run for run in self.runs if run.problems]
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures)
+
+    @property
+    def passed(self) -> int:
+        return self.explored - self.failed
+
+    @property
+    def ok(self) -> bool:
+        """Every run came out like the clean one, which succeeded, or was as `check` wants it."""
+        return not self.failures and (self.checked or _succeeded(self.clean))
+
+    def assert_ok(self) -> None:
+        """`AssertionError`, with the report, unless it is `ok`."""
+        if not self.ok:
+            raise AssertionError(str(self))
+
+    def __repr__(self) -> str:
+        return (
+            f"<CrashReport of {self.function_name!r}, {self.explored} runs, {self.failed} failed>"
+        )
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        pruned = f", {self.pruned} pruned" if self.pruned else ""
+        yield (
+            f"{self.function_name} · {self.explored} crash points explored: {self.passed} passed, "
+            f"{self.failed} failed{pruned} · {self.seconds:.1f} s"
+        )
+        if not _succeeded(self.clean):
+            yield f"the clean run ended {self.clean.status.value}{_cause(self.clean)}"
+            if not self.checked:
+                yield "if that is how it should end, say so with check="
+        if not self.failures:
+            return
+        shown = self.failures[:_SHOWN_FAILURES]
+        for run in shown:
+            yield ""
+            yield f"{run.reproduction}"
+            if run.label:
+                yield f"    killed at   {run.label}"
+            for number, problem in enumerate(run.problems[:_SHOWN_PROBLEMS]):
+                first, *rest = problem.splitlines()
+                yield f"    {'wrong' if number == 0 else '':<11} {first}"
+                yield from (f"    {'':<11} {line}" for line in rest)
+            if len(run.problems) > _SHOWN_PROBLEMS:
+                yield f"    {'':<11} … and {len(run.problems) - _SHOWN_PROBLEMS} more"
+        if len(self.failures) > len(shown):
+            yield f"\n… and {len(self.failures) - len(shown)} more failures"
+        yield "\nTo see one again: runner.run(<the same input>, " + shown[0].reproduction + ")"
+
+
+class Explorer:
+    """`start` is what each run is started with; `outside` plays the outside world in a thread,
+    unless all that it has to do is to answer `callbacks`, by name and in this order."""
+
+    def __init__(
+        self,
+        engine: Driver,
+        start: Start,
+        timeout: float,
+        check: Check | None = None,
+        callbacks: Mapping[str, Any] | None = None,
+        outside: Callable[[str], object] | None = None,
+    ) -> None:
+        if callbacks and outside:
+            raise ValueError("Give callbacks= or outside=, not both.")
+        self._engine = engine
+        self._start = start
+        self._timeout = timeout
+        self._check = check
+        self._callbacks = callbacks or {}
+        self._outside = self._answer if callbacks else outside
+
+    def _answer(self, arn: str) -> None:
+        engine, timeout = self._engine, self._timeout
+        for name, result in self._callbacks.items():
+            callback_id = engine.drive(engine.wait_for_callback(arn, name, timeout))
+            # Not while a handler runs, nor while the end of a chained invoke is on its way: whoever
+            # comes first would differ from run to run. By no time: when all is quiet. What never
+            # is, is named where the end is waited for.
+            with contextlib.suppress(TimeoutError):
+                engine.drive(engine.control.advance(arn, 0, timeout))
+            engine.drive(engine.callback_success(callback_id, result))
+
+    def explore(self, depth: int) -> CrashReport:
+        """Blocks, and uses threads of its own."""
+        if depth < 1:
+            raise ValueError(f"depth={depth}: at least one crash is needed.")
+        began = time.monotonic()
+        clean = self._clean()
+        runs = self._all([((_kill(point),), point.label) for point in clean.crash_points], clean)
+        pruned = 0
+        frontier, seen = runs, {point.key for point in clean.crash_points}
+        for _ in range(depth - 1):
+            plans, left_out = _next_crashes(frontier, seen)
+            pruned += left_out
+            frontier = self._all(plans, clean)
+            runs = [*runs, *frontier]
+        name = self._start.function
+        seconds, checked = time.monotonic() - began, self._check is not None
+        return CrashReport(name, clean, runs, pruned, seconds, checked)
+
+    def _clean(self) -> DurableFunctionTestResult:
+        record = self._run(self._start)
+        result = DurableFunctionTestResult(record)
+        wrong = list(_wrong_in_itself(record, result, self._check))
+        if record.timed_out:
+            wrong = [self._late(record)]
+        if wrong:
+            raise AssertionError(
+                "Nothing was explored: the run without a crash is wrong already.\n"
+                + "\n".join(wrong)
+                + f"\n\n{result}"
+            )
+        return result
+
+    def _all(
+        self, plans: Sequence[tuple[tuple[str, ...], str]], clean: DurableFunctionTestResult
+    ) -> list[CrashRun]:
+        progress = Progress(len(plans), noun="crash points")
+
+        def one(plan: tuple[tuple[str, ...], str]) -> CrashRun:
+            run = self._one(*plan, clean)
+            progress.count(failed=bool(run.problems))
+            return run
+
+        try:
+            with ThreadPoolExecutor(4 * self._engine.workers, "explore") as threads:
+                return list(threads.map(one, plans))
+        finally:
+            progress.close()
+
+    def _one(
+        self, faults: tuple[str, ...], label: str, clean: DurableFunctionTestResult
+    ) -> CrashRun:
+        try:
+            record = self._run(replace(self._start, faults=(*self._start.faults, *faults)))
+        except RunnerError as error:
+            return CrashRun(faults, label, (f"{type(error).__name__}: {error}",), None)
+        result = DurableFunctionTestResult(record)
+        if record.timed_out:
+            return CrashRun(faults, label, (self._late(record),), result)
+        problems = [*_compared(result, clean), *_wrong_in_itself(record, result, self._check)]
+        return CrashRun(faults, label, tuple(problems), result)
+
+    def _late(self, record: ExecutionRecord) -> str:
+        return f"it did not end within {self._timeout:g} s; it waits for {record.waiting_for}"
+
+    def _run(self, start: Start) -> ExecutionRecord:
+        engine, control = self._engine, self._engine.control
+        if self._outside is None:
+            return engine.drive(control.run(start, self._timeout))
+        arn = engine.drive(control.start(start))
+        # It may end before it asks; what that means is judged by its result.
+        with contextlib.suppress(OperationNotFound):
+            self._outside(arn)
+        return engine.drive(control.wait(arn, "ended", self._timeout))
+
+
+def _succeeded(result: DurableFunctionTestResult) -> bool:
+    return result.status is InvocationStatus.SUCCEEDED
+
+
+def _kill(point: CrashPoint) -> str:
+    return f"kill@{point.moment}"
+
+
+def _next_crashes(
+    runs: Sequence[CrashRun], seen: set[str]
+) -> tuple[list[tuple[tuple[str, ...], str]], int]:
+    """Second crashes that lead to something new, and how many do not. Grows `seen`."""
+    plans: list[tuple[tuple[str, ...], str]] = []
+    pruned = 0
+    for run in runs:
+        if run.result is None or run.problems:
+            continue
+        points = run.result.crash_points
+        moment = run.faults[-1].removeprefix("kill@")
+        first = next(i for i, point in enumerate(points) if point.moment == moment)
+        for point in points[first + 1 :]:
+            if point.key in seen:
+                pruned += 1
+                continue
+            seen.add(point.key)
+            twice = (f"kill@{moment};times=2",) if point.moment == moment else None
+            plans.append((twice or (*run.faults, _kill(point)), f"{run.label}, then {point.label}"))
+    return plans, pruned
+
+
+# -- the judge -----------------------------------------------------------------------------
+
+
+def _wrong_in_itself(
+    record: ExecutionRecord, result: DurableFunctionTestResult, check: Check | None
+) -> Iterator[str]:
+    events: Sequence[HistoryEvent] = list(record.events)
+    if record.status is not ExecutionStatus.RUNNING:
+        yield from (f"the history is broken: {each}" for each in history_problems(events))
+    if result.divergences:
+        yield f"not deterministic:\n{divergences_text(result.divergences)}"
+    for unfired in record.unfired_faults:
+        yield f"{unfired} never fired: this run went another way than the clean one"
+    if check is not None:
+        try:
+            if check(result) is False:
+                yield "the check returned False"
+        except Exception as error:
+            yield f"the check failed: {type(error).__name__}: {error}".rstrip()
+
+
+def _effects(ledger: Ledger) -> Counter[tuple[str, str]]:
+    """How often each effect happened outside; the receiver of a key takes it once."""
+    seen = Counter((each.name, json.dumps(each.key, sort_keys=True)) for each in ledger)
+    return Counter({pair: n if pair[1] == "null" else 1 for pair, n in seen.items()})
+
+
+def _compared_effects(mine: Ledger, clean: Ledger) -> Iterator[str]:
+    ours, theirs = _effects(mine), _effects(clean)
+    names = dict.fromkeys(name for name, _ in [*theirs, *ours])
+    for name in names:
+        count = sum(n for (each, _), n in ours.items() if each == name)
+        wanted = sum(n for (each, _), n in theirs.items() if each == name)
+        if count == wanted:
+            continue
+        table = "\n".join(effects_table(mine.named(name)))
+        yield (
+            f"{name} happened {_times(count)} (in the clean run {_times(wanted)}); an idempotency "
+            f"key that stays the same would make it once\n{table}"
+            if count > wanted
+            else f"{name} happened {_times(count)} (in the clean run {_times(wanted)})"
+        )
+
+
+def _cause(result: DurableFunctionTestResult) -> str:
+    if result.error is None:
+        return ""
+    return "".join(f": {part}" for part in (result.error.type, result.error.message) if part)
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResult) -> Iterator[str]:
+    if result.status is not clean.status:
+        yield (
+            f"it ended {result.status.value}, the clean run {clean.status.value}{_cause(result)}"
+        )
+    elif result.result != clean.result:
+        yield f"its result is {result.result}, the clean run's {clean.result}"
+    mine = {each.operation_id: each for each in result.get_all_operations()}
+    for operation in clean.get_all_operations():
+        label = f"{operation.kind} {operation.name or operation.operation_id[:8]}"
+        here = mine.pop(operation.operation_id, None)
+        if here is None:
+            yield f"{label} is missing"
+        elif here.name != operation.name or here.operation_type is not operation.operation_type:
+            yield f"{here.kind} {here.name or 'without a name'} stands where {label} should"
+        elif here.status is not operation.status and result.status is InvocationStatus.SUCCEEDED:
+            yield f"{label} ended {here.status.value}, in the clean run {operation.status.value}"
+    yield from _compared_effects(result.ledger, clean.ledger)
+    for extra in mine.values():
+        yield f"{extra.kind} {extra.name or extra.operation_id[:8]} is not in the clean run"
+
+
+__all__ = ["CrashReport", "CrashRun"]

@@ -1,0 +1,103 @@
+"""What a runner's user plans to go wrong, and what must not pass silently afterwards."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterable
+from types import FrameType
+
+from ..core.divergence import divergences_text
+from ..core.faults import AtRandom, Fault
+from ..errors import FaultNeverFired, NonDeterministicHandler, NonDeterministicWarning
+from ..results.result import DurableFunctionTestResult
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+Faults = str | Fault | Iterable[str | Fault]
+"""A fault plan: one fault, or several, as objects or as text."""
+
+#: Kill, and so replay, after each checkpoint.
+_EVERY_CHECKPOINT = ("kill@after-commit:*;times=*",)
+
+
+class RunnerPlan:
+    """The faults that all executions of a runner have, and which of them have struck any."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = _texts(faults)
+        self._unmet = dict.fromkeys(self._faults)
+
+    def of_run(self, faults: Faults, replay_every_checkpoint: bool) -> tuple[str, ...]:
+        """The plan of one execution. `InvalidParameterValue` for what is no fault."""
+        every = _EVERY_CHECKPOINT if replay_every_checkpoint else ()
+        return (*self._faults, *_texts(faults), *every)
+
+    def of_all(self) -> tuple[str, ...]:
+        """The runner's own, for executions whose results it will not see."""
+        self._unmet.clear()
+        return self._faults
+
+    def check(self, result: DurableFunctionTestResult) -> None:
+        """`FaultNeverFired` where a fault of the execution's own found no moment."""
+        for fired in result.faults:
+            self._unmet.pop(fired.fault, None)
+        # Of no checkpoint, none need be replayed.
+        known = (*self._faults, *_EVERY_CHECKPOINT)
+        own = [text for text in result.unfired_faults if text not in known]
+        if unfired := _certain(own):
+            raise FaultNeverFired(
+                f"Planned, but never fired: {', '.join(unfired)}. "
+                f"Nothing of the kind happened in this execution.\n\n{result}"
+            )
+
+    def check_all(self) -> None:
+        """On closing: `FaultNeverFired` where one of the runner's has struck no execution."""
+        if unmet := _certain(self._unmet):
+            raise FaultNeverFired(
+                f"Planned for all executions of this runner, but never fired: {', '.join(unmet)}."
+            )
+
+
+def _texts(faults: Faults) -> tuple[str, ...]:
+    several = [faults] if isinstance(faults, str) or not isinstance(faults, Iterable) else faults
+    return tuple(str(_fault(each)) for each in several)
+
+
+def _fault(given: object) -> Fault:
+    match given:
+        case Fault():
+            return given
+        case str():
+            return Fault.parse(given)
+    raise TypeError(f"{given!r} is no fault: give text, like kill@after-commit:17, or a Fault.")
+
+
+def _certain(texts: Iterable[str]) -> list[str]:
+    """Those that chance does not decide."""
+    return [text for text in texts if not isinstance(Fault.parse(text).where, AtRandom)]
+
+
+def check_deterministic(result: DurableFunctionTestResult) -> None:
+    if result.divergences:
+        raise NonDeterministicHandler(f"{divergences_text(result.divergences)}\n\n{result}")
+
+
+def _is_ours(frame: FrameType) -> bool:
+    package: str = frame.f_globals.get("__package__") or ""
+    return package.partition(".")[0] == __name__.partition(".")[0]
+
+
+def warn_of_divergences(result: DurableFunctionTestResult) -> None:
+    """At the line of whoever called the runner."""
+    if not result.divergences:
+        return
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and _is_ours(frame):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(
+        f"{result.function_name} is not deterministic:\n{divergences_text(result.divergences)}",
+        NonDeterministicWarning,
+        stacklevel=level,
+    )

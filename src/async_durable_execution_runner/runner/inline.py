@@ -1,0 +1,69 @@
+"""Handlers that run in the test's own process, and the workers that run them there.
+
+The coordinator asks worker hosts what a stuck process does; only we can look at our threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..results.result import ExecutionRecord
+
+if TYPE_CHECKING:
+    from ..client.cluster import Cluster
+    from ..client.transport import Transport
+    from ..worker.inline import InlineWorker
+    from ..worker.stacks import Report
+
+#: Seconds for a handler to return when its runner is closed.
+_STOP_TIMEOUT = 1.0
+
+
+class InlineWorkers:
+    def __init__(self) -> None:
+        self._handlers: dict[str, Callable[..., Any]] = {}
+        self._workers: list[InlineWorker] = []
+
+    def add(self, name: str, handler: Callable[..., Any]) -> str:
+        """The key by which workers will find it."""
+        key = f"{len(self._handlers)}:{name}"
+        self._handlers[key] = handler
+        return key
+
+    def ensure(self, count: int, cluster: Cluster, workspace_id: str) -> None:
+        """Have at least so many."""
+        from ..worker.connection import Connection
+        from ..worker.inline import InlineWorker
+
+        connection = Connection(cluster.address, cluster.token)
+        while len(self._workers) < count:
+            worker = InlineWorker(connection, workspace_id, self._handlers)
+            self._workers.append(worker)
+            worker.start()
+
+    def stop(self) -> None:
+        workers, self._workers[:] = self._workers[:], []
+        # All are told before any is waited for.
+        for timeout in (0.0, _STOP_TIMEOUT):
+            for worker in workers:
+                worker.stop(timeout)
+
+    async def stacks(self, waiting_for: str, transport: Transport) -> dict[str, Report]:
+        """What those are doing that are waited for, by their ids."""
+        named = [each for each in self._workers if each.worker_id in waiting_for]
+        return {each.worker_id: await transport.blocking(each.stacks) for each in named}
+
+    async def look(self, record: ExecutionRecord, transport: Transport) -> ExecutionRecord:
+        """The record, with what those are doing that hold it up."""
+        reports = await self.stacks(record.waiting_for, transport)
+        verdicts = [f"; {each.verdict}" for each in reports.values()]
+        invocations = [
+            replace(each, stacks=reports[each.worker_id].dumps, verdict=reports[each.worker_id][1])
+            if not each.outcome and each.worker_id in reports
+            else each
+            for each in record.invocations
+        ]
+        waiting_for = "".join([record.waiting_for, *verdicts])
+        return replace(record, waiting_for=waiting_for, invocations=invocations)

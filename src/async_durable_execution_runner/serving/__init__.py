@@ -1,0 +1,1 @@
+"""`durable-runner serve`: functions that a file describes, behind Lambda's own API."""

@@ -1,0 +1,172 @@
+"""What the handlers of served functions are, found out in a process of its own.
+
+So that whatever importing them does is done there and gone with it, and a changed file is seen
+as it is. Run as a module, this is that process: it writes one line of JSON, and what the
+imported code prints goes where its errors go.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import select
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ..client.cluster import STOP_TIMEOUT, ChildProcess
+from ..errors import HandlerNotLoadable
+from ..rpc.v1 import worker_pb2
+from .functions_file import FunctionConfig
+
+#: Seconds that importing one may take; as many are imported at once as there are processors.
+_PATIENCE = 60.0
+_AT_ONCE = os.cpu_count() or 1
+
+
+def find(functions: Sequence[FunctionConfig]) -> list[tuple[bool, worker_pb2.FunctionCode]]:
+    """Of each, whether it is durable, and where workers find it; `HandlerNotLoadable` names the
+    first that cannot be had."""
+    asked = [
+        [each.name, each.handler, str(each.code.resolve()) if each.code else "", each.environment]
+        for each in functions
+    ]
+    process = ChildProcess("serving.discovery", json.dumps([sys.path, asked]), token="")
+    patience = _PATIENCE * math.ceil(len(functions) / _AT_ONCE)
+    try:
+        line = process.read_line(patience)
+        if not line and process.alive and not process.wait(STOP_TIMEOUT):
+            raise HandlerNotLoadable(f"Importing the handlers took more than {patience:.0f} s.")
+        if not line:
+            raise HandlerNotLoadable(f"The process that imports handlers {process.epitaph()}.")
+    finally:
+        process.end()
+    answer = json.loads(line)
+    if isinstance(answer, str):
+        raise HandlerNotLoadable(answer)
+    return [
+        (durable, worker_pb2.FunctionCode.FromString(base64.b64decode(code)))
+        for durable, code in answer
+    ]
+
+
+def load(config: FunctionConfig) -> Callable[..., Any]:
+    """Its handler, imported into this process, from its code's root."""
+    module, attribute = config.module_and_attribute
+    root = str(config.code.resolve()) if config.code is not None else ""
+    if root and root not in sys.path:
+        sys.path.insert(0, root)
+    try:
+        found: Any = import_module(module)
+    except ImportError as error:
+        raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
+    except (Exception, SystemExit) as error:
+        raise HandlerNotLoadable(
+            f"{config.handler} cannot be imported: {_description(error)}."
+        ) from None
+    try:
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
+    handler: Callable[..., Any] = found
+    return handler
+
+
+def _description(error: BaseException) -> str:
+    """In one line, with the place."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    if isinstance(error, SyntaxError):
+        return text
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{text} ({place.filename}, line {place.lineno})"
+
+
+# -- in the other process --------------------------------------------------------------------
+
+
+def main() -> None:
+    path, asked = json.loads(sys.argv[1])
+    sys.path[:] = path
+    answer_fd = os.dup(1)
+    os.dup2(2, 1)
+    # Once for all of them.
+    import_module("async_durable_execution")
+    answer: Any = []
+    waiting, begun = deque(asked), deque[_Fork]()
+    while begun or waiting:
+        while waiting and len(begun) < _AT_ONCE:
+            begun.append(_Fork(*waiting.popleft()))
+        found = begun.popleft().answer()
+        if isinstance(found, str):
+            answer = found
+            break
+        answer.append(found)
+    os.write(answer_fd, f"{json.dumps(answer)}\n".encode())
+    # Nobody waits for others that have begun. The group is our own.
+    os.killpg(0, signal.SIGKILL)
+
+
+class _Fork:
+    """A function's process: two may have modules of the same name, or read other variables in
+    one module."""
+
+    def __init__(self, name: str, handler: str, code: str, variables: dict[str, str]) -> None:
+        self._what = f"{name}: importing {handler}"
+        self._pipe, write_end = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                answer = _find_one(name, handler, code, variables)
+                os.write(write_end, f"{json.dumps(answer)}\n".encode())
+            finally:
+                # Also on SystemExit; and threads that a module has started do not matter.
+                os._exit(1)
+        os.close(write_end)
+
+    def answer(self) -> Any:
+        """Durable or not, and its code in base64; a text says why it cannot be had."""
+        line = b""
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([0, self._pipe], [], [])
+            if 0 in ready and not os.read(0, 4096):
+                # Nor does anybody wait for this one.
+                os.killpg(0, signal.SIGKILL)
+            if self._pipe in ready:
+                piece = os.read(self._pipe, 65536)
+                if not piece:
+                    break
+                line += piece
+        os.close(self._pipe)
+        status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        if not line:
+            how = f"by {signal.Signals(-status).name}" if status < 0 else "with an exit"
+            return f"{self._what} ended the process that did it, {how}."
+        return json.loads(line)
+
+
+def _find_one(name: str, handler: str, code: str, variables: dict[str, str]) -> Any:
+    from ..worker import environment, loading
+
+    config = FunctionConfig(name, handler, Path(code) if code else None)
+    function = worker_pb2.FunctionConfig(name=name, version="$LATEST", environment=variables)
+    # As in a worker, since modules read it when they are imported.
+    with environment.applied(environment.variables(function, handler, "", "")):
+        try:
+            found = load(config)
+            durable = loading.is_durable(found)
+            described = loading.describe(found, durable=durable)
+        except HandlerNotLoadable as error:
+            return f"{name}: {' '.join(str(error).split())}"
+    return durable, base64.b64encode(described.SerializeToString()).decode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What differs between the SDKs that handlers are written with."""

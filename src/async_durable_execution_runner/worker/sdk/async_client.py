@@ -1,0 +1,65 @@
+"""How a handler of `async-durable-execution` reaches the coordinator."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import async_durable_execution as sdk
+
+from ...core.divergence import Divergence
+from ...rpc.v1 import worker_pb2
+from .replay import watched
+from .service_client import GrpcServiceClient
+
+
+class AsyncClient(GrpcServiceClient):
+    def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
+        """With an empty first page of state, as the service may send it too: the SDK takes a
+        quarter of a millisecond to map one operation of an event, and the client that it then
+        asks for the pages next to nothing."""
+        marker = self.begin(invocation)
+        return {
+            "DurableExecutionArn": invocation.execution_arn,
+            "CheckpointToken": invocation.checkpoint_token,
+            "InitialExecutionState": {"Operations": [], "NextMarker": marker},
+            "UpdatedOperationIds": list(invocation.updated_operation_ids),
+        }
+
+    def watching(self) -> AbstractContextManager[None]:
+        return watched(self.replay)
+
+    def divergences(self, succeeded: bool) -> Iterable[Divergence]:
+        return self.replay.divergences(succeeded)
+
+    def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
+        try:
+            context: Any = sdk.get_current_context()
+        except Exception:
+            # None on this thread, or none that may be asked for.
+            request.outside_step = True
+            return
+        in_step = isinstance(context, sdk.StepContext | sdk.WaitForCallbackContext)
+        request.outside_step = not in_step
+        # What else is there has no public base. A child context is known by what its own
+        # operations have for a parent.
+        if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
+            request.operation_id = operation_id
+        if operation_name := getattr(context, "operation_name", None):
+            request.operation_name = operation_name.encode("utf-8", "backslashreplace").decode()
+        if isinstance(context, sdk.StepContext) and context.attempt is not None:
+            request.attempt = context.attempt
+
+
+def identifier_class() -> Any:
+    """Not exported, but an annotation of `DurableContext`, which is, leads to it. None where a
+    release has none: its replays are not checked."""
+    for base in sdk.DurableContext.__mro__:
+        annotation = vars(base).get("__annotations__", {}).get("operation_identifier")
+        if annotation is not None:
+            module = sys.modules[base.__module__]
+            found = getattr(module, annotation, None) if isinstance(annotation, str) else annotation
+            return found if isinstance(found, type) else None
+    return None

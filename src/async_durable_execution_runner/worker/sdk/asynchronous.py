@@ -1,0 +1,36 @@
+"""Handlers of `async-durable-execution`.
+
+A test process asks only what a handler is: gRPC is imported with the first client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import async_durable_execution as sdk
+
+from .choice import Handler
+
+if TYPE_CHECKING:
+    from ..connection import Connection
+    from .async_client import AsyncClient
+
+
+def bind(handler: Handler, client: Any) -> Handler:
+    user_function = handler.__wrapped__  # type: ignore[attr-defined]
+    return sdk.durable_execution(user_function, service_client=client)
+
+
+def rebuilding(handler: Handler) -> Any:
+    # The decorated handler holds an event loop and a client.
+    return sdk.durable_execution, (handler.__wrapped__,)  # type: ignore[attr-defined]
+
+
+def client(connection: Connection) -> AsyncClient:
+    from .async_client import AsyncClient, identifier_class
+    from .replay import install
+
+    cls = identifier_class()
+    if cls is not None:
+        install(cls)
+    return AsyncClient(connection)

@@ -1,0 +1,259 @@
+"""Handlers of the official `aws-durable-execution-sdk-python`, which is synchronous.
+
+Its seam: an event may bring a service client along. So the decorated handler is called as it
+is, with its plugins. Checkpoints come from a thread of the SDK's, and are the same requests on
+the same kind of stream as everybody's.
+
+Its contexts do not say which operation they belong to. So whose effect it is, is read off the
+stack: what runs a step's or a child context's code for the SDK has the operation's identifier.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+import aws_durable_execution_sdk_python as sdk
+import grpc
+from aws_durable_execution_sdk_python import execution, lambda_service
+from aws_durable_execution_sdk_python.identifier import OperationIdentifier
+from aws_durable_execution_sdk_python.types import OperationContext
+from botocore.exceptions import ClientError
+
+from ...core.divergence import Divergence
+from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
+from ..connection import Connection
+from ..misdeeds import commit
+from ..shapes import event, operation
+from .choice import Handler
+from .replay import Replay, install, watched
+from .threads import inheriting
+
+_SDK = os.path.dirname(sdk.__file__) + os.sep
+
+
+def bind(handler: Handler, client: OfficialClient | None) -> Handler:
+    if client is None:
+        return handler
+    given = execution.DurableExecutionInvocationInput
+    # Releases before 1.1 have one form only.
+    read = getattr(given, "from_json_dict", given.from_dict)
+    with_client = execution.DurableExecutionInvocationInputWithClient
+    service_client = lambda_service.LambdaClient(client)
+
+    @functools.wraps(handler)
+    def bound(event: Any, context: Any) -> Any:
+        brought = with_client.from_durable_execution_invocation_input(read(event), service_client)
+        return handler(brought, context)
+
+    return bound
+
+
+def rebuilding(handler: Handler) -> Any:
+    return NotImplemented
+
+
+class OfficialClient:
+    """What the SDK's own `LambdaClient` takes for boto3's client."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._turn = threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._call: Any = None
+        self._requests: queue.SimpleQueue[worker_pb2.CheckpointRequest | None]
+        #: Of the invocation that began last.
+        self._replay = Replay()
+
+    def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
+        self._replay = Replay()
+        self._replay.deliver(invocation.operations, invocation.sources)
+        return event(invocation)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        with inheriting(), watched(self._replay):
+            yield
+
+    def divergences(self, succeeded: bool) -> Iterable[Divergence]:
+        return self._replay.divergences(succeeded)
+
+    def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
+        identifier, in_step = _running()
+        request.outside_step = not in_step
+        if identifier is not None:
+            request.operation_id = identifier.operation_id
+            request.operation_name = _utf8(identifier.name) or ""
+
+    def checkpoint_durable_execution(
+        self,
+        *,
+        DurableExecutionArn: str,
+        CheckpointToken: str,
+        Updates: list[dict[str, Any]],
+        ClientToken: str | None = None,
+    ) -> dict[str, Any]:
+        request = worker_pb2.CheckpointRequest(
+            execution_arn=DurableExecutionArn,
+            checkpoint_token=CheckpointToken,
+            updates=map(_update, Updates),
+            client_token=ClientToken,
+        )
+        request.sources.extend(self._replay.sources(request.updates))
+        reply = self._exchange(request, "CheckpointDurableExecution")
+        answer: dict[str, Any] = {"NewExecutionState": _state(reply)}
+        if reply.HasField("checkpoint_token"):
+            answer["CheckpointToken"] = reply.checkpoint_token
+        return answer
+
+    def get_durable_execution_state(
+        self, *, DurableExecutionArn: str, CheckpointToken: str, Marker: str, MaxItems: int = 1000
+    ) -> dict[str, Any]:
+        request = worker_pb2.CheckpointRequest(
+            execution_arn=DurableExecutionArn,
+            checkpoint_token=CheckpointToken,
+            marker=Marker,
+            max_items=MaxItems,
+        )
+        page = self._exchange(request, "GetDurableExecutionState")
+        self._replay.deliver(page.operations, page.sources)
+        return _state(page)
+
+    def close(self) -> None:
+        with self._turn:
+            channel, self._channel = self._channel, None
+            self._end()
+        if channel is not None:
+            channel.close()
+
+    def _exchange(
+        self, request: worker_pb2.CheckpointRequest, operation: str
+    ) -> worker_pb2.CheckpointResponse:
+        with self._turn:
+            if self._call is None:
+                self._open()
+            self._requests.put(request)
+            try:
+                reply = next(self._call)
+            except (grpc.RpcError, StopIteration) as error:
+                self._end()
+                why = getattr(error, "details", lambda: None)() or "the stream broke"
+                raise RuntimeError(
+                    f"{operation} failed: the runner's coordinator is gone ({why})."
+                ) from None
+        if reply.HasField("misdeed"):
+            if reply.misdeed.kind == worker_pb2.MISDEED_KIND_ASK_AGAIN:
+                return self._exchange(request, operation)
+            if reply.misdeed.kind == worker_pb2.MISDEED_KIND_RAISE:
+                raise RuntimeError(f"{operation} failed: {reply.misdeed.message}")
+            commit(reply.misdeed)
+        if reply.HasField("error"):
+            refusal = reply.error
+            raise ClientError(
+                {
+                    "Error": {"Code": refusal.code, "Message": refusal.message},
+                    "ResponseMetadata": {"HTTPStatusCode": refusal.http_status},
+                },
+                operation,
+            )
+        return reply  # type: ignore[no-any-return]
+
+    def _open(self) -> None:
+        if self._channel is None:
+            self._channel = self._connection.blocking_channel()
+        self._requests = queue.SimpleQueue()
+        stub = worker_pb2_grpc.WorkerServiceStub(self._channel)
+        self._call = stub.Checkpoint(
+            iter(self._requests.get, None), metadata=self._connection.metadata
+        )
+
+    def _end(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            # Ends gRPC's thread that waits for requests.
+            self._requests.put(None)
+            call.cancel()
+
+
+def client(connection: Connection) -> OfficialClient:
+    # Those of early releases do not say what kind of operation it is.
+    if "sub_type" in {field.name for field in fields(OperationIdentifier)}:
+        install(OperationIdentifier)
+    return OfficialClient(connection)
+
+
+def _running() -> tuple[Any, bool]:
+    """The identifier of the operation that the caller's code is a part of, if it is of any; and
+    whether that is a step."""
+    found = None
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_SDK):
+            values = frame.f_locals
+            identifier = values.get("operation_identifier")
+            identifier = identifier or getattr(values.get("self"), "operation_identifier", None)
+            if isinstance(identifier, OperationIdentifier):
+                if found not in (None, identifier):
+                    break
+                found = identifier
+                if any(isinstance(each, OperationContext) for each in values.values()):
+                    return found, True
+        frame = frame.f_back
+    return found, False
+
+
+def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
+    state: dict[str, Any] = {"Operations": [operation(each, _time) for each in reply.operations]}
+    if reply.next_marker:
+        state["NextMarker"] = reply.next_marker
+    return state
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _update(update: dict[str, Any]) -> model_pb2.OperationUpdate:
+    context, step = update.get("ContextOptions", {}), update.get("StepOptions", {})
+    wait, callback = update.get("WaitOptions", {}), update.get("CallbackOptions", {})
+    invoke = update.get("ChainedInvokeOptions", {})
+    message = model_pb2.OperationUpdate(
+        id=update["Id"],
+        type=f"OPERATION_TYPE_{update['Type']}",
+        action=f"OPERATION_ACTION_{update['Action']}",
+        parent_id=update.get("ParentId"),
+        name=update.get("Name"),
+        sub_type=update.get("SubType"),
+        payload=update.get("Payload"),
+        replay_children=context.get("ReplayChildren"),
+        next_attempt_delay_seconds=step.get("NextAttemptDelaySeconds"),
+        wait_seconds=wait.get("WaitSeconds"),
+        timeout_seconds=callback.get("TimeoutSeconds"),
+        heartbeat_timeout_seconds=callback.get("HeartbeatTimeoutSeconds"),
+        function_name=invoke.get("FunctionName"),
+        tenant_id=invoke.get("TenantId"),
+    )
+    if (error := update.get("Error")) is not None:
+        message.error.CopyFrom(
+            model_pb2.ErrorObject(
+                message=_utf8(error.get("ErrorMessage")),
+                type=error.get("ErrorType"),
+                data=error.get("ErrorData"),
+                stack_trace=[_utf8(line) or "" for line in error.get("StackTrace") or ()],
+            )
+        )
+    return message
+
+
+def _utf8(text: str | None) -> str | None:
+    # The text of an exception may hold what UTF-8 cannot carry, an odd file name for one.
+    return text and text.encode("utf-8", "backslashreplace").decode()
