@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from aws.conftest import clock
 from examples.callbacks import hand_over
 from gateway import handlers
 
@@ -15,38 +16,10 @@ from async_durable_execution_runner import (
 )
 from async_durable_execution_runner.aws.api import Client, make_client
 
+__all__ = ["clock"]
+
 POLL = 0.02
 Runner = DurableFunctionTestRunner | DurableFunctionCloudTestRunner
-
-
-class CountingClock:
-    """Time that passes only while somebody waits, and then at once."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.pauses: list[float] = []
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now += seconds
-
-
-@pytest.fixture
-def clock() -> CountingClock:
-    return CountingClock()
-
-
-@pytest.fixture
-def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
-    for name in (*keys, "DEFAULT_REGION", "REGION", "PROFILE", "ENDPOINT_URL"):
-        monkeypatch.delenv(f"AWS_{name}", raising=False)
-    for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(f"AWS_{name}", "/nonexistent")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture(scope="package")

@@ -9,6 +9,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from aws.scripted import (
+    ARN,
+    ENDED,
+    START,
+    STARTED,
+    CountingClock,
+    Script,
+    callback,
+    event,
+    lambda_client,
+    scripted,
+    sentence,
+)
 from botocore.exceptions import EndpointConnectionError
 
 from async_durable_execution_runner import (
@@ -23,19 +36,6 @@ from async_durable_execution_runner import (
     TooManyRequests,
 )
 from async_durable_execution_runner.aws.api import ATTEMPTS
-from cloud.conftest import CountingClock
-from cloud.scripted import (
-    ARN,
-    ENDED,
-    START,
-    STARTED,
-    Script,
-    callback,
-    event,
-    lambda_client,
-    scripted,
-    sentence,
-)
 
 Scripted = tuple[DurableFunctionCloudTestRunner, Script]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.clients import Client, client_for
-from serving import serving
+from serving.process import serving
 
 from .cases import Case
 from .driver import Answers, Observation

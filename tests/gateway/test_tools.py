@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import serving
+from serving.process import serving
 
 from async_durable_execution_runner import DurableFunctionCloudTestRunner
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import async_durable_execution as other
 import pytest
-from serving import client, serving
+from serving.process import client, serving
 
 from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus, ledger
 

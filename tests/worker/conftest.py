@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .coordinator import ADDRESSES, TOKEN, Coordinator
+from .coordinator import ADDRESSES, Coordinator
 
 # A project of its own, that a test runs pytest on.
 collect_ignore = ["import_modes"]
@@ -49,36 +47,3 @@ def coordinator_thread(address: str) -> Iterator[Coordinator]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
-
-
-async def start_host(
-    coordinator: Coordinator, *, token: str = TOKEN, lifeline: bool = True
-) -> asyncio.subprocess.Process:
-    arguments = ["-P", "-m", "async_durable_execution_runner.host"]
-    arguments += ["--connect", coordinator.connection.address, "--slots", "2"]
-    arguments += ["--label", "zone=a", "--label", "disk=fast"]
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        *(["--lifeline"] if lifeline else []),
-        stdin=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "DURABLE_RUNNER_TOKEN": token},
-    )
-
-
-async def end_host(process: asyncio.subprocess.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    async with asyncio.timeout(5):
-        assert await process.wait() == 0
-
-
-@pytest.fixture
-async def host(coordinator: Coordinator) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A real worker host, connected to the coordinator."""
-    process = await start_host(coordinator)
-    await coordinator.host()
-    yield process
-    if process.returncode is None:
-        await end_host(process)

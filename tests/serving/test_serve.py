@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from processes import Watched, all_gone, children
-from serving import COMMAND, client, invoked, serving
+
+from .process import COMMAND, client, invoked, serving
 
 pytestmark = pytest.mark.processes
 

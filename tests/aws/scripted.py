@@ -13,13 +13,27 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from async_durable_execution_runner import DurableFunctionCloudTestRunner, RunnerError
-from cloud.conftest import CountingClock
 
 ARN = (
     "arn:aws:lambda:eu-west-1:123456789012:function:order:3/durable-execution/o-1/"
     "0a1b2c3d-0000-4000-8000-000000000000"
 )
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class CountingClock:
+    """Time that passes only while somebody waits, and then at once."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
 
 
 def lambda_client() -> Any:

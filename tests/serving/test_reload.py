@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import client, invoked, serving
+
+from .process import client, invoked, serving
 
 pytestmark = pytest.mark.processes
 

@@ -10,7 +10,8 @@ import pytest
 
 from async_durable_execution_runner.aws import history
 from async_durable_execution_runner.core.model import ErrorObject, Operation, OperationStatus
-from cloud.scripted import STARTED, event
+
+from .scripted import STARTED, event
 
 
 @pytest.mark.parametrize(

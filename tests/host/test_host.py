@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from worker import handlers
+from worker.coordinator import ADDRESSES, TOKEN, Coordinator, output
 
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 
-from . import handlers
 from .conftest import end_host, start_host
-from .coordinator import ADDRESSES, TOKEN, Coordinator, output
 from .processes import Watch, command_line, send_blocking
 
 pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]

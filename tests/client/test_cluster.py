@@ -243,9 +243,9 @@ def test_a_worker_host_that_keeps_dying_is_given_up(
 _PROGRAM = """
 import os, sys, threading
 sys.path.insert(0, {folder!r})
-import test_local
+from client import test_cluster
 from async_durable_execution_runner import DurableFunctionTestRunner
-with DurableFunctionTestRunner(handler=test_local.echo, workers=2) as runner:
+with DurableFunctionTestRunner(handler=test_cluster.echo, workers=2) as runner:
     runner.run_many(range(8))
     status = runner.status()
     if {fork!r} and os.fork() == 0:
@@ -260,7 +260,9 @@ with DurableFunctionTestRunner(handler=test_local.echo, workers=2) as runner:
 
 @pytest.mark.parametrize("fork", [False, True])
 def test_nothing_is_left_when_the_test_process_is_killed(fork: bool) -> None:
-    program = _PROGRAM.format(folder=str(Path(__file__).parent), fork=fork, end="sys.stdin.read()")
+    program = _PROGRAM.format(
+        folder=str(Path(__file__).parents[1]), fork=fork, end="sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
@@ -278,7 +280,7 @@ def test_nothing_is_left_when_the_test_process_is_killed(fork: bool) -> None:
 @pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "os._exit(0)"])
 def test_nothing_is_left_when_the_test_process_ends(end: str) -> None:
     """Whether by its end, by an exit inside the runner's block, or at once."""
-    program = _PROGRAM.format(folder=str(Path(__file__).parent), fork=False, end=end)
+    program = _PROGRAM.format(folder=str(Path(__file__).parents[1]), fork=False, end=end)
     began = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=30

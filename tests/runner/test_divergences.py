@@ -22,7 +22,6 @@ from async_durable_execution import (
     step,
     wait,
 )
-from dying import dying
 from examples import batches, callbacks, conditions, contexts, orders
 
 from async_durable_execution_runner import (
@@ -35,6 +34,8 @@ from async_durable_execution_runner import (
     NonDeterministicWarning,
     RunnerError,
 )
+
+from .dying import dying
 
 CATEGORY = "async_durable_execution_runner.NonDeterministicWarning"
 #: Elsewhere a warning is an error.

@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc
 import pytest
-from fake_control import TOKEN, FakeControl, refuse
 
 from async_durable_execution_runner import errors
 from async_durable_execution_runner.client import control as client_module
@@ -25,6 +24,8 @@ from async_durable_execution_runner.client.transport import (
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
+
+from .fake_control import TOKEN, FakeControl, refuse
 
 START = Start("orders", '{"a": 1}', "order-1", False, "tenant")
 

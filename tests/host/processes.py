@@ -9,7 +9,7 @@ import select
 from pathlib import Path
 from typing import Any
 
-from .coordinator import Coordinator, Worker
+from worker.coordinator import Coordinator, Worker
 
 
 def children(pid: int) -> list[int]:

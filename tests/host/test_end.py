@@ -12,14 +12,14 @@ import socket
 from pathlib import Path
 
 import pytest
+from worker import handlers
+from worker.coordinator import TOKEN, Coordinator, Worker, output
 
 from async_durable_execution_runner.host.forkserver import Forkserver
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.worker.connection import Connection
 
-from . import handlers
 from .conftest import end_host, start_host
-from .coordinator import TOKEN, Coordinator, Worker, output
 from .processes import Watch, children, send_blocking
 
 pytestmark = pytest.mark.processes

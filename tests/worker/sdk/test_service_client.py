@@ -30,7 +30,7 @@ from async_durable_execution_runner.worker.sdk.service_client import (
     update_to_proto,
 )
 
-from .coordinator import EXECUTION, START_MS, TOKEN, Coordinator
+from ..coordinator import EXECUTION, START_MS, TOKEN, Coordinator
 
 # The SDK's own enum of actions is not public.
 Action = Enum("Action", {name: name for name in ("START", "SUCCEED", "FAIL", "RETRY", "CANCEL")})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import COMMAND
+from serving.process import COMMAND
 
 from async_durable_execution_runner import InvalidConfiguration
 from async_durable_execution_runner.cli.main import main

@@ -16,8 +16,8 @@ from async_durable_execution_runner import (
 )
 from async_durable_execution_runner.aws.api import ATTEMPTS, LambdaApi, make_client
 from async_durable_execution_runner.client.transport import drive
-from cloud.conftest import CountingClock
-from cloud.scripted import ARN, START, lambda_client, sentence
+
+from .scripted import ARN, START, CountingClock, lambda_client, sentence
 
 LOCAL = "http://127.0.0.1:3001"
 STOPPED = {"StopTimestamp": START}
