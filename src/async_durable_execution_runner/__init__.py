@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import ledger
     from .client.control import RunnerStatus
-    from .client.settings import Isolation, MockFunction
+    from .client.settings import Isolation
     from .core.divergence import Divergence, DivergenceKind
     from .core.faults import Fault
     from .errors import (
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from .runner.cloud import AsyncDurableFunctionCloudTestRunner, DurableFunctionCloudTestRunner
     from .runner.explore import CrashReport, CrashRun
     from .runner.handles import AsyncExecutionHandle, ExecutionHandle
+    from .runner.mocks import MockFunction
     from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
     __version__: str
@@ -98,7 +99,7 @@ _MODULES = {
         "WorkersUnavailable",
     ),
     "runner.explore": ("CrashReport", "CrashRun"),
-    "client.settings": ("Isolation", "MockFunction"),
+    "client.settings": ("Isolation",),
     "runner.handles": ("AsyncExecutionHandle", "ExecutionHandle"),
     "results.operations": (
         "CallbackOperation",
@@ -116,6 +117,7 @@ _MODULES = {
         "FaultFired",
         "Invocation",
     ),
+    "runner.mocks": ("MockFunction",),
     "runner.blocking": ("DurableFunctionTestRunner",),
     "results.statuses": ("InvocationStatus",),
     "web.server": ("WebRunner", "WebRunnerConfig", "WebServiceConfig"),

@@ -129,8 +129,8 @@ def _cloud_runner(
     function_name: str | None = None,
     **local_only: Any,
 ) -> DurableFunctionCloudTestRunner:
-    from ..client.settings import function_name_of
     from ..runner.cloud import DurableFunctionCloudTestRunner
+    from ..runner.registration import function_name_of
 
     return DurableFunctionCloudTestRunner(
         function_name or function_name_of(handler),

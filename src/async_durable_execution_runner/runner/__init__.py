@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..client.settings import Isolation, MockFunction
+    from ..client.settings import Isolation
     from ..errors import OperationNotFound
     from ..results.operations import (
         CallbackOperation,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..web.server import WebRunner, WebRunnerConfig, WebServiceConfig
     from .blocking import DurableFunctionTestRunner
     from .handles import ExecutionHandle
+    from .mocks import MockFunction
 
 __all__ = [
     "CallbackOperation",

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from ..client.settings import MockFunction, Seconds
+from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
 from .blocking import BaseRunner, explorer
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
+from .mocks import MockFunction
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus

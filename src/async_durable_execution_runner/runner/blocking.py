@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from ..client.settings import Isolation, MockFunction, Seconds, seconds
+from ..client.settings import Isolation, Seconds, seconds
 from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
+from .mocks import MockFunction
 from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..aws import history
 from ..aws.api import Client, Clock, LambdaApi, make_client
-from ..client.settings import Seconds, callback_payload, error_object, payload_of, seconds
+from ..client.settings import Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound, ResourceNotFound, RunnerError
 from ..results.result import DurableFunctionTestResult, ExecutionRecord, InvocationRecord
+from .payloads import callback_payload, error_object, payload_of
 
 if TYPE_CHECKING:
     from ..client.control import Until

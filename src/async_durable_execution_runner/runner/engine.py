@@ -13,20 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from ..client.settings import (
-    Isolation,
-    Seconds,
-    callback_payload,
-    error_object,
-    payload_of,
-    seconds,
-    text_of,
-)
+from ..client.settings import Isolation, Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound
 from ..results.result import DurableFunctionTestResult, ExecutionRecord
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
+from .payloads import callback_payload, error_object, payload_of, text_of
 from .progress import Progress
 from .registration import Attachment
 

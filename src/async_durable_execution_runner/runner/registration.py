@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,9 +19,7 @@ from ..client.cluster import Cluster, shared_cluster, unavailable
 from ..client.settings import (
     FunctionSettings,
     Isolation,
-    MockFunction,
     Seconds,
-    function_name_of,
     seconds,
     settings,
     whole,
@@ -28,6 +27,7 @@ from ..client.settings import (
 from ..core import limits
 from ..errors import NotStarted
 from .inline import InlineWorkers
+from .mocks import MockFunction
 
 if TYPE_CHECKING:
     from ..client.control import ControlClient
@@ -39,6 +39,14 @@ __tracebackhide__ = True
 T = TypeVar("T")
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
+
+
+def function_name_of(handler: Callable[..., Any]) -> str:
+    """The handler's own name as far as Lambda allows it as a function's name."""
+    from ..worker.sdk.choice import name_of
+
+    name = name_of(handler) or type(handler).__name__
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:64] or "handler"
 
 
 @dataclass(frozen=True, slots=True)

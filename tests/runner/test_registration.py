@@ -1,4 +1,4 @@
-"""How functions are configured, how inputs become payloads, and what mocks do."""
+"""How functions are configured and registered, and what nothing can be started with."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from async_durable_execution import ErrorObject, durable_execution
+from async_durable_execution import durable_execution
 
 from async_durable_execution_runner import (
     DurableFunctionTestRunner,
     HandlerNotLoadable,
     Isolation,
-    MockFunction,
     NotStarted,
 )
-from async_durable_execution_runner.client.settings import (
-    FunctionSettings,
-    function_name_of,
-    payload_of,
-    settings,
-)
+from async_durable_execution_runner.client.settings import FunctionSettings, settings
+from async_durable_execution_runner.runner.registration import function_name_of
 
 
 @durable_execution
@@ -31,49 +26,6 @@ async def echo(event: Any) -> Any:
 
 def plain(event: Any, context: Any) -> Any:
     return event
-
-
-@pytest.mark.parametrize(
-    ("value", "payload"),
-    [
-        (None, "null"),
-        ({"a": [1, None]}, '{"a": [1, null]}'),
-        ("just text", '"just text"'),
-        ('{"a":1}', '{"a":1}'),
-        ("17", "17"),
-        ('"quoted"', '"quoted"'),
-        ("", '""'),
-        ("NaN", '"NaN"'),
-        (17, "17"),
-    ],
-)
-def test_input_becomes_json_and_json_text_is_taken_as_it_is(value: object, payload: str) -> None:
-    assert payload_of(value) == payload
-
-
-@pytest.mark.parametrize(
-    "value", [object(), {1, 2}, b"bytes", {"deep": [datetime.now()]}, math.nan]
-)
-def test_what_json_cannot_carry_is_one_clear_error(value: object) -> None:
-    runner = DurableFunctionTestRunner(handler=echo)
-    with pytest.raises(TypeError, match=r"cannot be sent as JSON .* payload="):
-        runner.run(input=value)
-
-
-def test_input_that_contains_itself_is_the_same_error() -> None:
-    loop: list[object] = []
-    loop.append(loop)
-    with pytest.raises(TypeError, match="cannot be sent as JSON"):
-        payload_of(loop)
-
-
-def test_input_and_payload_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="not both"):
-        DurableFunctionTestRunner(handler=echo).run(input=1, payload="1")
-
-
-def test_text_that_is_no_utf_8_is_sent_as_json_can_carry_it() -> None:
-    assert payload_of('"\ud800"') == r'"\"\ud800\""'
 
 
 @pytest.mark.parametrize(
@@ -181,57 +133,3 @@ def test_a_bad_handler_is_refused_at_registration() -> None:
         runner.register_durable_function("other", plain, isolation="inline")
     with pytest.raises(HandlerNotLoadable):
         runner.register_function("other", 17)
-
-
-def test_a_mock_returns_its_result_and_records_its_calls() -> None:
-    mock = MockFunction("f", result={"paid": True})
-    assert mock({"amount": 1}, None) == {"paid": True}
-    assert mock("again", None) == {"paid": True}
-    assert mock.calls == [{"amount": 1}, "again"]
-    assert mock.call_count == 2
-
-
-class Declined(Exception):
-    pass
-
-
-@pytest.mark.parametrize(
-    ("error", "type_name", "message"),
-    [
-        (Declined("no"), "Declined", "no"),
-        (Declined, "Declined", ""),
-        ("plain words", "RuntimeError", "plain words"),
-        (
-            ErrorObject(message="closed", type="BankHoliday", data=None, stack_trace=None),
-            "BankHoliday",
-            "closed",
-        ),
-    ],
-)
-def test_a_mock_raises_its_error(error: Any, type_name: str, message: str) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011
-        MockFunction("f", error=error)({}, None)
-    assert type(caught.value).__name__ == type_name
-    assert str(caught.value) == message
-
-
-def test_a_mock_calls_its_side_effect_with_the_payload() -> None:
-    assert MockFunction("f", side_effect=lambda payload: payload["n"] + 1)({"n": 1}, None) == 2
-
-
-def test_a_mock_gives_one_outcome_after_the_other() -> None:
-    mock = MockFunction("f", side_effect=[1, Declined("no"), Declined, None])
-    assert mock({}, None) == 1
-    for _ in range(2):
-        with pytest.raises(Declined):
-            mock({}, None)
-    assert mock({}, None) is None
-    with pytest.raises(RuntimeError, match="was called 5 times"):
-        mock({}, None)
-
-
-def test_a_mock_has_one_way_of_answering() -> None:
-    with pytest.raises(ValueError, match="not several"):
-        MockFunction("f", result=1, error="x")
-    with pytest.raises(TypeError, match="cannot be sent as JSON"):
-        MockFunction("f", result=object())

@@ -1,0 +1,74 @@
+"""What a caller gives as input, result or error, as it is sent."""
+
+from __future__ import annotations
+
+import json
+
+from async_durable_execution import ErrorObject
+
+from ..core import model
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+
+def text_of(name: str, value: str | None) -> str:
+    """`value`, and of None nothing. `TypeError` for what is no text, `ValueError` for no UTF-8."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r} must be a string.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}={value!r} cannot be sent: it is not UTF-8.") from None
+    return value
+
+
+def payload_of(value: object, *, text_is_json: bool = True) -> str:
+    """The JSON document for `value`. With `text_is_json` a `str` that is a JSON document is
+    that document; any other `str` is a JSON string. `TypeError` for what JSON cannot carry."""
+    if text_is_json and isinstance(value, str):
+        try:
+            json.loads(text_of("input", value), parse_constant=_no_constant)
+        except ValueError:
+            return json.dumps(value)
+        return value
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise TypeError(
+            f"This {type(value).__name__} cannot be sent as JSON ({problem}). Pass what JSON can "
+            "carry, or text of your own making as payload=."
+        ) from problem
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def error_object(error: object) -> model.ErrorObject | None:
+    """What a caller gives as an error, as it is sent; `TypeError`."""
+    match error:
+        case None:
+            return None
+        case ErrorObject():
+            trace = tuple(error.stack_trace) if error.stack_trace else None
+            return model.ErrorObject(error.message, error.type, error.data, trace)
+        case BaseException():
+            return model.ErrorObject(str(error), type(error).__name__)
+        case str():
+            return model.ErrorObject(error)
+    raise TypeError(f"An ErrorObject, an exception or a text is needed, not {error!r}.")
+
+
+def callback_payload(result: object) -> str | None:
+    """Text and bytes are the payload as they stand; anything else is sent as JSON."""
+    match result:
+        case None | b"":
+            return None
+        case bytes():
+            return result.decode()
+        case str():
+            return result
+    return json.dumps(result) if not isinstance(result, bytearray) else result.decode()
