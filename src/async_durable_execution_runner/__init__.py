@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         StepOperation,
         WaitOperation,
     )
-    from .results.result import CrashPoint, DurableFunctionTestResult, Event, FaultFired, Invocation
+    from .results.records import CrashPoint, FaultFired
+    from .results.result import DurableFunctionTestResult, Event, Invocation
     from .results.statuses import InvocationStatus
     from .runner.aio import (
         AsyncDurableFunctionTestRunner,
@@ -65,16 +66,10 @@ if TYPE_CHECKING:
     __version__: str
 
 _MODULES = {
-    "runner.aio": (
-        "AsyncDurableFunctionTestRunner",
-        "DurableFunctionLocalTestRunner",
-        "create_local_runner",
-    ),
     "client.control": ("RunnerStatus",),
+    "client.settings": ("Isolation",),
     "core.divergence": ("Divergence", "DivergenceKind"),
-    "runner.cloud": ("AsyncDurableFunctionCloudTestRunner", "DurableFunctionCloudTestRunner"),
     "core.faults": ("Fault",),
-    "results.ledger": ("Effect", "Ledger"),
     "errors": (
         "CallbackTimeout",
         "CoordinatorUnavailable",
@@ -98,9 +93,7 @@ _MODULES = {
         "VersionMismatch",
         "WorkersUnavailable",
     ),
-    "runner.explore": ("CrashReport", "CrashRun"),
-    "client.settings": ("Isolation",),
-    "runner.handles": ("AsyncExecutionHandle", "ExecutionHandle"),
+    "results.ledger": ("Effect", "Ledger"),
     "results.operations": (
         "CallbackOperation",
         "ContextOperation",
@@ -110,16 +103,19 @@ _MODULES = {
         "StepOperation",
         "WaitOperation",
     ),
-    "results.result": (
-        "CrashPoint",
-        "DurableFunctionTestResult",
-        "Event",
-        "FaultFired",
-        "Invocation",
-    ),
-    "runner.mocks": ("MockFunction",),
-    "runner.blocking": ("DurableFunctionTestRunner",),
+    "results.records": ("CrashPoint", "FaultFired"),
+    "results.result": ("DurableFunctionTestResult", "Event", "Invocation"),
     "results.statuses": ("InvocationStatus",),
+    "runner.aio": (
+        "AsyncDurableFunctionTestRunner",
+        "DurableFunctionLocalTestRunner",
+        "create_local_runner",
+    ),
+    "runner.blocking": ("DurableFunctionTestRunner",),
+    "runner.cloud": ("AsyncDurableFunctionCloudTestRunner", "DurableFunctionCloudTestRunner"),
+    "runner.explore": ("CrashReport", "CrashRun"),
+    "runner.handles": ("AsyncExecutionHandle", "ExecutionHandle"),
+    "runner.mocks": ("MockFunction",),
     "web.server": ("WebRunner", "WebRunnerConfig", "WebServiceConfig"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -31,7 +31,7 @@ from async_durable_execution_runner import DurableFunctionTestResult, DurableFun
 from async_durable_execution_runner.aws import history as rebuilt
 from async_durable_execution_runner.aws.api import BlockingClock, LambdaApi, make_client
 from async_durable_execution_runner.client.transport import drive
-from async_durable_execution_runner.results.result import InvocationRecord
+from async_durable_execution_runner.results.records import InvocationRecord
 from async_durable_execution_runner.runner.cloud_engine import execution_record
 
 pytestmark = pytest.mark.processes

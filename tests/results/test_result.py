@@ -20,12 +20,9 @@ from async_durable_execution_runner.core.model import (
     OutputLine,
     OutputStream,
 )
-from async_durable_execution_runner.results.operations import OperationNotFound
-from async_durable_execution_runner.results.result import (
-    DurableFunctionTestResult,
-    ExecutionRecord,
-    InvocationRecord,
-)
+from async_durable_execution_runner.errors import OperationNotFound
+from async_durable_execution_runner.results.records import ExecutionRecord, InvocationRecord
+from async_durable_execution_runner.results.result import DurableFunctionTestResult
 from async_durable_execution_runner.runner import (
     CallbackOperation,
     ContextOperation,

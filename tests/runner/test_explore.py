@@ -22,11 +22,8 @@ from async_durable_execution_runner.core.model import (
     OperationType,
 )
 from async_durable_execution_runner.errors import CoordinatorUnavailable, OperationNotFound
-from async_durable_execution_runner.results.result import (
-    CrashPoint,
-    DurableFunctionTestResult,
-    ExecutionRecord,
-)
+from async_durable_execution_runner.results.records import CrashPoint, ExecutionRecord
+from async_durable_execution_runner.results.result import DurableFunctionTestResult
 from async_durable_execution_runner.runner.explore import CrashReport, CrashRun, Explorer
 
 EVENTS = (

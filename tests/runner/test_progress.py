@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from async_durable_execution_runner.core.model import ExecutionStatus, OutputLine, OutputStream
-from async_durable_execution_runner.results.result import ExecutionRecord, InvocationRecord
+from async_durable_execution_runner.results.records import ExecutionRecord, InvocationRecord
 from async_durable_execution_runner.runner.output import OutputRelay
 from async_durable_execution_runner.runner.progress import Progress
 

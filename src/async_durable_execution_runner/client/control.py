@@ -15,7 +15,7 @@ import grpc
 
 from ..core import model
 from ..results.operations import timestamp
-from ..results.result import CrashPoint, ExecutionRecord, FaultFired, InvocationRecord
+from ..results.records import CrashPoint, ExecutionRecord, FaultFired, InvocationRecord
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import model_pb2, worker_pb2

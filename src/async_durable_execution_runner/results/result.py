@@ -16,14 +16,13 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from async_durable_execution import ErrorObject, ExtendedTypeSerDes, OperationStatus
+from async_durable_execution import ErrorObject, ExtendedTypeSerDes
 
 from ..core import model
 from ..core.divergence import Divergence
 from ..errors import OperationNotFound
 from .ledger import Ledger, effect
 from .operations import (
-    ContextOperation,
     ExecutionOperation,
     Operation,
     OperationLookup,
@@ -34,78 +33,11 @@ from .operations import (
     shorten,
     timestamp,
 )
+from .records import CrashPoint, ExecutionRecord, FaultFired
 from .statuses import InvocationStatus
 
 if TYPE_CHECKING:
     from async_durable_execution import SerDes
-
-
-@dataclass(frozen=True, slots=True)
-class InvocationRecord:
-    """One invocation as the coordinator recorded it. `outcome` is empty while it runs."""
-
-    request_id: str
-    worker_id: str = ""
-    pid: int = 0
-    start_ms: int = 0
-    end_ms: int | None = None
-    outcome: str = ""
-    error: model.ErrorObject | None = None
-    output: tuple[model.OutputLine, ...] = ()
-    output_truncated: bool = False
-    divergences: tuple[Divergence, ...] = ()
-    stacks: tuple[str, ...] = ()
-    verdict: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FaultFired:
-    """A planned fault that fired: `fault` is its text, `moment` where it was ("after-commit:3"),
-    `label` what happened there, `invocation` which one it struck (from 1 on), `timestamp` on the
-    execution's clock, `note` what became of it where that took a while."""
-
-    fault: str
-    moment: str
-    label: str
-    invocation: int
-    timestamp: datetime
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    """A moment at which a crash can strike. `key` is equal where the durable state and the
-    effects that are not yet durable are."""
-
-    moment: str
-    label: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionRecord:
-    """Everything known of one execution at one moment."""
-
-    execution_arn: str
-    status: model.ExecutionStatus
-    execution_name: str = ""
-    function_name: str = ""
-    start_ms: int = 0
-    end_ms: int | None = None
-    result: str | None = None
-    error: model.ErrorObject | None = None
-    timed_out: bool = False
-    waiting_for: str = ""
-    operations: Sequence[model.Operation] = ()
-    events: Sequence[model.HistoryEvent] = ()
-    invocations: Sequence[InvocationRecord] = ()
-    #: ARNs of the executions that it invoked in a chain.
-    children: Sequence[str] = ()
-    faults: Sequence[FaultFired] = ()
-    unfired_faults: Sequence[str] = ()
-    points: Sequence[CrashPoint] = ()
-    #: Its own and those of all that it invoked in a chain, as they came.
-    effects: Sequence[model.Effect] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,18 +338,3 @@ def _deserialize(payload: str | None, serdes: SerDes[Any] | None) -> Any:
     # A thread of its own, as the test may be inside a running event loop.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, finish()).result()
-
-
-__all__ = [
-    "ContextOperation",
-    "DurableFunctionTestResult",
-    "Event",
-    "ExecutionOperation",
-    "ExecutionRecord",
-    "FaultFired",
-    "Invocation",
-    "InvocationRecord",
-    "InvocationStatus",
-    "LogRecord",
-    "OperationStatus",
-]

@@ -16,7 +16,8 @@ from ..aws.api import Client, Clock, LambdaApi, make_client
 from ..client.settings import Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound, ResourceNotFound, RunnerError
-from ..results.result import DurableFunctionTestResult, ExecutionRecord, InvocationRecord
+from ..results.records import ExecutionRecord, InvocationRecord
+from ..results.result import DurableFunctionTestResult
 from .payloads import callback_payload, error_object, payload_of
 
 if TYPE_CHECKING:

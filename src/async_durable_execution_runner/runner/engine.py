@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ..client.settings import Isolation, Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound
-from ..results.result import DurableFunctionTestResult, ExecutionRecord
+from ..results.records import ExecutionRecord
+from ..results.result import DurableFunctionTestResult
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of

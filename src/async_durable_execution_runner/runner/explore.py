@@ -20,7 +20,8 @@ from ..core.model import ExecutionStatus, HistoryEvent
 from ..core.wellformed import problems as history_problems
 from ..errors import OperationNotFound, RunnerError
 from ..results.ledger import Ledger
-from ..results.result import CrashPoint, DurableFunctionTestResult, ExecutionRecord
+from ..results.records import CrashPoint, ExecutionRecord
+from ..results.result import DurableFunctionTestResult
 from ..results.statuses import InvocationStatus
 from ..results.text import effects_table
 from .progress import Progress

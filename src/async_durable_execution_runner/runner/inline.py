@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..results.result import ExecutionRecord
+from ..results.records import ExecutionRecord
 
 if TYPE_CHECKING:
     from ..client.cluster import Cluster

@@ -10,7 +10,7 @@ import logging
 import threading
 
 from ..core.model import OutputLine, OutputStream
-from ..results.result import ExecutionRecord
+from ..results.records import ExecutionRecord
 
 #: Where printed lines go: standard output at INFO, the rest at WARNING.
 output_logger = logging.getLogger(f"{__name__.partition('.')[0]}.output")

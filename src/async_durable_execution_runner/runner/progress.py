@@ -6,7 +6,7 @@ import sys
 from typing import TextIO
 
 from ..core.model import ExecutionStatus
-from ..results.result import ExecutionRecord
+from ..results.records import ExecutionRecord
 
 
 class Progress:
