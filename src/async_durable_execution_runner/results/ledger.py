@@ -15,6 +15,7 @@ from async_durable_execution import ErrorObject
 
 from ..core import model
 from .operations import sdk_error, timestamp
+from .tables import effects_table
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -98,8 +99,6 @@ class Ledger(Sequence[Effect]):
         return [each for each in self.named(name) if key is None or each.key == key]
 
     def _failure(self, what: str, effects: Sequence[Effect]) -> str:
-        from .text import effects_table
-
         shown = effects or self._effects
         if not shown:
             return f"{what}: no effect was recorded."
@@ -126,8 +125,6 @@ class Ledger(Sequence[Effect]):
         return f"<Ledger: {names or 'no effects'}>"
 
     def __str__(self) -> str:
-        from .text import effects_table
-
         return "\n".join(effects_table(self._effects)) if self._effects else repr(self)
 
 

@@ -5,10 +5,9 @@ Plain text without colour, aligned, as wide as its content needs; long payloads 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from async_durable_execution import ErrorObject, OperationType
 
@@ -22,17 +21,13 @@ from .operations import (
     error_text,
     shorten,
 )
+from .tables import effects_table, elide, table
 
 if TYPE_CHECKING:
-    from .ledger import Effect
     from .result import DurableFunctionTestResult, Invocation
-
-T = TypeVar("T")
 
 _SHOWN_OUTPUT_LINES = 10
 _SHOWN_TRACE_LINES = 12
-#: Of siblings in the tree, and of invocations.
-_SHOWN_ITEMS = 50
 
 
 def describe(result: DurableFunctionTestResult) -> str:
@@ -55,7 +50,7 @@ def describe(result: DurableFunctionTestResult) -> str:
     if result.operations:
         header = ("operations", "status", "attempts", "took", "")
         rows = [_operation_row(prefix, each) for prefix, each in _branches(result.operations)]
-        lines += ["", *_table(header, rows)]
+        lines += ["", *table(header, rows)]
     if result.invocations:
         lines += ["", *_invocations(result.invocations)]
     if result.faults or result.unfired_faults:
@@ -96,21 +91,12 @@ def _facts(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
 def _branches(
     operations: Sequence[Operation], indent: str = ""
 ) -> Iterator[tuple[str, Operation | str]]:
-    shown = _elide(operations)
+    shown = elide(operations)
     for number, operation in enumerate(shown, start=1):
         last = number == len(shown)
         yield f"{indent}{'└─' if last else '├─'} ", operation
         if isinstance(operation, Operation):
             yield from _branches(operation.child_operations, indent + ("   " if last else "│  "))
-
-
-def _elide(items: Sequence[T]) -> list[T | str]:
-    """All of them, or the first and the last with a word on how many are in between."""
-    left_out = len(items) - _SHOWN_ITEMS
-    if left_out <= 1:
-        return list(items)
-    half = _SHOWN_ITEMS // 2
-    return [*items[:half], f"… {left_out} more", *items[-half:]]
 
 
 def _operation_row(prefix: str, operation: Operation | str) -> tuple[str, ...]:
@@ -142,12 +128,12 @@ def _remark(operation: Operation) -> str:
 
 def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
     header = ("invocations", "outcome", "took", "worker", "")
-    numbered = _elide(list(enumerate(invocations, start=1)))
+    numbered = elide(list(enumerate(invocations, start=1)))
     rows = [
         (f"     {each}", "", "", "", "") if isinstance(each, str) else _invocation_row(*each)
         for each in numbered
     ]
-    heading, *lines = _table(header, rows)
+    heading, *lines = table(header, rows)
     yield heading
     for line, each in zip(lines, numbered, strict=True):
         yield line
@@ -171,48 +157,11 @@ def _faults(result: DurableFunctionTestResult) -> Iterator[str]:
     header = ("faults", "invocation", "struck at", "")
     rows = [
         (each.fault, str(each.invocation), each.label or each.moment, each.note)
-        for each in _elide(result.faults)
+        for each in elide(result.faults)
         if not isinstance(each, str)
     ]
     rows += [(text, "", "never fired", "") for text in result.unfired_faults]
-    yield from _table(header, rows)
-
-
-def effects_table(effects: Sequence[Effect]) -> Iterator[str]:
-    """A line per effect, and one where an invocation failed after its last."""
-    header = ("effects", "key", "data", "function", "operation", "attempt", "invocation", "")
-    several = len({(each.execution_arn, each.function_name) for each in effects}) > 1
-    ends = {each.request_id: each for each in effects if each.invocation_error is not None}
-    shown = _elide(effects)
-    rows = [
-        (each, *[""] * 7) if isinstance(each, str) else _effect_row(each, several) for each in shown
-    ]
-    heading, *lines = _table(header, rows)
-    yield heading
-    for line, each in zip(lines, shown, strict=True):
-        yield line
-        if not isinstance(each, str) and ends.get(each.request_id) is each:
-            assert each.invocation_error is not None
-            yield f"  ^ invocation {each.invocation} failed: {brief(each.invocation_error)}"
-
-
-def _effect_row(effect: Effect, several: bool) -> tuple[str, ...]:
-    remarks = []
-    if effect.outside_step:
-        remarks.append("outside a step: every replay repeats it")
-    if effect.stale:
-        remarks.append("after the end of its invocation")
-    operation = effect.operation_name or (effect.operation_id or "")[:8]
-    return (
-        effect.name,
-        "" if effect.key is None else shorten(json.dumps(effect.key, ensure_ascii=False), 40),
-        shorten(json.dumps(effect.data, ensure_ascii=False), 60) if effect.data else "",
-        effect.function_name if several else "",
-        operation,
-        "" if effect.attempt is None else str(effect.attempt),
-        str(effect.invocation),
-        "; ".join(remarks),
-    )
+    yield from table(header, rows)
 
 
 def _error(error: ErrorObject) -> str:
@@ -244,12 +193,3 @@ def _doing(invocation: Invocation) -> Iterator[str]:
         yield from (f"       {line}" for line in lines[:_SHOWN_TRACE_LINES])
         if (left_out := len(lines) - _SHOWN_TRACE_LINES) > 0:
             yield f"       … {left_out} more lines"
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    table = [header, *rows]
-    # A column in which no row has anything to say is left out.
-    shown = [index for index in range(len(header)) if any(row[index] for row in rows)]
-    widths = {index: max(len(row[index]) for row in table) for index in shown}
-    for row in table:
-        yield "  ".join(row[index].ljust(widths[index]) for index in shown).rstrip()

@@ -23,7 +23,7 @@ from ..results.ledger import Ledger
 from ..results.records import CrashPoint, ExecutionRecord
 from ..results.result import DurableFunctionTestResult
 from ..results.statuses import InvocationStatus
-from ..results.text import effects_table
+from ..results.tables import effects_table
 from .progress import Progress
 
 if TYPE_CHECKING:
