@@ -55,3 +55,14 @@ def test_importing_the_package_imports_nothing_that_is_slow() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout
     assert output.strip() == "[]"
+
+
+def test_commands_that_ask_lambda_import_no_grpc() -> None:
+    modules = ", ".join(f"async_durable_execution_runner.cli.{name}" for name in ("diff", "dex"))
+    output = subprocess.run(
+        [sys.executable, "-c", f"import sys, {modules}; print('grpc' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert output == "False\n"

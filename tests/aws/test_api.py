@@ -15,7 +15,7 @@ from async_durable_execution_runner import (
     NotStarted,
 )
 from async_durable_execution_runner.aws.api import ATTEMPTS, LambdaApi, make_client
-from async_durable_execution_runner.client.transport import drive
+from async_durable_execution_runner.client.drive import drive
 
 from .scripted import ARN, START, CountingClock, lambda_client, sentence
 

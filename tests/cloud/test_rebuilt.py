@@ -30,7 +30,7 @@ from gateway import handlers
 from async_durable_execution_runner import DurableFunctionTestResult, DurableFunctionTestRunner
 from async_durable_execution_runner.aws import history as rebuilt
 from async_durable_execution_runner.aws.api import BlockingClock, LambdaApi, make_client
-from async_durable_execution_runner.client.transport import drive
+from async_durable_execution_runner.client.drive import drive
 from async_durable_execution_runner.results.records import InvocationRecord
 from async_durable_execution_runner.runner.cloud_engine import execution_record
 

@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..aws.api import BlockingClock, LambdaApi, make_client
-from ..client.transport import drive
+from ..client.drive import drive
 from ..web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 from . import arguments as kinds
 from .main import access_keys, add_access_key, execute, say

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..aws.api import BlockingClock, LambdaApi, make_client
-from ..client.transport import drive
+from ..client.drive import drive
 from ..errors import InvalidParameterValue
 
 Shape = Mapping[str, Any]

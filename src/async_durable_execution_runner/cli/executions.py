@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..client.drive import drive
 from ..errors import InvalidParameterValue
 from .arguments import count, json_text, url, utf8
 
@@ -227,7 +228,6 @@ def _client(arguments: argparse.Namespace) -> Client:
 def _call(arguments: argparse.Namespace, method: str, **given: Any) -> dict[str, Any]:
     """One call; what is None is left out. Errors are ours, one sentence each."""
     from ..aws.api import BlockingClock, LambdaApi
-    from ..client.transport import drive
 
     client = _client(arguments)
     present = {name: value for name, value in given.items() if value is not None}

@@ -13,7 +13,7 @@ import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -95,17 +95,6 @@ class Transport(Protocol):
         """Call what may block the thread for a while."""
 
     async def close(self) -> None: ...
-
-
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The outcome of a coroutine over a `BlockingTransport`."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    coroutine.close()
-    raise RuntimeError("A blocking call was about to suspend.")
 
 
 class BlockingTransport:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..aws import history
 from ..aws.api import Client, Clock, LambdaApi, make_client
+from ..client.drive import drive
 from ..client.settings import Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound, ResourceNotFound, RunnerError
@@ -93,8 +94,6 @@ class CloudEngine:
 
     def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The outcome of one of this engine's coroutines, where calls block."""
-        from ..client.transport import drive
-
         return drive(coroutine)
 
     # -- executions ------------------------------------------------------------------------

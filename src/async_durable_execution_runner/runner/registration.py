@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..client.cluster import Cluster, shared_cluster, unavailable
+from ..client.drive import drive
 from ..client.settings import (
     FunctionSettings,
     Isolation,
@@ -212,8 +213,6 @@ class Attachment:
     @staticmethod
     def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         """The outcome of a coroutine that awaits nothing but calls, where these block."""
-        from ..client.transport import drive
-
         return drive(coroutine)
 
     def blocking(self) -> Self:
