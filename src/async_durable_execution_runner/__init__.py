@@ -51,16 +51,13 @@ if TYPE_CHECKING:
     from .results.records import CrashPoint, FaultFired
     from .results.result import DurableFunctionTestResult, Event, Invocation
     from .results.statuses import InvocationStatus
-    from .runner.aio import (
-        AsyncDurableFunctionTestRunner,
-        DurableFunctionLocalTestRunner,
-        create_local_runner,
-    )
+    from .runner.aio import AsyncDurableFunctionTestRunner
     from .runner.blocking import DurableFunctionTestRunner
     from .runner.cloud import AsyncDurableFunctionCloudTestRunner, DurableFunctionCloudTestRunner
     from .runner.explore import CrashReport, CrashRun
     from .runner.handles import AsyncExecutionHandle, ExecutionHandle
     from .runner.mocks import MockFunction
+    from .runner.sdk_surface import DurableFunctionLocalTestRunner, create_local_runner
     from .web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 
     __version__: str
@@ -106,16 +103,13 @@ _MODULES = {
     "results.records": ("CrashPoint", "FaultFired"),
     "results.result": ("DurableFunctionTestResult", "Event", "Invocation"),
     "results.statuses": ("InvocationStatus",),
-    "runner.aio": (
-        "AsyncDurableFunctionTestRunner",
-        "DurableFunctionLocalTestRunner",
-        "create_local_runner",
-    ),
+    "runner.aio": ("AsyncDurableFunctionTestRunner",),
     "runner.blocking": ("DurableFunctionTestRunner",),
     "runner.cloud": ("AsyncDurableFunctionCloudTestRunner", "DurableFunctionCloudTestRunner"),
     "runner.explore": ("CrashReport", "CrashRun"),
     "runner.handles": ("AsyncExecutionHandle", "ExecutionHandle"),
     "runner.mocks": ("MockFunction",),
+    "runner.sdk_surface": ("DurableFunctionLocalTestRunner", "create_local_runner"),
     "web.server": ("WebRunner", "WebRunnerConfig", "WebServiceConfig"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,0 +1,142 @@
+"""The runner with the surface of the SDK's own.
+
+Only the shape of the API is here; what it does is `engine.Engine`'s.
+"""
+
+# ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from async_durable_execution import ErrorObject
+
+from ..results.result import DurableFunctionTestResult
+from .engine import Engine
+from .mocks import MockFunction
+
+if TYPE_CHECKING:
+    from ..client.transport import LoopTransport
+
+# pytest shows the line of the test, not ours.
+__tracebackhide__ = True
+
+
+def create_local_runner(
+    *,
+    handler: Callable[..., Any],
+    poll_interval: float = 1.0,
+    input: Any = None,
+    timeout: int = 60,
+) -> DurableFunctionLocalTestRunner:
+    """A runner with the SDK's own interface, for suites that were written for that one."""
+    return DurableFunctionLocalTestRunner(
+        handler=handler, poll_interval=poll_interval, input=input, timeout=timeout
+    )
+
+
+class DurableFunctionLocalTestRunner:
+    """For `with`, `async with`, or neither; opens by itself, on whichever loop it is used."""
+
+    mode = "local"
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        poll_interval: float = 1.0,
+        input: Any = None,
+        timeout: int = 900,
+        function_name: str = "test-function",
+    ) -> None:
+        """`poll_interval` is taken for compatibility: nothing is polled."""
+        self.poll_interval = poll_interval
+        self._engine = Engine(handler, function_name=function_name)
+        self._input = input
+        self._timeout = timeout
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._transport: LoopTransport | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+        if self._closing is not None:
+            await self._closing
+
+    def close(self) -> None:
+        self._engine.close()
+        transport, self._transport = self._transport, None
+        if transport is not None and self._loop is _running_loop():
+            self._closing = asyncio.create_task(transport.close())
+
+    async def run(self) -> DurableFunctionTestResult:
+        return await self.wait_for_result(await self.run_async(), self._timeout)
+
+    async def run_async(self) -> str:
+        """Start an execution and return its ARN."""
+        engine = await self._opened()
+        return await engine.start(engine.start_of(self._input, None, None))
+
+    async def wait_for_result(
+        self, execution_arn: str, timeout: float = 60
+    ) -> DurableFunctionTestResult:
+        return await (await self._opened()).wait(execution_arn, "ended", timeout)
+
+    async def wait_for_callback(
+        self, execution_arn: str, name: str | None = None, timeout: float = 60
+    ) -> str:
+        return await (await self._opened()).wait_for_callback(execution_arn, name, timeout)
+
+    async def send_callback_success(
+        self, callback_id: str, result: bytes | str | None = None
+    ) -> None:
+        await (await self._opened()).callback_success(callback_id, result)
+
+    async def send_callback_failure(
+        self, callback_id: str, error: ErrorObject | None = None
+    ) -> None:
+        await (await self._opened()).callback_failure(callback_id, error)
+
+    async def send_callback_heartbeat(self, callback_id: str) -> None:
+        await (await self._opened()).callback_heartbeat(callback_id)
+
+    def mock_invoke_result(self, function_name: str, result: Any) -> None:
+        """What a chained invoke of `function_name` returns."""
+        self._engine.mock(MockFunction(function_name, result=result))
+
+    async def _opened(self) -> Engine:
+        loop = asyncio.get_running_loop()
+        if not self._engine.is_open:
+            await asyncio.to_thread(self._engine.ensure_open)
+        if self._transport is None or self._loop is not loop:
+            self._loop = loop
+            self._transport = self._engine.use_loop()
+        return self._engine
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
