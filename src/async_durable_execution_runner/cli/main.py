@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
-from ..serving import log_folder
 from . import arguments as kinds
-from . import executions
+from . import executions, logs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_access_key(server)
     server.set_defaults(run=_serve)
 
-    log_folder.add_command(commands)
+    logs.add_command(commands)
 
     diff = commands.add_parser(
         "diff",
