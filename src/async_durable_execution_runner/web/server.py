@@ -91,7 +91,7 @@ class WebRunner:
         """Listen; `InvalidParameterValue` where that cannot be."""
         from ..aws.api import make_client
         from ..core.operations.chained_invoke import ANY_FUNCTION
-        from ..worker.sdk.elsewhere import relayed
+        from ..worker.sdk.elsewhere import invoked_elsewhere
 
         if self._engine is not None:
             raise NotStarted("This web runner is started already.")
@@ -104,7 +104,7 @@ class WebRunner:
             skip_time=False,
             invocation_timeout=_LONGEST_INVOCATION,
         )
-        engine.register(ANY_FUNCTION, relayed(lambda_client), durable=True)
+        engine.register(ANY_FUNCTION, invoked_elsewhere(lambda_client), durable=True)
         engine.open()
         try:
             self._url = engine.drive(

@@ -25,7 +25,7 @@ Handler = Callable[..., Any]
 _ADAPTERS = {
     "async_durable_execution": "asynchronous",
     "aws_durable_execution_sdk_python": "official",
-    # Made by no decorator, but by `relayed`.
+    # Made by no decorator, but by `invoked_elsewhere`.
     "async_durable_execution_runner": "elsewhere",
 }
 

@@ -24,11 +24,11 @@ from .choice import Handler
 _log = logging.getLogger(__name__)
 
 
-def relayed(lambda_client: Any) -> Handler:
+def invoked_elsewhere(lambda_client: Any) -> Handler:
     """A durable handler, for a thread of this process, that has boto3's client invoke the function
     of the same name."""
 
-    def relay(event: Any, context: Any) -> Any:
+    def invoke_there(event: Any, context: Any) -> Any:
         name, endpoint = context.function_name, lambda_client.meta.endpoint_url
         _log.info("Invoking %s at %s.", name, endpoint)
         try:
@@ -37,7 +37,7 @@ def relayed(lambda_client: Any) -> Handler:
             _log.warning("%s at %s failed: %s: %s", name, endpoint, type(failure).__name__, failure)
             raise
 
-    return relay
+    return invoke_there
 
 
 class _Failure(Exception):
@@ -73,7 +73,7 @@ def _invoke(client: Any, name: str, event: Any) -> Any:
     raise _failure(said.get("errorType") or answer["FunctionError"], said.get("errorMessage") or "")
 
 
-class RelayClient:
+class ElsewhereClient:
     """Nothing is asked here: checkpoints come over HTTP."""
 
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
@@ -92,8 +92,8 @@ class RelayClient:
         pass
 
 
-def client(connection: Connection) -> RelayClient:
-    return RelayClient()
+def client(connection: Connection) -> ElsewhereClient:
+    return ElsewhereClient()
 
 
 def bind(handler: Handler, client: Any) -> Handler:
