@@ -18,7 +18,7 @@ from async_durable_execution_runner.client.settings import FunctionSettings, Iso
 from async_durable_execution_runner.client.transport import (
     BlockingTransport,
     LoopTransport,
-    Workspace,
+    WorkspaceCall,
     channels_at,
 )
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
@@ -309,8 +309,8 @@ def test_blocking_coroutines_never_suspend(server: FakeControl) -> None:
         drive(suspends())
 
 
-def open_workspace(server: FakeControl, channel: grpc.Channel) -> Workspace:
-    return Workspace(
+def open_workspace(server: FakeControl, channel: grpc.Channel) -> WorkspaceCall:
+    return WorkspaceCall(
         channel,
         TOKEN,
         workers=3,

@@ -223,7 +223,7 @@ def metadata(token: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
-class Workspace:
+class WorkspaceCall:
     """A runner's place in the coordinator, for as long as this is open."""
 
     def __init__(

@@ -32,7 +32,7 @@ from .mocks import MockFunction
 
 if TYPE_CHECKING:
     from ..client.control import ControlClient
-    from ..client.transport import LoopTransport, Transport, Workspace
+    from ..client.transport import LoopTransport, Transport, WorkspaceCall
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -98,7 +98,7 @@ class Attachment:
         self._inline = InlineWorkers()
         self._opening = threading.Lock()
         self._cluster: Cluster | None = None
-        self._workspace: Workspace | None = None
+        self._workspace: WorkspaceCall | None = None
         self._registrar: ControlClient | None = None
         self._client: ControlClient | None = None
         self.function_name = function_name or ""
@@ -173,7 +173,7 @@ class Attachment:
             from ..client import transport
 
             channels = transport.channels_to(cluster)
-            self._workspace = transport.Workspace(
+            self._workspace = transport.WorkspaceCall(
                 channels.lasting,
                 cluster.token,
                 workers=max(1, self._workers),
