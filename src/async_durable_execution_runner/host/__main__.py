@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     set_up_grpc()
     # gRPC is imported once for both processes, and forked before it has any thread.
     from ..worker.connection import Connection
-    from .host import Host
+    from .host import WorkerHost
 
     connection = Connection(options.connect, token)
     host_end, forkserver_end = socket.socketpair()
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     forkserver_end.close()
     if not options.lifeline:
         signal.signal(signal.SIGINT, on_interrupt)
-    host = Host(
+    host = WorkerHost(
         connection,
         host_end,
         pid,

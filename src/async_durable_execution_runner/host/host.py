@@ -45,7 +45,7 @@ class _Worker:
 
 
 @dataclass
-class Host:
+class WorkerHost:
     """One run of a worker host; `forkserver` is a socket to a child that runs `forkserver.main`."""
 
     connection: Connection
