@@ -143,8 +143,9 @@ def test_a_handler_that_cannot_be_imported() -> None:
 
 def test_nobody_imports_it_who_does_not_need_it() -> None:
     code = (
-        "import sys; from async_durable_execution_runner import demo; "
-        "from async_durable_execution_runner.worker import process, loading, async_client; "
+        "import sys; from async_durable_execution_runner.cli import demo; "
+        "from async_durable_execution_runner.worker import process, loading; "
+        "from async_durable_execution_runner.worker.sdk import async_client; "
         "loading.is_durable(demo.order_workflow); "
         "print([n for n in sys.modules if n.startswith('aws_durable')])"
     )
