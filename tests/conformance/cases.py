@@ -65,8 +65,10 @@ def read(path: Path) -> Case:
 
 
 def published() -> list[Case]:
-    """All of them, or none where the folder is not there."""
-    paths = sorted(SUITE.glob("*/*.yaml"), key=lambda path: [int(n) for n in path.stem.split("-")])
+    """All but those of the OpenTelemetry plugin, whose assertions are on spans, which are not
+    read here; none where the folder is not there."""
+    paths = [path for path in SUITE.glob("*/*.yaml") if not path.stem.startswith("otel-")]
+    paths.sort(key=lambda path: [int(n) for n in path.stem.split("-")])
     return [read(path) for path in paths]
 
 
