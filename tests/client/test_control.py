@@ -19,7 +19,7 @@ from async_durable_execution_runner.client.transport import (
     BlockingTransport,
     LoopTransport,
     WorkspaceCall,
-    channels_at,
+    channel_at,
 )
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
@@ -37,9 +37,9 @@ def server(tmp_path: Path) -> Iterator[FakeControl]:
     fake.stop()
 
 
-@pytest.fixture(params=["gRPC", "frames"])
+@pytest.fixture(params=["unix", "tcp"])
 async def address(request: pytest.FixtureRequest, server: FakeControl) -> str:
-    return server.tcp_address if request.param == "gRPC" else server.address
+    return server.tcp_address if request.param == "tcp" else server.address
 
 
 @pytest.fixture(params=["blocking", "loop"])
@@ -52,9 +52,9 @@ async def control(request: pytest.FixtureRequest, address: str) -> AsyncIterator
         yield ControlClient(loop_transport, "workspace-1", unavailable)
         await loop_transport.close()
     else:
-        channels = channels_at(address)
-        yield ControlClient(BlockingTransport(channels.calls, TOKEN), "workspace-1", unavailable)
-        channels.close()
+        channel = channel_at(address)
+        yield ControlClient(BlockingTransport(channel, TOKEN), "workspace-1", unavailable)
+        channel.close()
 
 
 def page(**fields: Any) -> pb.RunExecutionResponse:
@@ -232,10 +232,10 @@ async def test_a_coordinator_that_is_gone(server: FakeControl, control: ControlC
 
 async def test_a_channel_that_was_closed(address: str) -> None:
     """The cluster that it led to was found dead and closed by another runner."""
-    channels = channels_at(address)
-    transport = BlockingTransport(channels.calls, TOKEN)
+    channel = channel_at(address)
+    transport = BlockingTransport(channel, TOKEN)
     control = ControlClient(transport, "w", lambda *words: errors.CoordinatorUnavailable(*words))
-    channels.close()
+    channel.close()
     for call in (control.status(), control.run(START, 1), control.advance(None, 1, 1)):
         with pytest.raises(errors.CoordinatorUnavailable, match="was lost before"):
             await call

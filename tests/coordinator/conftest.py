@@ -30,9 +30,15 @@ async def world() -> AsyncIterator[World]:
     assert world.armed() == []
 
 
-@pytest.fixture(scope="package")
-def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoordinatorProcess]:
-    process = CoordinatorProcess(tmp_path_factory.mktemp("coordinator"))
+@pytest.fixture(
+    scope="package",
+    params=["unix:{directory}/coordinator.sock", "127.0.0.1:0"],
+    ids=["unix", "tcp"],
+)
+def coordinator(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CoordinatorProcess]:
+    process = CoordinatorProcess(tmp_path_factory.mktemp("coordinator"), request.param)
     yield process
     code, errors = process.end()
     assert code == 0
@@ -41,12 +47,10 @@ def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinato
     assert "coordinator/pool.py" not in errors, errors
 
 
-@pytest_asyncio.fixture(params=["gRPC", "frames"])
-async def wire(
-    coordinator: CoordinatorProcess, request: pytest.FixtureRequest
-) -> AsyncIterator[Wire]:
+@pytest_asyncio.fixture
+async def wire(coordinator: CoordinatorProcess) -> AsyncIterator[Wire]:
     """A client; after whatever it does, the coordinator still works, and nothing is left."""
-    async with Wire(coordinator.address, carrier=request.param) as wire:
+    async with Wire(coordinator.address) as wire:
         yield wire
     async with Wire(coordinator.address) as other:
         await works(other)

@@ -60,12 +60,11 @@ async def test_without_the_token_nothing_works(
 async def test_who_is_refused_while_he_speaks_hears_why(
     coordinator: CoordinatorProcess, wire: Wire
 ) -> None:
-    async with Wire(coordinator.address, "wrong", carrier=wire.carrier) as stranger:
+    async with Wire(coordinator.address, "wrong") as stranger:
         hello = pb.SessionRequest(hello=worker_hello())
         codes = {(await stranger.stream("Session").refusal(hello)).code for _ in range(30)}
     # gRPC may have failed to send, and then says no more than that.
     assert codes - {Code.INTERNAL} == {Code.UNAUTHENTICATED}
-    assert wire.carrier == "gRPC" or codes == {Code.UNAUTHENTICATED}
 
 
 @pytest.mark.parametrize("method", ["Supervise", "Session"])

@@ -20,7 +20,6 @@ from typing import IO, Any, Self
 import grpc
 
 from async_durable_execution_runner.rpc import OPTIONS, PROTOCOL_VERSION
-from async_durable_execution_runner.rpc.frames import FrameChannel, socket_path
 from async_durable_execution_runner.rpc.v1 import control_pb2 as control
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
@@ -55,10 +54,10 @@ def start_coordinator(
 class CoordinatorProcess:
     """Started, ready, and ended by the end of its standard input."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, listen: str = "unix:{directory}/coordinator.sock") -> None:
         # No pipe: what gRPC says of garbage would fill it, and then the coordinator would wait.
         self._stderr = (directory / "stderr").open("w+b")
-        self.process = start_coordinator(f"unix:{directory}/coordinator.sock", stderr=self._stderr)
+        self.process = start_coordinator(listen.format(directory=directory), stderr=self._stderr)
         assert self.process.stdout is not None
         word, _, self.address = self.process.stdout.readline().decode().strip().partition(" ")
         assert word == "ready"
@@ -131,15 +130,10 @@ class Stream:
 class Wire:
     """A connection of its own, so that what it does to it disturbs nobody."""
 
-    def __init__(self, address: str, token: str | None = TOKEN, *, carrier: str = "gRPC") -> None:
+    def __init__(self, address: str, token: str | None = TOKEN) -> None:
         options = [*OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self.channel = grpc.aio.insecure_channel(address, options=options)
         self.metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
-        self.carrier = carrier
-        self.streams: Any = self.channel
-        if carrier == "frames":
-            self.streams = FrameChannel(f"{socket_path(address)}")
-        #: For calls that are no streams; those are `stream`'s.
         self.workers: Any = WorkerServiceStub(self.channel)
         self.control: Any = ControlServiceStub(self.channel)
 
@@ -147,17 +141,16 @@ class Wire:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.streams.close()
         await self.channel.close()
 
     def stream(self, method: str, *, raw: bool = False) -> Stream:
         if raw:
             path = f"/async_durable_execution_runner.rpc.v1.WorkerService/{method}"
-            open_stream = self.streams.stream_stream(
+            open_stream = self.channel.stream_stream(
                 path, request_serializer=bytes, response_deserializer=bytes
             )
             return Stream(open_stream(metadata=self.metadata))
-        return Stream(getattr(WorkerServiceStub(self.streams), method)(metadata=self.metadata))
+        return Stream(getattr(self.workers, method)(metadata=self.metadata))
 
     async def ask(self, method: str, request: Any) -> Any:
         call = getattr(self.control, method)(request, metadata=self.metadata, timeout=LIMIT)

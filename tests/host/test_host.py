@@ -104,8 +104,6 @@ async def test_a_functions_variables_are_not_made_of_anothers(
 
 
 async def test_a_signal_that_a_handler_waits_for_is_its_own(coordinator: Coordinator) -> None:
-    if not coordinator.connection.address.startswith("unix:"):
-        pytest.skip("not ours to promise: where a worker has gRPC, its threads take the signal")
     worker = await coordinator.start_worker()
     result = await coordinator.invoke(worker, handlers.wait_for_its_own_signal)
     assert output(result) == signal.SIGUSR1

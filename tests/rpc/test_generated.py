@@ -28,7 +28,7 @@ MODULES = [module.name for module in pkgutil.iter_modules(v1.__path__)]
 
 
 def test_there_is_a_module_and_a_service_module_per_proto() -> None:
-    protos = ["control", "frames", "model", "worker"]
+    protos = ["control", "model", "worker"]
     assert sorted(MODULES) == sorted(f"{p}_pb2{s}" for p in protos for s in ("", "_grpc"))
 
 

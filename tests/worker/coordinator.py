@@ -15,7 +15,6 @@ import grpc
 import grpc.aio
 
 from async_durable_execution_runner.rpc import OPTIONS, PROTOCOL_VERSION
-from async_durable_execution_runner.rpc.frames import FrameServer, socket_path
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import worker_pb2_grpc
@@ -89,8 +88,7 @@ class Worker:
         self.ended = asyncio.Event()
 
 
-#: Whose workers have gRPC, and whose have frames.
-ADDRESSES = {"gRPC": "127.0.0.1:0", "frames": "unix:{directory}/s"}
+ADDRESSES = {"unix": "unix:{directory}/s", "tcp": "127.0.0.1:0"}
 
 
 class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerInterceptor):
@@ -108,7 +106,6 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerIntercep
         self._orders: asyncio.Queue[pb.SuperviseResponse] = asyncio.Queue()
         self._ids = itertools.count(1)
         self._known: set[tuple[str, str]] = set()
-        self._beside: FrameServer | None = None
 
     async def __aenter__(self) -> Coordinator:
         self._server = grpc.aio.server(interceptors=[self], options=OPTIONS)
@@ -117,10 +114,6 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerIntercep
         if self.connection.address.endswith(":0"):
             self.connection = Connection(f"127.0.0.1:{port}", TOKEN)
         await self._server.start()
-        if (path := socket_path(self.connection.address)) is not None:
-            self._beside = FrameServer(self)
-            worker_pb2_grpc.add_WorkerServiceServicer_to_server(self, self._beside)
-            await self._beside.start(path)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -128,8 +121,6 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerIntercep
 
     async def vanish(self) -> None:
         await self._server.stop(None)
-        if self._beside is not None:
-            self._beside.stop()
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         stream = details.method.rpartition("/")[2]

@@ -16,14 +16,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
 
 from .. import errors
 from ..rpc import OPTIONS, PROTOCOL_VERSION
-from ..rpc.frames import BlockingFrameChannel, FrameChannel, socket_path
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import control_pb2_grpc
 from .cluster import Cluster
@@ -100,7 +99,7 @@ class Transport(Protocol):
 class BlockingTransport:
     """Over a channel of the cluster's, from any thread. Does not own the channel."""
 
-    def __init__(self, channel: grpc.Channel | BlockingFrameChannel, token: str) -> None:
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
         self._stub = _Stub(channel)
         self._metadata = metadata(token)
 
@@ -145,12 +144,7 @@ class LoopTransport:
     """Over a channel of its own, on the running event loop."""
 
     def __init__(self, address: str, token: str) -> None:
-        path = socket_path(address)
-        self._channel: grpc.aio.Channel | FrameChannel = (
-            grpc.aio.insecure_channel(address, options=OPTIONS)
-            if path is None
-            else FrameChannel(path)
-        )
+        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
         self._stub = _Stub(self._channel)
         self._metadata = metadata(token)
 
@@ -188,35 +182,23 @@ class LoopTransport:
         await self._channel.close(None)
 
 
-class Channels(NamedTuple):
-    """For streams that last as long as a runner, and for calls."""
-
-    lasting: grpc.Channel
-    calls: grpc.Channel | BlockingFrameChannel
-
-    def close(self) -> None:
-        self.calls.close()
-        self.lasting.close()
-
-
-def channels_at(address: str) -> Channels:
-    lasting = grpc.insecure_channel(address, options=OPTIONS)
-    path = socket_path(address)
-    return Channels(lasting, lasting if path is None else BlockingFrameChannel(path))
-
-
 _channels_lock = threading.Lock()
-_channels: weakref.WeakKeyDictionary[Cluster, Channels] = weakref.WeakKeyDictionary()
+_channels: weakref.WeakKeyDictionary[Cluster, grpc.Channel] = weakref.WeakKeyDictionary()
 
 
-def channels_to(cluster: Cluster) -> Channels:
-    """The process's blocking channels to a cluster, for all runners."""
+def channel_at(address: str) -> grpc.Channel:
+    """A channel for calls that block, from any thread."""
+    return grpc.insecure_channel(address, options=OPTIONS)
+
+
+def channel_to(cluster: Cluster) -> grpc.Channel:
+    """This process's blocking channel to a cluster, for all runners."""
     with _channels_lock:
-        channels = _channels.get(cluster)
-        if channels is None:
-            channels = _channels[cluster] = channels_at(cluster.address)
-            cluster.on_close.append(channels.close)
-    return channels
+        channel = _channels.get(cluster)
+        if channel is None:
+            channel = _channels[cluster] = channel_at(cluster.address)
+            cluster.on_close.append(channel.close)
+    return channel
 
 
 def metadata(token: str) -> tuple[tuple[str, str], ...]:

@@ -23,7 +23,6 @@ import grpc
 import uvloop
 
 from ..rpc import OPTIONS, is_local
-from ..rpc.frames import FrameServer, socket_path
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
 from .control_service import ControlService
@@ -77,12 +76,6 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     except RuntimeError:
         why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
         raise OSError(why) from None
-    # A worker may come as soon as its host is let in.
-    if (path := socket_path(listen)) is not None:
-        beside = FrameServer(interceptor)
-        add_ControlServiceServicer_to_server(control, beside)
-        add_WorkerServiceServicer_to_server(workers, beside)
-        await beside.start(path)
     await server.start()
     # What is here now stays; histories grow and hold no cycles, so look for these less often.
     gc.freeze()
@@ -111,7 +104,6 @@ def _leave(listen: str) -> NoReturn:
     if listen.startswith("unix:"):
         path = Path(listen.removeprefix("unix:"))
         with contextlib.suppress(OSError):
-            Path(f"{socket_path(listen)}").unlink(missing_ok=True)
             path.unlink()
             path.parent.rmdir()
     os._exit(0)

@@ -11,7 +11,6 @@ import grpc
 from ..core.model import ErrorObject, OperationUpdate
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec
-from ..rpc.frames import FrameContext
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
@@ -124,9 +123,6 @@ class WorkerService(WorkerServiceServicer):
                 else:
                     # It is to die before it hears of the invocation.
                     return
-            if first is None and isinstance(context, FrameContext):
-                context.write_now(message)
-                return
             last = asyncio.create_task(_write_after(first, context, message))
             self._writes.add(last)
             last.add_done_callback(lambda write: self._written(write, worker))
@@ -209,18 +205,12 @@ class WorkerService(WorkerServiceServicer):
     # -- checkpoints -----------------------------------------------------------------------
 
     async def Checkpoint(self, _: Any, context: Context) -> None:
-        if isinstance(context, FrameContext):
-            context.answer_each(self._answer)
         while (request := await context.read()) is not grpc.aio.EOF:
             injector = self._injector(request)
             if injector is None:
                 await context.write(self._checkpoint(request))
             else:
                 await self._checkpoint_with_faults(request, injector, context)
-
-    def _answer(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse | None:
-        """None where a fault may come first."""
-        return self._checkpoint(request) if self._injector(request) is None else None
 
     def _injector(self, request: pb.CheckpointRequest) -> Injector | None:
         run = self._executor.runs.get(request.execution_arn)

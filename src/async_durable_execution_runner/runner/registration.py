@@ -172,9 +172,9 @@ class Attachment:
                 cluster.ensure_slots(self._workers)
             from ..client import transport
 
-            channels = transport.channels_to(cluster)
+            channel = transport.channel_to(cluster)
             self._workspace = transport.WorkspaceCall(
-                channels.lasting,
+                channel,
                 cluster.token,
                 workers=max(1, self._workers),
                 invocation_retries=self._invocation_retries,
@@ -184,7 +184,7 @@ class Attachment:
             )
             # For runners that nobody closes.
             weakref.finalize(self, self._workspace.close)
-            blocking = transport.BlockingTransport(channels.calls, cluster.token)
+            blocking = transport.BlockingTransport(channel, cluster.token)
             self._registrar = self._client_over(blocking)
             for name, function in self._functions.items():
                 self._announce(name, function)

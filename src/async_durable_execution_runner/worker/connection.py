@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,6 @@ import grpc
 import grpc.aio
 
 from ..rpc import OPTIONS, WORKER_ID
-from ..rpc.frames import FrameChannel, socket_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,16 @@ class Connection:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {self.token}"), (WORKER_ID, self.worker_id))
 
-    def stream_channel(self) -> Any:
-        """For a worker's streams: as `channel`, or the quicker way beside the coordinator."""
-        path = socket_path(self.address)
-        return self.channel() if path is None else FrameChannel(path)
-
     def channel(self) -> grpc.aio.Channel:
         """A channel that belongs to the running loop."""
         _quiet(asyncio.get_running_loop())
-        return grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        # gRPC's threads begin here, with the mask of their maker: a signal that a handler waits
+        # for is not theirs to take.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            return grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def blocking_channel(self) -> grpc.Channel:
         return grpc.insecure_channel(self.address, options=OPTIONS)

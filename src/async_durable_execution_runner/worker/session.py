@@ -71,7 +71,7 @@ class Session:
             self._patience = self._loop.call_later(1, self._call.cancel)
 
     async def _start(self) -> worker_pb2.Invocation | None:
-        self._channel = self._connection.stream_channel()
+        self._channel = self._connection.channel()
         stub = worker_pb2_grpc.WorkerServiceStub(self._channel)
         self._call, welcome = await greet(
             lambda: stub.Session(metadata=self._connection.metadata),

@@ -217,7 +217,7 @@ class _Stream:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.loop = asyncio.get_running_loop()
-        self.channel = connection.stream_channel()
+        self.channel = connection.channel()
         self.turn = asyncio.Lock()
         self.open()
 
