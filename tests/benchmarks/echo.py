@@ -1,4 +1,9 @@
-"""The bare transport: one gRPC bidirectional stream between two processes, echoing bytes."""
+"""The bare transport: one gRPC bidirectional stream between two processes, echoing bytes.
+
+    python echo.py SIZE COUNT
+
+Prints the median round trip, in seconds, of COUNT messages of SIZE bytes each way.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +39,9 @@ async def _serve(address: str) -> None:
 
 
 def measure(size: int, count: int) -> float:
-    """The median round trip, in seconds, of `count` messages of `size` bytes each way."""
     with tempfile.TemporaryDirectory() as folder:
         address = f"unix:{Path(folder) / 'echo'}"
-        command = [sys.executable, __file__, address]
+        command = [sys.executable, __file__, "serve", address]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
             assert server.stdout is not None
             server.stdout.readline()
@@ -62,4 +66,7 @@ async def _measure(address: str, size: int, count: int) -> float:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1]))
+    if sys.argv[1] == "serve":
+        asyncio.run(_serve(sys.argv[2]))
+    else:
+        print(measure(int(sys.argv[1]), int(sys.argv[2])))

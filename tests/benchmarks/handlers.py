@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 import time
 from datetime import timedelta
+from typing import Any
 
 from async_durable_execution import durable_execution, step, wait
 
@@ -31,12 +33,22 @@ async def steps_and_wait(event: dict) -> int:
     return total
 
 
+def _service_client() -> Any:
+    """The class with which handlers of this worker check in, whichever module defines it."""
+    found = {
+        vars(module).get("GrpcServiceClient")
+        for name, module in list(sys.modules.items())
+        if name.startswith("async_durable_execution_runner.")
+    }
+    (client,) = found - {None}
+    return client
+
+
 @durable_execution
 async def timed_checkpoints(event: dict) -> float:
     """The median round trip, in seconds, that the service client sees."""
-    from async_durable_execution_runner.worker.sdk.service_client import GrpcServiceClient
-
-    checkpoint = GrpcServiceClient.checkpoint
+    client = _service_client()
+    checkpoint = client.checkpoint
     samples: list[float] = []
 
     async def timed(self, *args, **kwargs):
@@ -46,12 +58,12 @@ async def timed_checkpoints(event: dict) -> float:
         finally:
             samples.append(time.perf_counter() - began)
 
-    GrpcServiceClient.checkpoint = timed
+    client.checkpoint = timed
     try:
         for number in range(event["steps"]):
             await step(_one, name=f"step-{number}")
     finally:
-        GrpcServiceClient.checkpoint = checkpoint
+        client.checkpoint = checkpoint
     return statistics.median(samples)
 
 

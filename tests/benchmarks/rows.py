@@ -1,0 +1,252 @@
+"""The rows of the table: one function for each, which measures it once under one setting."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+import environments
+import handlers
+import http_rate
+from programs import Load, output_of
+from table import Measured, compared, in_turns, median_of
+
+from async_durable_execution_runner import DurableFunctionTestRunner
+
+#: Bytes of a one-step checkpoint on the wire: two updates with 64-character ids.
+_CHECKPOINT_BYTES = 330
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Under what a row is measured."""
+
+    #: How many turns are taken. Rows that take no time take more.
+    turns: int
+    #: What `GRPC_EXPERIMENTS` is set to.
+    grpc_experiments: str
+    #: The commit that is compared with.
+    against: str
+
+    def load(self, runner: str, handler: str) -> Load:
+        python = environments.of_aws_runner() if runner == "aws" else sys.executable
+        return Load(python, runner, handler, self.grpc_experiments)
+
+    def load_before(self, handler: str) -> Load:
+        python = environments.of_commit(self.against)
+        return Load(python, "pool", handler, self.grpc_experiments)
+
+
+@dataclass(frozen=True)
+class Row:
+    what: str
+    measure: Callable[[Bench], Measured]
+    bar: float
+    #: Whether the bar is the least that is wanted, not the most.
+    least: bool
+    #: Whether it is measured under each setting of gRPC.
+    each_setting: bool
+
+
+ROWS: list[Row] = []
+
+
+def row(
+    what: str,
+    *,
+    at_most: float | None = None,
+    at_least: float = 0,
+    each_setting: bool = False,
+) -> Callable[[Callable[[Bench], Measured]], Callable[[Bench], Measured]]:
+    """Make a row of the function that measures it.
+
+    Args:
+        what: The label.
+        at_most: The bar, where less is better.
+        at_least: The bar, where more is better.
+        each_setting: Whether it is measured under each setting of gRPC, not only the first.
+    """
+
+    def add(measure: Callable[[Bench], Measured]) -> Callable[[Bench], Measured]:
+        least = at_most is None
+        bar = at_least if at_most is None else at_most
+        ROWS.append(Row(what, measure, bar, least, each_setting))
+        return measure
+
+    return add
+
+
+@row("checkpoint round trip, against the bare gRPC echo", at_most=1.5, each_setting=True)
+def round_trip(bench: Bench) -> Measured:
+    with bench.load("pool", "timed_checkpoints") as ours:
+        ours.ask(1, 100)
+        turn = in_turns(
+            lambda: float(ours.ask(1, 400).result),
+            lambda: output_of(
+                "echo.py", _CHECKPOINT_BYTES, 400, grpc_experiments=bench.grpc_experiments
+            ),
+            bench.turns,
+        )
+    return compared(*turn)
+
+
+@row("one step, warm, against the SDK's runner", at_most=2.5, each_setting=True)
+def one_step(bench: Bench) -> Measured:
+    return _beside_the_sdk(bench, 1, bench.turns * 7)
+
+
+@row("1000 steps, against the SDK's runner", at_most=1.6, each_setting=True)
+def thousand_steps(bench: Bench) -> Measured:
+    return _beside_the_sdk(bench, 1000, bench.turns)
+
+
+def _beside_the_sdk(bench: Bench, steps: int, times: int) -> Measured:
+    with bench.load("pool", "steps") as ours, bench.load("sdk", "steps") as sdk:
+        ours.ask(20, 20)
+        sdk.ask(20, 20)
+        turn = in_turns(
+            lambda: ours.ask(1, steps).seconds, lambda: sdk.ask(1, steps).seconds, times
+        )
+    return compared(*turn)
+
+
+@row("10,000 steps, against 1000", at_most=11)
+def ten_thousand_steps(bench: Bench) -> Measured:
+    with bench.load("pool", "steps") as ours:
+        ours.ask(20, 20)
+        # As many steps on either side, for the machine to have the time to change its pace.
+        turn = in_turns(
+            lambda: ours.ask(1, 10_000).seconds,
+            lambda: fmean(ours.ask(1, 1000).seconds for _ in range(10)),
+            bench.turns,
+        )
+    return compared(*turn)
+
+
+@row(
+    "200 executions of 5 steps and a wait, against the SDK's runner", at_most=1.0, each_setting=True
+)
+def executions(bench: Bench) -> Measured:
+    with bench.load("pool", "steps_and_wait") as ours, bench.load("sdk", "steps_and_wait") as sdk:
+        ours.ask(20, 20)
+        sdk.ask(20, 20)
+        turn = in_turns(
+            lambda: ours.ask(200, 5).seconds, lambda: sdk.ask(200, 5).seconds, bench.turns
+        )
+    return compared(*turn)
+
+
+@row("each of those 200, against each of 8 in AWS's runner", at_least=25, each_setting=True)
+def executions_at_aws(bench: Bench) -> Measured:
+    with bench.load("pool", "steps_and_wait") as ours, bench.load("aws", "steps_and_wait") as aws:
+        ours.ask(20, 20)
+        aws.ask(1, 5)
+        turn = in_turns(
+            lambda: ours.ask(200, 5).seconds / 200, lambda: aws.ask(8, 5).seconds / 8, bench.turns
+        )
+    return compared(*turn, inverse=True)
+
+
+@row(
+    "processor time of each of those 200, against the commit before",
+    at_most=1.3,
+    each_setting=True,
+)
+def processor_time(bench: Bench) -> Measured:
+    with (
+        bench.load("pool", "steps_and_wait") as ours,
+        bench.load_before("steps_and_wait") as before,
+    ):
+        ours.ask(20, 20)
+        before.ask(20, 20)
+        turn = in_turns(
+            lambda: ours.ask(200, 5).processor / 200,
+            lambda: before.ask(200, 5).processor / 200,
+            bench.turns,
+        )
+    return compared(*turn)
+
+
+@row(
+    "4 test processes, each with 60 of those, against the commit before",
+    at_most=1.15,
+    each_setting=True,
+)
+def four_processes(bench: Bench) -> Measured:
+    """From their start to their end: a test process has both."""
+
+    def four(start: Callable[[], Load]) -> Callable[[], None]:
+        def work() -> None:
+            with ExitStack() as stack:
+                loads = [stack.enter_context(start()) for _ in range(4)]
+                for load in loads:
+                    load.order(60, 5)
+                for load in loads:
+                    load.answer()
+
+        return work
+
+    ours = four(lambda: bench.load("pool", "steps_and_wait"))
+    before = four(lambda: bench.load_before("steps_and_wait"))
+    before()
+    return compared(*in_turns(lambda: seconds(ours), lambda: seconds(before), bench.turns))
+
+
+@row("cold start to the first result, in seconds", at_most=1.0)
+def cold_start(bench: Bench) -> Measured:
+    taken = median_of(
+        lambda: output_of("cold.py", grpc_experiments=bench.grpc_experiments), bench.turns
+    )
+    return Measured(f"{taken:.2f} s", taken)
+
+
+@row("worker killed to handler re-entered, in ms", at_most=80)
+def recovery(bench: Bench) -> Measured:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        DurableFunctionTestRunner(handler=handlers.killed_once, workers=1) as runner,
+    ):
+        taken = statistics.median(
+            float(runner.run(input={"marker": os.path.join(folder, str(turn))}).result) * 1000
+            for turn in range(bench.turns)
+        )
+    return Measured(f"{taken:.0f} ms", taken)
+
+
+@row("memory of a finished 10-step execution, in KiB", at_most=30)
+def memory(bench: Bench) -> Measured:
+    """By how much a coordinator that has freed nothing yet grows for each of 2000 executions."""
+    with DurableFunctionTestRunner(
+        handler=handlers.steps, workers=2, listen="127.0.0.1:0"
+    ) as runner:
+        runner.run_many([{"steps": 10}] * 500)
+        pid = runner.status().pid
+        before = _resident_kib(pid)
+        runner.run_many([{"steps": 10}] * 2000)
+        kept = (_resident_kib(pid) - before) / 2000
+    return Measured(f"{kept:.1f} KiB", kept)
+
+
+@row("GetDurableExecution over HTTP, per second", at_least=1000)
+def requests(bench: Bench) -> Measured:
+    rate = http_rate.measure(2000, bench.turns)
+    return Measured(f"{rate:.0f}/s", rate)
+
+
+def seconds(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
