@@ -24,7 +24,7 @@ async def world() -> AsyncIterator[World]:
     executor = world.executor
     for workspace in list(executor.workspaces.values()):
         executor.close_workspace(workspace)
-    assert executor.runs == executor.workspaces == executor.pool.workspaces == {}
+    assert executor.runs == executor.workspaces == executor.pool.shares == {}
     assert executor.leases._subjects == executor.effects._sources == {}
     assert executor.pool.queued == 0
     assert world.armed() == []

@@ -396,7 +396,7 @@ async def test_a_result_for_another_workers_lease_is_ignored(world: World) -> No
         other.worker.worker, mine.request_id, succeeded("a lie"), [], False
     )
     assert not first.execution.ended
-    assert workspace.leased == 2
+    assert workspace.share.leased == 2
     go.set()
     assert succeeded_with(await world.ended(first)) == mine.worker.worker.id
     assert succeeded_with(await world.ended(second)) == other.worker.worker.id
@@ -412,4 +412,4 @@ async def test_a_result_that_is_sent_twice_counts_once(world: World) -> None:
     world.executor.leases.returned(worker, request_id, succeeded(2), [], False)
     assert succeeded_with(run) == 1
     assert worker.state is WorkerState.IDLE
-    assert workspace.leased == 0
+    assert workspace.share.leased == 0

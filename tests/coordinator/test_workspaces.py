@@ -66,7 +66,7 @@ async def test_closing_forgets_whatever_was_under_way(world: World) -> None:
     world.executor.close_workspace(workspace)
     assert world.executor.runs == world.executor.leases._subjects == {}
     assert world.executor.pool.queued == 0
-    assert workspace.leased == 0
+    assert workspace.share.leased == 0
     assert world.armed() == []
     for _ in range(5):
         await asyncio.sleep(0)
@@ -168,7 +168,7 @@ async def test_when_all_has_ended_nothing_is_kept_but_the_records(world: World) 
 
     executor = world.executor
     assert executor.leases._subjects == {}
-    assert executor.pool.queued == workspace.leased == 0
+    assert executor.pool.queued == workspace.share.leased == 0
     assert world.armed() == []
     for run in workspace.runs.values():
         assert (run.lease, run.watchers) == (None, [])

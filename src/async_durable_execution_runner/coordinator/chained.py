@@ -83,7 +83,7 @@ class ChainedInvokes:
         if not function.durable:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
             run.family.calls += 1
-            executor.leases.submit(call, run.workspace, function, "")
+            executor.leases.submit(call, function, "")
             return
         started = next(
             event

@@ -96,7 +96,7 @@ class ControlService(ControlServiceServicer):
         function = self._function(request)
         workspace.functions[function.name] = function
         if function.isolation is not Isolation.INLINE:
-            self._executor.pool.prepare(min(workspace.workers, os.cpu_count() or 1))
+            self._executor.pool.prepare(min(workspace.share.workers, os.cpu_count() or 1))
         return pb.RegisterFunctionResponse(function_id=function.id)
 
     @_statuses

@@ -30,14 +30,6 @@ class _Source:
                 return None
 
     @property
-    def workspace(self) -> Workspace:
-        return (
-            self.subject.parent.workspace
-            if isinstance(self.subject, Call)
-            else (self.subject.workspace)
-        )
-
-    @property
     def stale(self) -> bool:
         lease = self.subject.lease
         ended = lease is None or lease.job.request_id != self.record.request_id or lease.timed_out
@@ -74,7 +66,7 @@ class Sources:
         for run in workspace.runs.values():
             self.forget_run(run)
         for request_id in self._plain:
-            if self._sources[request_id].workspace is workspace:
+            if self._sources[request_id].subject.workspace is workspace:
                 del self._sources[request_id]
         self._plain = deque(each for each in self._plain if each in self._sources)
 

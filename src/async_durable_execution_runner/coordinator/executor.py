@@ -36,6 +36,7 @@ from .following import Written
 from .injector import Injector, check_feasible
 from .leases import Leases
 from .outcome import read_output
+from .pool import Share
 from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Subject
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
@@ -63,17 +64,17 @@ class Executor:
     def open_workspace(
         self, workers: int, invocation_retries: int, retry_backoff_ms: int, epoch_ms: int | None
     ) -> Workspace:
+        share = Share(self.new_id(), workers)
         workspace = Workspace(
-            self.new_id(), workers, invocation_retries, retry_backoff_ms, epoch_ms
+            share.workspace_id, share, invocation_retries, retry_backoff_ms, epoch_ms
         )
         self.workspaces[workspace.id] = workspace
-        self.pool.workspaces[workspace.id] = workspace
+        self.pool.shares[workspace.id] = share
         return workspace
 
     def close_workspace(self, workspace: Workspace) -> None:
         """Its executions are forgotten; workers that are in one of its handlers are killed."""
         del self.workspaces[workspace.id]
-        del self.pool.workspaces[workspace.id]
         self.leases.withdraw(workspace)
         self.effects.forget(workspace)
         for run in workspace.runs.values():
@@ -215,7 +216,7 @@ class Executor:
             case Deliver() | Reply():
                 return command
             case Invoke():
-                self.leases.submit(run, run.workspace, run.function, run.arn)
+                self.leases.submit(run, run.function, run.arn)
             case InvokeFunction():
                 self._chained.begin(run, command)
             case Finish():
@@ -309,7 +310,7 @@ class Executor:
     ) -> None:
         """`Invocations`: JSON text, or what it failed with."""
         subject, job = lease.subject, lease.job
-        for follower in job.workspace.followers if output else ():
+        for follower in subject.workspace.followers if output else ():
             name, arn = job.function.name, job.execution_arn
             follower.tell(Written(name, arn, job.request_id, real_ms(), output))
         if isinstance(subject, Copy):

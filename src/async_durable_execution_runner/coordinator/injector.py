@@ -190,7 +190,7 @@ class Injector:
         if run.arn in self._executor.runs:
             run.family.calls += 1
             copy = Copy(run, original, record)
-            self._executor.leases.submit(copy, run.workspace, run.function, run.arn)
+            self._executor.leases.submit(copy, run.function, run.arn)
 
     def copy_ended(self, worker: Worker) -> None:
         self._copies.pop(worker.id, None)

@@ -194,8 +194,7 @@ class Invoking:
 def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: str = "") -> str:
     """Invoke a plain function from outside; its `outcome` is to be awaited, or not. Under
     `request_id` where it is a further attempt."""
-    function = invocation.function
-    request_id = executor.leases.submit(invocation, invocation.workspace, function, "", request_id)
+    request_id = executor.leases.submit(invocation, invocation.function, "", request_id)
     if executor.pool.trouble:
         invocation.workers_unavailable(executor.pool.trouble)
     return request_id

@@ -16,7 +16,7 @@ from ..errors import ResourceNotFound
 from . import causes
 from .causes import WorkerExit
 from .pool import Job, Worker, WorkerPool, WorkerState
-from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
+from .runs import Lease, PlainInvocation, Run, Subject
 from .stacks import Inspections, Stacks
 from .timekeeper import Family
 from .workspace import Function, Workspace
@@ -53,21 +53,18 @@ class Leases:
         self.pool = WorkerPool(self, new_id)
         self.inspections = Inspections()
 
-    def submit(
-        self, subject: Subject, ws: Workspace, function: Function, arn: str, request_id: str = ""
-    ) -> str:
+    def submit(self, subject: Subject, function: Function, arn: str, request_id: str = "") -> str:
         """Have it invoked when a worker is free; the id of the request, a new one unless given."""
-        job = Job(request_id or self._new_id(), ws, function, arn)
+        job = Job(request_id or self._new_id(), subject.workspace.share, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
         return job.request_id
 
     def withdraw(self, workspace: Workspace) -> None:
         """Forget what is asked for in it, and kill workers that are in one of its handlers."""
-        self.pool.withdraw(workspace)
+        self.pool.withdraw(workspace.share)
         for request_id, subject in list(self._subjects.items()):
-            owner = subject.parent if isinstance(subject, Call | Copy) else subject
-            if owner.workspace is workspace:
+            if subject.workspace is workspace:
                 self._end(request_id, subject)
                 if isinstance(subject, PlainInvocation):
                     subject.give_up(ResourceNotFound("The runner was closed."))

@@ -11,11 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import islice
 from typing import Protocol
 
 from .causes import ExitCause, WorkerExit
-from .workspace import Function, Isolation, Workspace
+from .workspace import Function, Isolation
 
 #: A worker that died before it said hello, this often in a row: no more are started.
 _FAILED_STARTS = 3
@@ -24,15 +23,47 @@ _EXIT_REPORT_SECONDS = 2.0
 
 
 @dataclass(slots=True, eq=False)
+class Share:
+    """What one workspace has of the pool: the jobs that wait there, and how many are leased."""
+
+    workspace_id: str
+    #: So many of its jobs may be leased at once.
+    workers: int
+    #: Oldest first.
+    queue: deque[Job] = field(default_factory=deque)
+    #: How many of the queue need a process; an inline one waits for a thread of its own test.
+    need_processes: int = 0
+    leased: int = 0
+
+    def add(self, job: Job) -> None:
+        self.queue.append(job)
+        self.need_processes += not job.inline
+
+    def take(self, place: int) -> Job:
+        job = self.queue[place]
+        del self.queue[place]
+        self.need_processes -= not job.inline
+        return job
+
+    def clear(self) -> None:
+        self.queue.clear()
+        self.need_processes = 0
+
+
+@dataclass(slots=True, eq=False)
 class Job:
     """An invocation to be leased. `execution_arn` keeps an isolated execution on its worker."""
 
     request_id: str
-    workspace: Workspace
+    share: Share
     function: Function
     execution_arn: str
     #: Its execution ended before its handler: it is in nobody's way any more.
     outlived: bool = False
+
+    @property
+    def inline(self) -> bool:
+        return self.function.isolation is Isolation.INLINE
 
     @property
     def alone(self) -> bool:
@@ -46,7 +77,7 @@ class Job:
     def owner(self) -> str:
         """Which warm workers may serve it; "": those of nobody."""
         name = self.function.name.partition(":")[0]
-        return f"{self.workspace.id}/{name}" if self.function.own_processes else ""
+        return f"{self.share.workspace_id}/{name}" if self.function.own_processes else ""
 
 
 class WorkerState(Enum):
@@ -125,26 +156,27 @@ class WorkerPool:
         self._new_id = new_id
         self.hosts: dict[str, Host] = {}
         self.workers: dict[str, Worker] = {}
-        #: The one that had its turn last is at the end.
-        self.workspaces: dict[str, Workspace] = {}
+        #: By workspace; the one that had its turn last is at the end.
+        self.shares: dict[str, Share] = {}
         self.trouble = ""
         self._failed_starts = 0
 
     # -- work ------------------------------------------------------------------------------
 
     def submit(self, job: Job) -> None:
-        job.workspace.queue.append(job)
+        job.share.add(job)
         self._dispatch()
 
     @property
     def queued(self) -> int:
-        return sum(len(workspace.queue) for workspace in self.workspaces.values())
+        return sum(len(share.queue) for share in self.shares.values())
 
-    def withdraw(self, workspace: Workspace) -> None:
-        """Drop the workspace's queued jobs; kill the workers that are busy with its others."""
-        workspace.queue.clear()
+    def withdraw(self, share: Share) -> None:
+        """Drop the share with its queued jobs; kill the workers that are busy with its others."""
+        del self.shares[share.workspace_id]
+        share.clear()
         for worker in list(self.workers.values()):
-            if worker.job is not None and worker.job.workspace is workspace:
+            if worker.job is not None and worker.job.share is share:
                 self.end_lease(worker)
                 self.kill(worker)
         self._dispatch()
@@ -169,7 +201,7 @@ class WorkerPool:
 
     def end_lease(self, worker: Worker) -> None:
         if worker.job is not None:
-            worker.job.workspace.leased -= not worker.job.outlived
+            worker.job.share.leased -= not worker.job.outlived
             worker.job = None
 
     def abandon(self, worker: Worker) -> None:
@@ -216,7 +248,7 @@ class WorkerPool:
         job = worker.job
         if job is not None and job.execution_arn == execution_arn and not job.outlived:
             job.outlived = True
-            job.workspace.leased -= 1
+            job.share.leased -= 1
             asyncio.get_running_loop().call_soon(self._dispatch)
 
     def retire(self, function_ids: set[str]) -> None:
@@ -305,24 +337,23 @@ class WorkerPool:
     # -- matching --------------------------------------------------------------------------
 
     def _dispatch(self) -> None:
-        """Lease waiting jobs to idle workers, workspaces in turn; start workers for the rest."""
+        """Lease waiting jobs to idle workers, shares in turn; start workers for the rest."""
         idle = sum(worker.state is WorkerState.IDLE for worker in self.workers.values())
-        turns = deque(each for each in self.workspaces.values() if each.queue)
+        turns = deque(each for each in self.shares.values() if each.queue)
         while idle and turns:
-            workspace = turns.popleft()
-            if match := self._match(workspace):
+            share = turns.popleft()
+            if match := self._match(share):
                 idle -= self._lease(*match)
-                turns.append(workspace)
-                self.workspaces[workspace.id] = self.workspaces.pop(workspace.id)
+                turns.append(share)
+                self.shares[share.workspace_id] = self.shares.pop(share.workspace_id)
         self._start_workers()
 
-    def _match(self, workspace: Workspace) -> tuple[Job, Worker] | None:
+    def _match(self, share: Share) -> tuple[Job, Worker] | None:
         """The oldest of its jobs that an idle worker fits, taken from its queue."""
-        if workspace.leased < workspace.workers:
-            for place, job in enumerate(workspace.queue):
+        if share.leased < share.workers:
+            for place, job in enumerate(share.queue):
                 if worker := self._choose(job):
-                    del workspace.queue[place]
-                    return job, worker
+                    return share.take(place), worker
         return None
 
     def _lease(self, job: Job, worker: Worker) -> bool:
@@ -331,7 +362,7 @@ class WorkerPool:
         worker.state = WorkerState.LEASED
         worker.job = job
         worker.last_request_id = job.request_id
-        job.workspace.leased += 1
+        job.share.leased += 1
         worker.served += 1
         worker.owner = job.owner
         if job.function.isolation is Isolation.EXECUTION:
@@ -359,12 +390,10 @@ class WorkerPool:
 
     def _start_workers(self) -> None:
         """One for each job that may be leased now and finds no worker."""
-        wanted = 0
-        for workspace in self.workspaces.values():
-            if workspace.queue and workspace.needs_processes:
-                # An inline job waits for a thread of its own test process.
-                jobs = (j for j in workspace.queue if j.function.isolation is not Isolation.INLINE)
-                wanted += sum(1 for _ in islice(jobs, workspace.workers - workspace.leased))
+        wanted = sum(
+            min(share.need_processes, share.workers - share.leased)
+            for share in self.shares.values()
+        )
         wanted -= sum(
             worker.state is WorkerState.STARTING and worker.host is not None
             for worker in self.workers.values()
@@ -406,14 +435,13 @@ class WorkerPool:
 
 def _fitness(worker: Worker, job: Job) -> int:
     """How well an idle worker fits; -1: not at all."""
-    isolation = job.function.isolation
-    if isolation is Isolation.INLINE:
-        return 0 if worker.inline_workspace_id == job.workspace.id else -1
+    if job.inline:
+        return 0 if worker.inline_workspace_id == job.share.workspace_id else -1
     if worker.inline_workspace_id:
         return -1
     if worker.bound_to:
         return 3 if worker.bound_to == job.execution_arn else -1
-    if isolation is Isolation.WORKER:
+    if job.function.isolation is Isolation.WORKER:
         if worker.served and worker.owner != job.owner:
             return -1
         return 2 if job.function.id in worker.functions else 1 if worker.served else 0

@@ -190,6 +190,10 @@ class Call:
     lease: Lease | None = None
 
     @property
+    def workspace(self) -> Workspace:
+        return self.parent.workspace
+
+    @property
     def family(self) -> Family:
         return self.parent.family
 
@@ -266,6 +270,10 @@ class Copy:
     #: Of the copy itself; the execution's invocations do not count it.
     record: InvocationRecord | None = None
     lease: Lease | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.parent.workspace
 
     @property
     def family(self) -> Family:

@@ -89,13 +89,13 @@ def _worker(executor: Executor, run: Run) -> str:
             "a worker host, but none is connected; start one with "
             "`durable-runner worker-host --connect ADDRESS`"
         )
-    limit = run.workspace.workers
-    if run.workspace.leased < limit:
+    share = run.workspace.share
+    if share.leased < share.workers:
         if any(worker.state is WorkerState.STARTING for worker in pool.workers.values()):
             return "a worker, which is being started"
         slots = sum(host.slots for host in pool.hosts.values())
         return f"a free worker: the {slots} that there may be are busy, other runners' among them"
-    return f"a free worker: {run.workspace.leased} of this runner's {limit} are busy"
+    return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
 
 
 def _operation(executor: Executor, run: Run, operation: Operation) -> str:

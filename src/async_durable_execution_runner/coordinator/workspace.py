@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from ..errors import ResourceNotFound
 
 if TYPE_CHECKING:
     from .following import Follower
-    from .pool import Job
+    from .pool import Share
     from .runs import Run
 
 REGION = "us-east-1"
@@ -68,7 +67,7 @@ class Workspace:
     """Closed when its runner goes away; executions and functions go with it."""
 
     id: str
-    workers: int
+    share: Share
     invocation_retries: int
     retry_backoff_ms: int
     epoch_ms: int | None
@@ -76,9 +75,6 @@ class Workspace:
     runs: dict[str, Run] = field(default_factory=dict)
     #: By function and execution name, which is unique.
     names: dict[tuple[str, str], Run] = field(default_factory=dict)
-    #: Invocations that wait for a worker, oldest first.
-    queue: deque[Job] = field(default_factory=deque)
-    leased: int = 0
     #: Of what its handlers write.
     followers: list[Follower] = field(default_factory=list)
 
