@@ -25,6 +25,7 @@ async def world() -> AsyncIterator[World]:
     for workspace in list(executor.workspaces.values()):
         executor.close_workspace(workspace)
     assert executor.runs == executor.workspaces == executor.pool.shares == {}
+    assert executor.injectors == {}
     assert executor.leases._subjects == executor.effects._sources == {}
     assert executor.pool.queued == 0
     assert world.armed() == []

@@ -147,7 +147,7 @@ class ChainedInvokes:
         def at_rest() -> bool:
             return run.lease is None or run.execution.ended
 
-        seconds = _REST_SECONDS if run.injector is None else _SURE_REST_SECONDS
+        seconds = _REST_SECONDS if run.injection is None else _SURE_REST_SECONDS
         # Until then no time is to be skipped.
         run.family.pending_calls += 1
         telling = self._loop.create_task(tell())

@@ -367,13 +367,13 @@ class ControlService(ControlServiceServicer):
             error=codec.error_to_proto(root.error) if root.error else None,
             timed_out=not in_time,
             waiting_for="" if execution.ended else waiting_for(self._executor, run),
-            unfired_faults=run.injector.unfired if run.injector else (),
+            unfired_faults=map(str, run.injection.plan.unfired) if run.injection else (),
         )
         page.head.CopyFrom(head)
         page.invocations.extend(map(_record, run.invocations))
-        if run.injector is not None:
-            page.faults.extend(map(_fault, run.injector.records))
-            page.points.extend(map(_point, run.injector.points))
+        if run.injection is not None:
+            page.faults.extend(map(_fault, run.injection.fired))
+            page.points.extend(map(_point, run.injection.points))
 
 
 def _plan(faults: Sequence[str]) -> Plan | None:

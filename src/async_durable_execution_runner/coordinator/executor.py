@@ -37,7 +37,7 @@ from .injector import Injector, check_feasible
 from .leases import Leases
 from .outcome import read_output
 from .pool import Share
-from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Subject
+from .runs import Call, Copy, Injection, InvocationRecord, Lease, PlainInvocation, Run, Subject
 from .timekeeper import Family, Timekeeper
 from .workspace import Function, Isolation, Workspace
 
@@ -56,6 +56,8 @@ class Executor:
         self.timekeeper = Timekeeper(self.feed)
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
+        #: By execution: of those that have a fault plan, or of which crash points are asked for.
+        self.injectors: dict[str, Injector] = {}
         self.effects = Sources()
         self._chained = ChainedInvokes(self)
 
@@ -81,11 +83,12 @@ class Executor:
             del self.runs[run.arn]
             self.timekeeper.forget(run.family)
             self.pool.release(run.arn)
-            if run.injector is not None:
-                run.injector.close()
+            if injector := self.injectors.pop(run.arn, None):
+                injector.close()
             if run.expiry is not None:
                 run.expiry.cancel()
             run.notify(unconditionally=True)
+        workspace.runs.clear()
         for follower in workspace.followers:
             follower.close()
 
@@ -150,7 +153,8 @@ class Executor:
         if plan is not None or record_points:
             plan = plan or faults.Plan(())
             check_feasible(plan, inline=function.isolation is Isolation.INLINE)
-            run.injector = Injector(self, run, plan, record_points)
+            run.injection = Injection(plan, record_points)
+            self.injectors[arn] = Injector(self.leases, self.timekeeper, run, run.injection)
         self.feed(run, ev.Started(run.now, payload))
         return run
 
@@ -227,8 +231,8 @@ class Executor:
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.runs.remove(run)
-        if run.injector is not None:
-            run.injector.close()
+        if injector := self.injectors.get(run.arn):
+            injector.close()
         if run.lease is None:
             self.pool.release(run.arn)
         else:
@@ -241,6 +245,7 @@ class Executor:
     def _forget(self, run: Run) -> None:
         workspace, config = run.workspace, run.execution.config
         del self.runs[run.arn], workspace.runs[run.arn]
+        self.injectors.pop(run.arn, None)
         if workspace.names.get((config.function_name, config.name)) is run:
             del workspace.names[config.function_name, config.name]
         self.effects.forget_run(run)
@@ -314,7 +319,8 @@ class Executor:
             name, arn = job.function.name, job.execution_arn
             follower.tell(Written(name, arn, job.request_id, real_ms(), output))
         if isinstance(subject, Copy):
-            subject.ended(lease.worker)
+            if injector := self.injectors.get(job.execution_arn):
+                injector.copy_ended(lease.worker)
             return
         if isinstance(subject, PlainInvocation):
             subject.complete(outcome, output, truncated)
@@ -326,8 +332,8 @@ class Executor:
         if isinstance(subject, Call):
             self._chained.call_ended(subject, outcome)
             return
-        if subject.injector is not None:
-            subject.injector.lease_ended()
+        if injector := self.injectors.get(job.execution_arn):
+            injector.lease_ended()
         if not lease.timed_out:
             record.stacks = None
         self._run_returned(subject, record, outcome)

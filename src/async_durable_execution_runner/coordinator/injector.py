@@ -14,19 +14,18 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from ..core import faults as f
 from ..core.faults import Change, Moment, Plan, Point
 from ..core.model import OperationAction, OperationType, OperationUpdate
 from ..errors import InvalidParameterValue
+from .leases import Leases
 from .pool import Worker, WorkerState
-from .runs import Copy, CrashPoint, FaultRecord, Lease, Run
-
-if TYPE_CHECKING:
-    from .executor import Executor
+from .runs import Copy, CrashPoint, FaultRecord, Frozen, Injection, Lease, Run
+from .timekeeper import Timekeeper
 
 T = TypeVar("T")
 
@@ -64,51 +63,23 @@ Instead: TypeAlias = Answer | Tell | Refuse
 """What whoever asked gets instead of the answer."""
 
 
-@dataclass(slots=True, eq=False)
-class _Frozen:
-    """A worker that is stopped, its lease ended; what it sent before waits."""
-
-    worker: Worker
-    record: FaultRecord
-    thawed: asyncio.Event = field(default_factory=asyncio.Event)
-    #: It was refused, or ended.
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Injector:
-    def __init__(self, executor: Executor, run: Run, plan: Plan, record_points: bool) -> None:
-        self._executor = executor
+    def __init__(
+        self, leases: Leases, timekeeper: Timekeeper, run: Run, injection: Injection
+    ) -> None:
+        self._leases = leases
+        self._pool = leases.pool
+        self._timekeeper = timekeeper
         self._run = run
-        self._plan = plan
+        self._injection = injection
         self._loop = asyncio.get_running_loop()
-        self._recorded: list[CrashPoint] | None = [] if record_points else None
-        self.records: list[FaultRecord] = []
         self._ordinal = 0
         self._counts: Counter[Point] = Counter()
         #: Effects that are not durable yet: bodies of steps and entries of the ledger.
         self._pending: Counter[tuple[str, str]] = Counter()
         #: Replies that were dropped, by the checkpoint token of their request.
         self._dropped: dict[str, object] = {}
-        self._frozen: dict[str, _Frozen] = {}
-        #: Workers that were given a copy of an invocation, and whether they may go on.
-        self._copies: dict[str, tuple[FaultRecord, asyncio.Event]] = {}
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def reads_state(self) -> bool:
-        """The plan needs a read of the state, which a short one never asks for."""
-        return any(
-            getattr(each.where, "point", None) is Point.STATE_READ for each in self._plan.faults
-        )
-
-    @property
-    def unfired(self) -> list[str]:
-        return [str(fault) for fault in self._plan.unfired]
-
-    @property
-    def points(self) -> list[CrashPoint]:
-        """In order; a moment that came again after a crash is there again."""
-        return self._recorded or []
 
     # -- what the services report ----------------------------------------------------------
 
@@ -121,7 +92,7 @@ class Injector:
         refused: Callable[[T], str],
     ) -> T | Instead:
         """One checkpoint, which `act` does; `refused` reads the service's refusal, or ""."""
-        if copy := self._copies.get(worker_id):
+        if copy := self._injection.copies.get(worker_id):
             await copy[1].wait()
         execution = self._run.execution
         if (dropped := self._dropped.pop(token, None)) is not None:
@@ -163,7 +134,7 @@ class Injector:
     def started(self, lease: Lease) -> Instead | asyncio.Event | None:
         """The lease is about to be sent to its worker, or once the event is set."""
         if isinstance(lease.subject, Copy):
-            self._copies[lease.worker.id] = (lease.subject.fault, asyncio.Event())
+            self._injection.copies[lease.worker.id] = (lease.subject.fault, asyncio.Event())
             if self._run.lease is not lease.subject.original:
                 self._let_copies_go()
             return None
@@ -177,29 +148,24 @@ class Injector:
         await self._thaw()
         return await self._at(Point.INVOCATION_RESULT, worker.id)
 
-    @property
-    def busy(self) -> bool:
-        """There are zombies or copies whose end is still to come."""
-        return bool(self._frozen or self._copies)
-
     def lease_ended(self) -> None:
         self._let_copies_go()
 
     def _deliver_copy(self, original: Lease, record: FaultRecord) -> None:
         run = self._run
-        if run.arn in self._executor.runs:
+        if run.arn in run.workspace.runs:
             run.family.calls += 1
             copy = Copy(run, original, record)
-            self._executor.leases.submit(copy, run.function, run.arn)
+            self._leases.submit(copy, run.function, run.arn)
 
     def copy_ended(self, worker: Worker) -> None:
-        self._copies.pop(worker.id, None)
+        self._injection.copies.pop(worker.id, None)
         self._run.family.calls -= 1
-        self._executor.timekeeper.settle(self._run.family)
+        self._timekeeper.settle(self._run.family)
         self._run.notify()
 
     def _gone(self, worker: Worker) -> None:
-        if frozen := self._frozen.pop(worker.id, None):
+        if frozen := self._injection.frozen.pop(worker.id, None):
             frozen.record.note = frozen.record.note or "it went on, and its result was ignored"
             frozen.done.set()
             self._run.notify()
@@ -209,7 +175,7 @@ class Injector:
         if self._timer is not None:
             self._timer.cancel()
         self._let_copies_go()
-        for frozen in list(self._frozen.values()):
+        for frozen in list(self._injection.frozen.values()):
             self._let_go(frozen)
             self._loop.call_later(_ZOMBIE_SECONDS, self._bury, frozen)
 
@@ -243,18 +209,18 @@ class Injector:
         now = self._run.now
         elapsed = now - self._run.execution.root.start_ms
         moment = Moment(point, number, self._ordinal, elapsed, changes, name)
-        if self._recorded is not None:
-            self._recorded.append(CrashPoint(str(moment), moment.label, self._key()))
-        fault = self._plan.strikes(moment)
+        if self._injection.record_points:
+            self._injection.points.append(CrashPoint(str(moment), moment.label, self._key()))
+        fault = self._injection.plan.strikes(moment)
         if fault is None:
             return None
         record = FaultRecord(str(fault), str(moment), moment.label, len(self._run.invocations), now)
-        self.records.append(record)
+        self._injection.fired.append(record)
         return fault.what, record, point
 
     def _is_doomed(self, worker_id: str) -> bool:
         """It was killed, and what it sent before cannot count: the next run would not have it."""
-        worker = self._executor.pool.workers.get(worker_id)
+        worker = self._pool.workers.get(worker_id)
         return worker is None or worker.state in (WorkerState.DOOMED, WorkerState.ENDING)
 
     def _changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
@@ -288,7 +254,7 @@ class Injector:
             self._timer = self._loop.call_later(delay, self._its_time)
 
     def _due_in(self) -> float | None:
-        return self._plan.due_in(self._run.now - self._run.execution.root.start_ms)
+        return self._injection.plan.due_in(self._run.now - self._run.execution.root.start_ms)
 
     def _its_time(self) -> None:
         lease = self._run.lease
@@ -307,7 +273,7 @@ class Injector:
         worker = lease.worker
         match what:
             case f.Kill():
-                self._executor.pool.kill(worker)
+                self._pool.kill(worker)
                 return Answer.SILENCE
             case f.KillHost():
                 assert worker.host is not None
@@ -333,7 +299,7 @@ class Injector:
             case f.CutConnection():
                 if point in f.REPLIES:
                     return Answer.CUT
-                self._executor.pool.session_ended(worker)
+                self._pool.session_ended(worker)
                 return Answer.SILENCE
             case f.Duplicate():
                 self._loop.call_soon(self._deliver_copy, lease, record)
@@ -349,7 +315,7 @@ class Injector:
             left = lease.deadline.when() - self._loop.time()
             lease.deadline.cancel()
             self._run.family.clock.jump(self._run.now + max(0, round(left * 1000)))
-            self._executor.leases.deadline_passed(lease, inspect)
+            self._leases.deadline_passed(lease, inspect)
 
     def _delay(self, lease: Lease, seconds: float) -> asyncio.Event | Answer | None:
         assert lease.deadline is not None
@@ -362,9 +328,9 @@ class Injector:
             self._loop.call_later(seconds, passed.set)
             return passed
         lease.deadline.cancel()
-        self._executor.leases.set_deadline(lease, left - seconds)
+        self._leases.set_deadline(lease, left - seconds)
         self._run.family.clock.jump(self._run.now + round(seconds * 1000))
-        self._executor.timekeeper.settle(self._run.family)
+        self._timekeeper.settle(self._run.family)
         return None
 
     def _limit_memory(self, worker: Worker) -> None:
@@ -375,19 +341,19 @@ class Injector:
     # -- zombies and copies ----------------------------------------------------------------
 
     def _freeze(self, lease: Lease, record: FaultRecord) -> asyncio.Event:
-        frozen = self._frozen[lease.worker.id] = _Frozen(lease.worker, record)
-        self._executor.pool.freeze(lease.worker, self._gone)
+        frozen = self._injection.frozen[lease.worker.id] = Frozen(lease.worker, record)
+        self._pool.freeze(lease.worker, self._gone)
         self._loop.call_soon(self._pass_deadline, lease)
         return frozen.thawed
 
-    def _let_go(self, frozen: _Frozen) -> None:
+    def _let_go(self, frozen: Frozen) -> None:
         if not frozen.thawed.is_set():
-            self._executor.pool.thaw(frozen.worker)
+            self._pool.thaw(frozen.worker)
             frozen.thawed.set()
 
     async def _thaw(self) -> None:
         """The next invocation is at work: let the zombies speak before it goes on."""
-        for frozen in list(self._frozen.values()):
+        for frozen in list(self._injection.frozen.values()):
             if self._run.lease is None or self._run.lease.worker is frozen.worker:
                 continue
             self._let_go(frozen)
@@ -398,22 +364,22 @@ class Injector:
                 frozen.record.note = f"it said nothing for {_ZOMBIE_SECONDS:g} s after it went on"
                 self._bury(frozen)
 
-    def _bury(self, frozen: _Frozen) -> None:
-        if self._frozen.get(frozen.worker.id) is frozen:
-            self._executor.pool.kill(frozen.worker)
+    def _bury(self, frozen: Frozen) -> None:
+        if self._injection.frozen.get(frozen.worker.id) is frozen:
+            self._pool.kill(frozen.worker)
 
     def _late(self, worker_id: str, reply: T, refused: Callable[[T], str]) -> T:
         """A checkpoint that comes too late, from a zombie or a copy, and its refusal."""
         note = f"its checkpoint was refused: {refused(reply)}"
-        if frozen := self._frozen.get(worker_id):
+        if frozen := self._injection.frozen.get(worker_id):
             frozen.record.note = note
             frozen.done.set()
-        if copy := self._copies.get(worker_id):
+        if copy := self._injection.copies.get(worker_id):
             copy[0].note = note
         return reply
 
     def _let_copies_go(self) -> None:
-        for _, may_go_on in self._copies.values():
+        for _, may_go_on in self._injection.copies.values():
             may_go_on.set()
 
 

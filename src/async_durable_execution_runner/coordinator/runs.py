@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
+from ..core.faults import Plan, Point
 from ..core.model import (
     Effect,
     ErrorObject,
@@ -24,9 +24,6 @@ from .pool import Job, Worker
 from .stacks import Stacks
 from .timekeeper import Family
 from .workspace import Function, Isolation, Workspace
-
-if TYPE_CHECKING:
-    from .injector import Injector
 
 
 @dataclass(slots=True)
@@ -64,6 +61,45 @@ class CrashPoint:
     moment: str
     label: str
     key: str
+
+
+@dataclass(slots=True, eq=False)
+class Frozen:
+    """A worker that is stopped, its lease ended; what it sent before waits."""
+
+    worker: Worker
+    record: FaultRecord
+    thawed: asyncio.Event = field(default_factory=asyncio.Event)
+    #: It was refused, or ended.
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class Injection:
+    """A fault plan on its way through one execution, and what has come of it so far."""
+
+    plan: Plan
+    #: Whether somebody wants to know where a crash could strike.
+    record_points: bool
+    #: In order; a moment that came again after a crash is there again.
+    points: list[CrashPoint] = field(default_factory=list)
+    fired: list[FaultRecord] = field(default_factory=list)
+    #: By worker.
+    frozen: dict[str, Frozen] = field(default_factory=dict)
+    #: Workers that were given a copy of an invocation, and whether they may go on.
+    copies: dict[str, tuple[FaultRecord, asyncio.Event]] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> bool:
+        """There are zombies or copies whose end is still to come."""
+        return bool(self.frozen or self.copies)
+
+    @property
+    def reads_state(self) -> bool:
+        """The plan needs a read of the state, which a short one never asks for."""
+        return any(
+            getattr(each.where, "point", None) is Point.STATE_READ for each in self.plan.faults
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -113,7 +149,7 @@ class Run:
     #: Those who wait for something to become true of it.
     watchers: list[Watcher] = field(default_factory=list)
     #: Where there is a fault plan, or somebody wants to know where one could strike.
-    injector: Injector | None = None
+    injection: Injection | None = None
     #: It has ended, and is to be forgotten.
     expiry: asyncio.TimerHandle | None = None
 
@@ -136,7 +172,7 @@ class Run:
         """It ended, and so did the invocation that ended it, by a checkpoint maybe. One that
         was cut off by a time-out or a stop runs on, and nobody waits for it."""
         cut_off = (ExecutionStatus.TIMED_OUT, ExecutionStatus.STOPPED)
-        if not self.execution.ended or (self.injector is not None and self.injector.busy):
+        if not self.execution.ended or (self.injection is not None and self.injection.busy):
             return False
         return self.lease is None or self.execution.status in cut_off
 
@@ -283,10 +319,6 @@ class Copy:
     def overtaken(self) -> bool:
         return self.parent.overtaken
 
-    def ended(self, worker: Worker) -> None:
-        if self.parent.injector is not None:
-            self.parent.injector.copy_ended(worker)
-
 
 @dataclass(slots=True, eq=False)
 class Lease:
@@ -302,15 +334,6 @@ class Lease:
     late_output: Sequence[OutputLine] = ()
     #: The loop's time.
     last_checkpoint: float | None = None
-
-    @property
-    def injector(self) -> Injector | None:
-        """Of the execution that it is an invocation of."""
-        match self.subject:
-            case Run(injector=injector) | Copy(parent=Run(injector=injector)):
-                return injector
-            case _:
-                return None
 
     def note(self, stacks: Stacks) -> None:
         """Keep what its worker was doing, unless it has ended meanwhile."""

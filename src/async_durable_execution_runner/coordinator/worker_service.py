@@ -115,7 +115,7 @@ class WorkerService(WorkerServiceServicer):
             assert lease is not None
             message = messages.invocation(lease, needs_code)
             first: asyncio.Task[Any] | None = last
-            injector = lease.injector
+            injector = self._executor.injectors.get(job.execution_arn)
             if injector is not None and (instead := injector.started(lease)) is not None:
                 if isinstance(instead, asyncio.Event):
                     first = asyncio.create_task(_both(last, instead))
@@ -200,7 +200,7 @@ class WorkerService(WorkerServiceServicer):
         lease = self._executor.leases.of(result.request_id)
         if lease is None or lease.worker is not worker or not isinstance(lease.subject, Run):
             return False
-        injector = lease.injector
+        injector = self._executor.injectors.get(lease.job.execution_arn)
         instead = None if injector is None else await injector.returned(worker)
         if isinstance(instead, Tell):
             await context.write(pb.SessionResponse(misdeed=messages.misdeed(instead)))
@@ -223,8 +223,7 @@ class WorkerService(WorkerServiceServicer):
         return self._checkpoint(request) if self._injector(request) is None else None
 
     def _injector(self, request: pb.CheckpointRequest) -> Injector | None:
-        run = self._executor.runs.get(request.execution_arn)
-        return None if run is None else run.injector
+        return self._executor.injectors.get(request.execution_arn)
 
     async def _checkpoint_with_faults(
         self, request: pb.CheckpointRequest, injector: Injector, context: Context
@@ -301,10 +300,10 @@ class WorkerService(WorkerServiceServicer):
             effect = await self._executor.record_effect(codec.recorded_effect_from_proto(request))
         except ServiceError as error:
             await _refuse(context, grpc.StatusCode[error.grpc_status], error.message)
-        run = self._executor.runs.get(effect.execution_arn)
+        injector = self._executor.injectors.get(effect.execution_arn)
         instead = None
-        if run is not None and run.injector is not None and not effect.stale:
-            instead = await run.injector.effect(
+        if injector is not None and not effect.stale:
+            instead = await injector.effect(
                 _worker_id(context), effect.name, effect.operation_id or ""
             )
         if instead is Answer.SILENCE:
