@@ -7,9 +7,12 @@ import asyncio
 import pytest
 
 from async_durable_execution_runner.coordinator import pool
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
-from async_durable_execution_runner.coordinator.pool import WorkerState
-from async_durable_execution_runner.coordinator.workspace import Isolation
+from async_durable_execution_runner.coordinator.workers import (
+    ExitCause,
+    Isolation,
+    WorkerExit,
+    WorkerState,
+)
 from async_durable_execution_runner.core.model import (
     ErrorObject,
     ExecutionStatus,

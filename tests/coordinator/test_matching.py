@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from async_durable_execution_runner.coordinator.pool import WorkerState
 from async_durable_execution_runner.coordinator.runs import Run
 from async_durable_execution_runner.coordinator.waiting import waiting_for
-from async_durable_execution_runner.coordinator.workspace import Isolation
+from async_durable_execution_runner.coordinator.workers import Isolation, WorkerState
 
 from .world import (
     HOUR,

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
 from async_durable_execution_runner.coordinator.effects import _PLAIN_KEPT
 from async_durable_execution_runner.coordinator.invoking import Invoking, invoke_plain
-from async_durable_execution_runner.coordinator.runs import InvocationRecord, PlainInvocation
-from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
+from async_durable_execution_runner.coordinator.runs import (
+    InvocationRecord,
+    PlainInvocation,
+    Workspace,
+)
+from async_durable_execution_runner.coordinator.workers import ExitCause, Isolation, WorkerExit
 from async_durable_execution_runner.core.model import Effect, ErrorObject
 from async_durable_execution_runner.errors import ResourceNotFound, WorkersUnavailable
 

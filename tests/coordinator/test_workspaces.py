@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from async_durable_execution_runner.coordinator.timekeeper import Family
-from async_durable_execution_runner.coordinator.workspace import Isolation
+from async_durable_execution_runner.coordinator.runs import Family
+from async_durable_execution_runner.coordinator.workers import Isolation
 from async_durable_execution_runner.core.execution import Execution
 from async_durable_execution_runner.errors import InvalidCheckpointToken, ResourceNotFound
 

@@ -17,12 +17,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
 from async_durable_execution_runner.coordinator.executor import Executor
-from async_durable_execution_runner.coordinator.pool import Host, Job, Worker
-from async_durable_execution_runner.coordinator.runs import Call, Run
+from async_durable_execution_runner.coordinator.runs import Call, Run, Workspace
 from async_durable_execution_runner.coordinator.waiting import until, waiting_for
-from async_durable_execution_runner.coordinator.workspace import Function, Isolation, Workspace
+from async_durable_execution_runner.coordinator.workers import (
+    ExitCause,
+    Function,
+    Host,
+    Isolation,
+    Job,
+    Worker,
+    WorkerExit,
+)
 from async_durable_execution_runner.core import events as ev
 from async_durable_execution_runner.core.commands import Reply
 from async_durable_execution_runner.core.model import (

@@ -22,7 +22,7 @@ from ..core.model import (
 from ..core.operations import chained_invoke
 from ..errors import ResourceNotFound
 from .runs import Call, Run
-from .workspace import Function
+from .workers import Function
 
 if TYPE_CHECKING:
     from .executor import Executor

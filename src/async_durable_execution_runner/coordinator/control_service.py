@@ -24,7 +24,7 @@ from .following import Follower
 from .runs import CrashPoint, FaultRecord, InvocationRecord, Run
 from .waiting import until, waiting_for
 from .worker_service import Context
-from .workspace import Function, Isolation
+from .workers import Function, Isolation
 
 if TYPE_CHECKING:
     from .lambda_service import Listener

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from ..core.model import Effect
 from ..errors import ResourceNotFound
 from .clock import real_ms
-from .runs import Call, InvocationRecord, PlainInvocation, Run
-from .workspace import Workspace
+from .runs import Call, InvocationRecord, PlainInvocation, Run, Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,20 @@ from .following import Written
 from .injector import Injector, check_feasible
 from .leases import Leases
 from .outcome import read_output
-from .pool import Share
-from .runs import Call, Copy, Injection, InvocationRecord, Lease, PlainInvocation, Run, Subject
-from .timekeeper import Family, Timekeeper
-from .workspace import Function, Isolation, Workspace
+from .runs import (
+    Call,
+    Copy,
+    Family,
+    Injection,
+    InvocationRecord,
+    Lease,
+    PlainInvocation,
+    Run,
+    Subject,
+    Workspace,
+)
+from .timekeeper import Timekeeper
+from .workers import Function, Isolation, Share
 
 _DAY_SECONDS = 24 * 3600
 

@@ -23,9 +23,9 @@ from ..core.faults import Change, Moment, Plan, Point
 from ..core.model import OperationAction, OperationType, OperationUpdate
 from ..errors import InvalidParameterValue
 from .leases import Leases
-from .pool import Worker, WorkerState
 from .runs import Copy, CrashPoint, FaultRecord, Frozen, Injection, Lease, Run
 from .timekeeper import Timekeeper
+from .workers import Worker, WorkerState
 
 T = TypeVar("T")
 

@@ -21,9 +21,9 @@ from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
-from .runs import InvocationRecord, PlainInvocation, Run
+from .runs import InvocationRecord, PlainInvocation, Run, Workspace
 from .waiting import until
-from .workspace import ACCOUNT, REGION, Function, Workspace
+from .workers import ACCOUNT, REGION, Function
 
 Shape = dict[str, Any]
 

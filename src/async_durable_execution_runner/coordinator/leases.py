@@ -14,12 +14,10 @@ from ..core.divergence import Divergence
 from ..core.model import ErrorObject, OutputLine
 from ..errors import ResourceNotFound
 from . import causes
-from .causes import WorkerExit
-from .pool import Job, Worker, WorkerPool, WorkerState
-from .runs import Lease, PlainInvocation, Run, Subject
-from .stacks import Inspections, Stacks
-from .timekeeper import Family
-from .workspace import Function, Workspace
+from .inspections import Inspections
+from .pool import WorkerPool
+from .runs import Family, Lease, PlainInvocation, Run, Subject, Workspace
+from .workers import Function, Job, Stacks, Worker, WorkerExit, WorkerState
 
 
 class Invocations(Protocol):

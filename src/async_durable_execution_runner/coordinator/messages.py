@@ -12,10 +12,9 @@ from ..errors import ServiceError
 from ..rpc import codec
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
-from .causes import ExitCause, WorkerExit
 from .injector import Tell
 from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
-from .workspace import Function
+from .workers import ExitCause, Function, WorkerExit
 
 _CAUSES = {
     pb.EXIT_CAUSE_EXITED: ExitCause.EXITED,

@@ -9,132 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol
 
-from .causes import ExitCause, WorkerExit
-from .workspace import Function, Isolation
+from .workers import ExitCause, Host, Isolation, Job, Share, Worker, WorkerExit, WorkerState
 
 #: A worker that died before it said hello, this often in a row: no more are started.
 _FAILED_STARTS = 3
 #: Seconds that a host has to say why a worker's session ended.
 _EXIT_REPORT_SECONDS = 2.0
-
-
-@dataclass(slots=True, eq=False)
-class Share:
-    """What one workspace has of the pool: the jobs that wait there, and how many are leased."""
-
-    workspace_id: str
-    #: So many of its jobs may be leased at once.
-    workers: int
-    #: Oldest first.
-    queue: deque[Job] = field(default_factory=deque)
-    #: How many of the queue need a process; an inline one waits for a thread of its own test.
-    need_processes: int = 0
-    leased: int = 0
-
-    def add(self, job: Job) -> None:
-        self.queue.append(job)
-        self.need_processes += not job.inline
-
-    def take(self, place: int) -> Job:
-        job = self.queue[place]
-        del self.queue[place]
-        self.need_processes -= not job.inline
-        return job
-
-    def clear(self) -> None:
-        self.queue.clear()
-        self.need_processes = 0
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """An invocation to be leased. `execution_arn` keeps an isolated execution on its worker."""
-
-    request_id: str
-    share: Share
-    function: Function
-    execution_arn: str
-    #: Its execution ended before its handler: it is in nobody's way any more.
-    outlived: bool = False
-
-    @property
-    def inline(self) -> bool:
-        return self.function.isolation is Isolation.INLINE
-
-    @property
-    def alone(self) -> bool:
-        """Its process is for this invocation only: a plain function's call is all there is."""
-        isolation = self.function.isolation
-        return isolation is Isolation.INVOCATION or (
-            isolation is Isolation.EXECUTION and not self.execution_arn
-        )
-
-    @property
-    def owner(self) -> str:
-        """Which warm workers may serve it; "": those of nobody."""
-        name = self.function.name.partition(":")[0]
-        return f"{self.share.workspace_id}/{name}" if self.function.own_processes else ""
-
-
-class WorkerState(Enum):
-    STARTING = "starting"
-    IDLE = "idle"
-    LEASED = "leased"
-    #: Its lease is over, and it will be killed; its stacks are taken first.
-    DOOMED = "doomed"
-    #: Its session ended, or it was told to die; its host has not yet reported.
-    ENDING = "ending"
-    #: In a handler whose lease has ended: inline, where it can only be waited for, or frozen.
-    STUCK = "stuck"
-
-
-@dataclass(slots=True, eq=False)
-class Host:
-    id: str
-    pid: int
-    slots: int
-    labels: dict[str, str]
-    start_worker: Callable[[str], None]
-    kill_worker: Callable[[str], None]
-    limit_memory: Callable[[str, int], None]
-    #: Stops the worker, or with False lets it go on.
-    stop_worker: Callable[[str, bool], None]
-    #: Kills the host itself.
-    die: Callable[[], None]
-    #: Worker and request id; the answer goes to the executor's `Inspections`.
-    take_stacks: Callable[[str, str], None] | None = None
-    workers: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    id: str
-    host: Host | None
-    #: How many starts had failed in a row when it was started.
-    failed_before: int = 0
-    state: WorkerState = WorkerState.STARTING
-    #: It said hello; nobody else may in its name.
-    admitted: bool = False
-    pid: int = 0
-    inline_workspace_id: str = ""
-    job: Job | None = None
-    #: Gives the worker its lease; the second argument says that it needs the code.
-    send: Callable[[Job, bool], None] | None = None
-    functions: set[str] = field(default_factory=set)
-    served: int = 0
-    #: Of the jobs that it serves.
-    owner: str = ""
-    bound_to: str = ""
-    memory_limit: int = 0
-    last_request_id: str = ""
-    #: Its code may have changed: it is to end with what it is doing.
-    retired: bool = False
-    #: It was stopped on purpose; to be called when it is gone.
-    frozen: Callable[[Worker], None] | None = None
 
 
 class Leaseholder(Protocol):

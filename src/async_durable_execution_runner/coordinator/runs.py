@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
@@ -18,12 +18,86 @@ from ..core.model import (
     OperationType,
     OutputLine,
 )
-from ..errors import RunnerError, WorkersUnavailable
-from .clock import real_ms
-from .pool import Job, Worker
-from .stacks import Stacks
-from .timekeeper import Family
-from .workspace import Function, Isolation, Workspace
+from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
+from ..core.turn import Timer
+from ..errors import ResourceNotFound, RunnerError, WorkersUnavailable
+from .clock import Clock, real_ms
+from .following import Follower
+from .workers import ACCOUNT, REGION, Function, Isolation, Job, Share, Stacks, Worker
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Workspace:
+    """Closed when its runner goes away; executions and functions go with it."""
+
+    id: str
+    share: Share
+    invocation_retries: int
+    retry_backoff_ms: int
+    epoch_ms: int | None
+    functions: dict[str, Function] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    #: By function and execution name, which is unique.
+    names: dict[tuple[str, str], Run] = field(default_factory=dict)
+    #: Of what its handlers write.
+    followers: list[Follower] = field(default_factory=list)
+
+    @property
+    def needs_processes(self) -> bool:
+        return any(each.isolation is not Isolation.INLINE for each in self.functions.values())
+
+    def find(self, function_name: str) -> Function:
+        """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""
+        _, _, name, qualifier = parse_function_name(function_name)
+        function = self.functions.get(f"{name}:{qualifier}") or self.functions.get(name)
+        if function is None and (every := self.functions.get(ANY_FUNCTION)):
+            function = self.functions[name] = replace(every, name=name)
+        if function is None:
+            raise ResourceNotFound(
+                f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+                f"{':' + qualifier if qualifier else ''}"
+            )
+        return function
+
+
+@dataclass(slots=True, eq=False)
+class Family:
+    """A root execution and all that it invoked in a chain; they share one clock."""
+
+    clock: Clock
+    skip: bool
+    #: Time stands still until somebody waits for the end.
+    hold: bool
+    #: Real seconds in which somebody may still answer a callback, once the end is awaited.
+    answer_grace: float
+    runs: list[Run] = field(default_factory=list)
+    #: Plain functions under way, and chained invokes not yet begun.
+    calls: int = 0
+    pending_calls: int = 0
+    advancing: int = 0
+    #: When, in the loop's time, each of those who wait for the end began to.
+    awaiting_end: list[float] = field(default_factory=list)
+    awaiting_callback: int = 0
+    quiet_since: float | None = None
+    armed: asyncio.Handle | None = None
+    #: What `armed` is for: the due time, and whether the family was quiescent.
+    armed_for: tuple[int, bool] | None = None
+    quiet: asyncio.Future[None] | None = None
+
+    @property
+    def quiescent(self) -> bool:
+        return not (self.calls or self.pending_calls) and all(
+            run.execution.suspended or run.execution.ended for run in self.runs
+        )
+
+    def next_timer(self) -> tuple[int, Timer, Run] | None:
+        """The earliest timer of any member: when, which, whose."""
+        first: tuple[int, Timer, Run] | None = None
+        for run in self.runs:
+            timer = run.execution.next_timer()
+            if timer is not None and (first is None or timer[1] < first[0]):
+                first = (timer[1], timer[0], run)
+        return first
 
 
 @dataclass(slots=True)

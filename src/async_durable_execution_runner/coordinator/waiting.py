@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..core.model import Operation, OperationType
 from ..errors import ResourceNotFound, WorkersUnavailable
-from .pool import WorkerState
 from .runs import Call
-from .workspace import Isolation
+from .workers import Isolation, WorkerState
 
 if TYPE_CHECKING:
     from .executor import Executor

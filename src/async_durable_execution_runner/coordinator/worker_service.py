@@ -18,9 +18,8 @@ from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
 from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
-from .pool import Host, Job, Worker, WorkerState
 from .runs import Run
-from .stacks import Stacks
+from .workers import Host, Job, Stacks, Worker, WorkerState
 
 Context = Any
 """A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
