@@ -61,7 +61,13 @@ class Executor:
         self.new_id = new_id
         self._new_seed = new_seed
         self._loop = asyncio.get_running_loop()
-        self.leases = Leases(self, new_id)
+        self.leases = Leases(
+            new_id,
+            begins=self._invocation_begins,
+            overtaken=self._invocation_overtaken,
+            ended=self._invocation_ended,
+            unavailable=self._workers_unavailable,
+        )
         self.pool = self.leases.pool
         self.timekeeper = Timekeeper(self.feed)
         self.workspaces: dict[str, Workspace] = {}
@@ -69,7 +75,9 @@ class Executor:
         #: By execution: of those that have a fault plan, or of which crash points are asked for.
         self.injectors: dict[str, Injector] = {}
         self.effects = Sources()
-        self._chained = ChainedInvokes(self)
+        self._chained = ChainedInvokes(
+            self.leases, self.timekeeper, self._new_arn, self._start_chained, self.feed
+        )
 
     # -- workspaces ------------------------------------------------------------------------
 
@@ -156,9 +164,9 @@ class Executor:
         if function.isolation is Isolation.WORKER and (record_points or retry_at_once):
             # A death must lose what the process knew; a warm one may know it from others.
             function = replace(function, isolation=Isolation.EXECUTION)
-        arn = self.new_arn(function, name)
+        arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
-        run = self.new_run(workspace, function, arn, name, family, retry_at_once)
+        run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None or record_points:
             plan = plan or faults.Plan(())
@@ -168,12 +176,25 @@ class Executor:
         self.feed(run, ev.Started(run.now, payload))
         return run
 
-    def new_arn(self, function: Function, name: str) -> str:
+    def _start_chained(
+        self, parent: Run, command: InvokeFunction, function: Function, arn: str
+    ) -> None:
+        """Start the execution that `parent` has invoked in a chain; its ARN was made before."""
+        name = arn.split("/")[-2]
+        run = self._new_run(
+            parent.workspace, function, arn, name, parent.family, result_bytes=limits.CHAINED_BYTES
+        )
+        run.parent = (parent, command.operation_id)
+        run.tenant_id = command.tenant_id
+        self.feed(run, ev.Started(run.now, command.payload))
+
+    def _new_arn(self, function: Function, name: str = "") -> str:
         # Only one qualifier can be in it, and the version is what was executed.
         bare = function.arn.removesuffix(f":{function.qualifier}")
+        name = name or self.new_id()
         return f"{bare}:{function.version}/durable-execution/{name}/{self.new_id()}"
 
-    def new_run(
+    def _new_run(
         self,
         workspace: Workspace,
         function: Function,
@@ -261,10 +282,6 @@ class Executor:
         self.effects.forget_run(run)
         run.notify(unconditionally=True)
 
-    def feed_if_open(self, run: Run, event: ev.Event) -> None:
-        if run.arn in self.runs:
-            self.feed(run, event)
-
     # -- checkpoints -----------------------------------------------------------------------
 
     def checkpoint(
@@ -283,8 +300,8 @@ class Executor:
 
     # -- invocations -----------------------------------------------------------------------
 
-    def invocation_begins(self, lease: Lease) -> None:
-        """`Invocations`: a worker is about to be given it."""
+    def _invocation_begins(self, lease: Lease) -> None:
+        """A worker is about to be given it."""
         subject, worker, request_id = lease.subject, lease.worker, lease.job.request_id
         if isinstance(subject, PlainInvocation):
             self.effects.add(subject, subject.begin(request_id, worker))
@@ -310,20 +327,20 @@ class Executor:
             case _:
                 assert_never(subject)
 
-    def invocation_overtaken(self, subject: Subject) -> None:
-        """`Invocations`: its execution has ended before a worker was free."""
+    def _invocation_overtaken(self, subject: Subject) -> None:
+        """Its execution has ended before a worker was free."""
         if isinstance(subject, Call | Copy):
             subject.family.calls -= 1
             self.timekeeper.settle(subject.family)
 
-    def invocation_ended(
+    def _invocation_ended(
         self,
         lease: Lease,
         outcome: str | ErrorObject,
         output: Sequence[OutputLine],
         truncated: bool,
     ) -> None:
-        """`Invocations`: JSON text, or what it failed with."""
+        """Nobody holds it any longer; its `outcome` is JSON text, or what it failed with."""
         subject, job = lease.subject, lease.job
         for follower in subject.workspace.followers if output else ():
             name, arn = job.function.name, job.execution_arn
@@ -388,8 +405,8 @@ class Executor:
 
     # -- those who wait --------------------------------------------------------------------
 
-    def workers_unavailable(self, why: str) -> None:
-        """`Invocations`: nobody need wait any longer."""
+    def _workers_unavailable(self) -> None:
+        """Nobody need wait any longer."""
         for run in self.runs.values():
             run.notify(unconditionally=True)
 

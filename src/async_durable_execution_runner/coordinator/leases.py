@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from ..core.divergence import Divergence
 from ..core.model import ErrorObject, OutputLine
@@ -20,35 +19,27 @@ from .runs import Family, Lease, PlainInvocation, Run, Subject, Workspace
 from .workers import Function, Job, Stacks, Worker, WorkerExit, WorkerState
 
 
-class Invocations(Protocol):
-    """Who is told what becomes of invocations: the executor."""
-
-    def invocation_begins(self, lease: Lease) -> None:
-        """A worker is about to be given it."""
-
-    def invocation_overtaken(self, subject: Subject) -> None:
-        """A worker was free for it, but its execution has ended."""
-
-    def invocation_ended(
-        self,
-        lease: Lease,
-        outcome: str | ErrorObject,
-        output: Sequence[OutputLine],
-        truncated: bool,
-    ) -> None:
-        """It is no longer held by anybody. JSON text, or what it failed with."""
-
-    def workers_unavailable(self, why: str) -> None:
-        """No worker can be started."""
-
-
 class Leases:
-    def __init__(self, invocations: Invocations, new_id: Callable[[], str]) -> None:
-        self._invocations = invocations
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        begins: Callable[[Lease], None],
+        overtaken: Callable[[Subject], None],
+        ended: Callable[[Lease, str | ErrorObject, Sequence[OutputLine], bool], None],
+        unavailable: Callable[[], None],
+    ) -> None:
+        """What is called: `begins` when a worker is about to be given an invocation; `overtaken`
+        when a worker was free for one, but its execution has ended; `ended` when nobody holds
+        one any longer, with its output (JSON text, or what it failed with), what it wrote and
+        whether that was truncated; `unavailable` when no worker can be started."""
         self._new_id = new_id
+        self._begins = begins
+        self._overtaken = overtaken
+        self._ended = ended
+        self._unavailable = unavailable
         self._loop = asyncio.get_running_loop()
         self._subjects: dict[str, Subject] = {}
-        self.pool = WorkerPool(self, new_id)
+        self.pool = WorkerPool(new_id, self._leased, self._lost, self._workers_unavailable)
         self.inspections = Inspections()
 
     def submit(self, subject: Subject, function: Function, arn: str, request_id: str = "") -> str:
@@ -77,28 +68,28 @@ class Leases:
         subjects = [each for each in self._subjects.values() if each.family is family]
         return [each.lease for each in subjects if each.lease is not None]
 
-    def workers_unavailable(self, why: str) -> None:
-        """`Leaseholder`: nobody need wait any longer."""
+    def _workers_unavailable(self, why: str) -> None:
+        """The pool can start no worker: nobody need wait any longer."""
         for subject in self._subjects.values():
             if isinstance(subject, PlainInvocation):
                 subject.workers_unavailable(why)
-        self._invocations.workers_unavailable(why)
+        self._unavailable()
 
     # -- a lease begins --------------------------------------------------------------------
 
-    def leased(self, job: Job, worker: Worker) -> bool:
-        """`Leaseholder`: the pool found a worker. Starts the invocation."""
+    def _leased(self, job: Job, worker: Worker) -> bool:
+        """The pool found a worker: the invocation starts, where it is still wanted."""
         subject = self._subjects.get(job.request_id)
         if subject is None:
             return False
         if subject.overtaken:
             del self._subjects[job.request_id]
-            self._invocations.invocation_overtaken(subject)
+            self._overtaken(subject)
             return False
         lease = Lease(job, worker, subject, self._loop.time())
         self.set_deadline(lease, job.function.timeout_seconds)
         subject.lease = lease
-        self._invocations.invocation_begins(lease)
+        self._begins(lease)
         return True
 
     def set_deadline(self, lease: Lease, seconds: float) -> None:
@@ -135,8 +126,8 @@ class Leases:
         self.pool.finish(worker, request_id)
         self._complete(lease, outcome, output, truncated)
 
-    def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
-        """`Leaseholder`: the worker ended with the lease in its hand."""
+    def _lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
+        """The worker ended with the lease in its hand."""
         lease = self.of(job.request_id)
         if lease is None:
             return
@@ -177,7 +168,7 @@ class Leases:
     ) -> None:
         """The one end of every lease, whoever ended it."""
         self._end(lease.job.request_id, lease.subject)
-        self._invocations.invocation_ended(lease, outcome, output, truncated)
+        self._ended(lease, outcome, output, truncated)
 
     def _end(self, request_id: str, subject: Subject) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:

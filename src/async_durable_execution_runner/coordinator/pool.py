@@ -1,7 +1,7 @@
 """`WorkerPool`: which workers there are, who holds a lease, and who gets the next one.
 
-It starts workers through their hosts when work waits, kills them on command, and tells
-the executor when a lease was lost. It knows nothing of executions' contents.
+It starts workers through their hosts when work waits, kills them on command, and says
+when a lease was lost. It knows nothing of executions' contents.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from .workers import ExitCause, Host, Isolation, Job, Share, Worker, WorkerExit, WorkerState
 
@@ -19,23 +18,21 @@ _FAILED_STARTS = 3
 _EXIT_REPORT_SECONDS = 2.0
 
 
-class Leaseholder(Protocol):
-    """Who is told what becomes of leases: the executor, or a test's stand-in."""
-
-    def leased(self, job: Job, worker: Worker) -> bool:
-        """The worker is about to get the job. False: the job is not wanted any more."""
-
-    def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
-        """The worker ended and took the lease with it."""
-
-    def workers_unavailable(self, why: str) -> None:
-        """No worker can be started."""
-
-
 class WorkerPool:
-    def __init__(self, leaseholder: Leaseholder, new_id: Callable[[], str]) -> None:
-        self._leaseholder = leaseholder
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        leased: Callable[[Job, Worker], bool],
+        lost: Callable[[Job, Worker, WorkerExit], None],
+        unavailable: Callable[[str], None],
+    ) -> None:
+        """`leased` is called when a worker is about to get a job, and says whether the job is
+        still wanted; `lost` when a worker ended and took its lease with it; `unavailable`, with
+        the reason, when no worker can be started."""
         self._new_id = new_id
+        self._leased = leased
+        self._lost = lost
+        self._unavailable = unavailable
         self.hosts: dict[str, Host] = {}
         self.workers: dict[str, Worker] = {}
         #: By workspace; the one that had its turn last is at the end.
@@ -198,7 +195,7 @@ class WorkerPool:
                 )
         self._gone(worker, exit)
         if self.trouble:
-            self._leaseholder.workers_unavailable(self.trouble)
+            self._unavailable(self.trouble)
 
     def _gone(self, worker: Worker, exit: WorkerExit) -> None:
         del self.workers[worker.id]
@@ -207,7 +204,7 @@ class WorkerPool:
         job = worker.job
         self.end_lease(worker)
         if job is not None:
-            self._leaseholder.lost(job, worker, exit)
+            self._lost(job, worker, exit)
         if worker.frozen is not None:
             worker.frozen(worker)
         self._dispatch()
@@ -239,7 +236,7 @@ class WorkerPool:
         return None
 
     def _lease(self, job: Job, worker: Worker) -> bool:
-        if not self._leaseholder.leased(job, worker):
+        if not self._leased(job, worker):
             return False
         worker.state = WorkerState.LEASED
         worker.job = job

@@ -6,16 +6,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from ..core.model import Operation, OperationType
 from ..errors import ResourceNotFound, WorkersUnavailable
-from .runs import Call
+from .executor import Executor
+from .runs import Call, InvocationRecord, Run
 from .workers import Isolation, WorkerState
-
-if TYPE_CHECKING:
-    from .executor import Executor
-    from .runs import InvocationRecord, Run
 
 
 async def until(
