@@ -26,9 +26,8 @@ class Inspected(FakeHost):
         super().__init__(world, "inspected", 8)
         self.asked: list[tuple[str, str]] = []
         self.answer = answer or self.say
-        self.host.take_stacks = self._take
 
-    def _take(self, worker_id: str, request_id: str) -> None:
+    def _take_stacks(self, worker_id: str, request_id: str) -> None:
         self.asked.append((worker_id, request_id))
         # Whoever is asked is still there.
         assert worker_id not in self.killed

@@ -24,6 +24,7 @@ from async_durable_execution_runner.errors import InvalidCheckpointToken
 
 from .world import (
     KILLED,
+    SEEN,
     Died,
     Script,
     World,
@@ -222,6 +223,7 @@ async def test_past_its_deadline_a_worker_is_killed_and_the_invocation_timed_out
         assert record.error == ErrorObject(
             f"RequestId: {record.request_id} Error: Task timed out after 0.05 seconds",
             "Sandbox.Timedout",
+            stack_trace=(SEEN.verdict,),
         )
     assert run.execution.root.error == run.invocations[-1].error
 
@@ -236,7 +238,7 @@ async def test_what_a_killed_worker_had_written_is_in_the_time_out(world: World)
     error = run.execution.root.error
     assert error is not None
     assert error.type == "Sandbox.Timedout"
-    assert error.stack_trace == ("working", "still working")
+    assert error.stack_trace == ("working", "still working", SEEN.verdict)
 
 
 async def test_a_result_between_deadline_and_death_is_too_late(world: World) -> None:

@@ -26,6 +26,7 @@ from async_durable_execution_runner.coordinator.workers import (
     Host,
     Isolation,
     Job,
+    Stacks,
     Worker,
     WorkerExit,
 )
@@ -49,6 +50,8 @@ HOUR = 3600
 DAY = 24 * HOUR
 PENDING = json.dumps({"Status": "PENDING"})
 KILLED = WorkerExit(ExitCause.SIGNALED, signal=9)
+#: What a host says of a worker that it is asked about.
+SEEN = Stacks((), "waits")
 
 
 def succeeded(result: object = None) -> str:
@@ -233,6 +236,7 @@ class FakeHost:
             self._limit,
             lambda worker_id, stop: self.stopped.append((worker_id, stop)),
             self.leave,
+            self._take_stacks,
         )
         self.started: list[str] = []
         self.killed: list[str] = []
@@ -271,6 +275,9 @@ class FakeHost:
         self.told_to_kill.set()
         if self.obeys and worker_id in self.workers:
             asyncio.get_running_loop().call_soon(self.workers.pop(worker_id).end, self.death)
+
+    def _take_stacks(self, worker_id: str, request_id: str) -> None:
+        self.world.executor.leases.inspections.answered(worker_id, request_id, SEEN)
 
     def _limit(self, worker_id: str, limit: int) -> None:
         self.limits.append((worker_id, limit))

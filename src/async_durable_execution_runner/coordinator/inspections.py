@@ -23,7 +23,7 @@ class Inspections:
         """Done soon, whatever becomes of the worker and its host. None where nobody can be
         asked: an inline worker has no host."""
         host = lease.worker.host
-        if host is None or host.take_stacks is None:
+        if host is None:
             return None
         key = lease.worker.id, lease.job.request_id
         if (asked := self._asked.get(key)) is not None:

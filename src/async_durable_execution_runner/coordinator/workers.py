@@ -165,7 +165,7 @@ class Host:
     #: Kills the host itself.
     die: Callable[[], None]
     #: Worker and request id; the answer goes to the executor's `Inspections`.
-    take_stacks: Callable[[str, str], None] | None = None
+    take_stacks: Callable[[str, str], None]
     workers: set[str] = field(default_factory=set)
 
 
