@@ -26,7 +26,7 @@ async def world() -> AsyncIterator[World]:
         executor.close_workspace(workspace)
     assert executor.runs == executor.workspaces == executor.pool.shares == {}
     assert executor.injectors == {}
-    assert executor.leases._subjects == executor.effects._sources == {}
+    assert executor.leases._subjects == executor.effects._origins == {}
     assert executor.pool.queued == 0
     assert world.armed() == []
 

@@ -12,7 +12,7 @@ import pytest
 from async_durable_execution_runner.coordinator.effects import _PLAIN_KEPT
 from async_durable_execution_runner.coordinator.invoking import Invoking, invoke_plain
 from async_durable_execution_runner.coordinator.runs import (
-    InvocationRecord,
+    InvocationState,
     PlainInvocation,
     Workspace,
 )
@@ -30,9 +30,9 @@ def invoke(world: World, workspace: Workspace, **own: Any) -> PlainInvocation:
     return invocation
 
 
-def record_of(invocation: PlainInvocation) -> InvocationRecord:
-    assert invocation.record is not None
-    return invocation.record
+def record_of(invocation: PlainInvocation) -> InvocationState:
+    assert invocation.invocation is not None
+    return invocation.invocation
 
 
 async def test_its_output_is_the_outcome(world: World) -> None:
@@ -132,7 +132,7 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
 
     async def script(run: Script) -> str:
         said = Effect(run.request_id, "charge", "{}")
-        taken.append(await run.executor.record_effect(said))
+        taken.append(run.executor.effects.enter(said))
         return "1"
 
     world.host()
@@ -141,9 +141,7 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
     (effect,) = taken
     assert (effect.function_name, effect.execution_arn) == ("order", "")
     assert not effect.stale
-    late = await world.executor.record_effect(
-        Effect(record_of(invocation).request_id, "charge", "{}")
-    )
+    late = world.executor.effects.enter(Effect(record_of(invocation).request_id, "charge", "{}"))
     assert late.stale
 
 
@@ -153,11 +151,11 @@ async def test_of_those_that_have_ended_only_the_last_are_kept(world: World) -> 
     await invocation.outcome
     said = Effect(record_of(invocation).request_id, "charge", "{}")
     for number in range(_PLAIN_KEPT - 1):
-        world.executor.effects.add(invocation, InvocationRecord(f"{number}", "w", 1, 0))
-    assert world.executor.effects.record(said).stale
-    world.executor.effects.add(invocation, InvocationRecord("one too many", "w", 1, 0))
+        world.executor.effects.add(invocation, InvocationState(f"{number}", "w", 1, 0))
+    assert world.executor.effects.enter(said).stale
+    world.executor.effects.add(invocation, InvocationState("one too many", "w", 1, 0))
     with pytest.raises(ResourceNotFound):
-        world.executor.effects.record(said)
+        world.executor.effects.enter(said)
 
 
 # -- events ----------------------------------------------------------------------------------

@@ -108,8 +108,6 @@ class ChainedInvokes:
         status, result, error = OperationStatus.SUCCEEDED, None, None
         if isinstance(outcome, ErrorObject):
             status, error = OperationStatus.FAILED, outcome
-            if call.record is not None:
-                call.record.error = outcome
         else:
             result = outcome
         self._tell(run, call.operation_id, status, result, error)

@@ -21,7 +21,7 @@ from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
 from .following import Follower
-from .runs import CrashPoint, FaultRecord, InvocationRecord, Run
+from .runs import CrashPoint, FaultRecord, InvocationState, Run
 from .waiting import until, waiting_for
 from .worker_service import Context
 from .workers import Function, Isolation
@@ -402,7 +402,7 @@ def _point(point: CrashPoint) -> pb.CrashPoint:
     return pb.CrashPoint(moment=point.moment, label=point.label, key=point.key)
 
 
-def _record(record: InvocationRecord) -> pb.InvocationRecord:
+def _record(record: InvocationState) -> pb.InvocationRecord:
     return pb.InvocationRecord(
         request_id=record.request_id,
         worker_id=record.worker_id,

@@ -16,7 +16,6 @@ from ..core import faults, limits, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
-    Effect,
     ErrorObject,
     EventType,
     ExecutionStatus,
@@ -31,7 +30,7 @@ from ..errors import (
 )
 from .chained import ChainedInvokes
 from .clock import Clock, real_ms
-from .effects import Sources
+from .effects import Effects
 from .following import Written
 from .injector import Injector, check_feasible
 from .leases import Leases
@@ -41,7 +40,7 @@ from .runs import (
     Copy,
     Family,
     Injection,
-    InvocationRecord,
+    InvocationState,
     Lease,
     PlainInvocation,
     Run,
@@ -74,7 +73,7 @@ class Executor:
         self.runs: dict[str, Run] = {}
         #: By execution: of those that have a fault plan, or of which crash points are asked for.
         self.injectors: dict[str, Injector] = {}
-        self.effects = Sources()
+        self.effects = Effects()
         self._chained = ChainedInvokes(
             self.leases, self.timekeeper, self._new_arn, self._start_chained, self.feed
         )
@@ -302,26 +301,23 @@ class Executor:
 
     def _invocation_begins(self, lease: Lease) -> None:
         """A worker is about to be given it."""
-        subject, worker, request_id = lease.subject, lease.worker, lease.job.request_id
-        if isinstance(subject, PlainInvocation):
-            self.effects.add(subject, subject.begin(request_id, worker))
-            return
-        run = subject if isinstance(subject, Run) else subject.parent
-        record = InvocationRecord(request_id, worker.id, worker.pid, run.now)
+        subject, invocation = lease.subject, lease.invocation
         match subject:
+            case PlainInvocation():
+                subject.invocation = invocation
+                self.effects.add(subject, invocation)
             case Call():
-                subject.record = record
-                self.effects.add(subject, record)
+                self.effects.add(subject, invocation)
             case Copy():
                 # Its effects are real, though nothing else of it counts.
-                subject.record = record
-                self.effects.add(run, record)
+                self.effects.add(subject.parent, invocation)
                 lease.deliver = subject.original.deliver
             case Run():
-                run.invocations.append(record)
-                self.effects.add(run, record)
-                started = ev.InvocationStarted(record.start_ms, request_id, self._new_seed())
-                delivered = self.feed(run, started)
+                subject.invocations.append(invocation)
+                self.effects.add(subject, invocation)
+                now, request_id = invocation.start_ms, invocation.request_id
+                started = ev.InvocationStarted(now, request_id, self._new_seed())
+                delivered = self.feed(subject, started)
                 assert isinstance(delivered, Deliver)
                 lease.deliver = delivered
             case _:
@@ -352,40 +348,40 @@ class Executor:
         if isinstance(subject, PlainInvocation):
             subject.complete(outcome, output, truncated)
             return
-        # A call has no record of its own: what it wrote stands with the one that called it.
-        record = (subject.parent if isinstance(subject, Call) else subject).invocations[-1]
-        record.output = [*record.output, *output]
-        record.output_truncated |= truncated
+        # What a call wrote stands with the invocation that it serves.
+        served = subject.parent.invocations[-1] if isinstance(subject, Call) else lease.invocation
+        served.output = [*served.output, *output]
+        served.output_truncated |= truncated
         if isinstance(subject, Call):
+            if isinstance(outcome, ErrorObject):
+                lease.invocation.error = outcome
             self._chained.call_ended(subject, outcome)
             return
         if injector := self.injectors.get(job.execution_arn):
             injector.lease_ended()
         if not lease.timed_out:
-            record.stacks = None
-        self._run_returned(subject, record, outcome)
+            lease.invocation.stacks = None
+        self._run_returned(subject, lease.invocation, outcome)
         if subject.execution.ended:
             self.pool.release(subject.arn)
 
-    def _run_returned(self, run: Run, record: InvocationRecord, outcome: str | ErrorObject) -> None:
-        now, request_id = run.now, record.request_id
+    def _run_returned(
+        self, run: Run, invocation: InvocationState, outcome: str | ErrorObject
+    ) -> None:
+        now, request_id = run.now, invocation.request_id
         event: ev.InvocationReturned | ev.InvocationFailed
         if isinstance(outcome, ErrorObject):
             event = ev.InvocationFailed(now, request_id, outcome)
         else:
             event = read_output(outcome, now, request_id)
-        record.end_ms = now
+        invocation.end_ms = now
         if isinstance(event, ev.InvocationReturned):
-            record.outcome = event.outcome.value
+            invocation.outcome = event.outcome.value
         else:
-            record.outcome, record.error = "ERROR", event.error
+            invocation.outcome, invocation.error = "ERROR", event.error
         self.feed(run, event)
-        if record.error is None:
-            record.error = _refusal(run, request_id)
-
-    async def record_effect(self, said: Effect) -> Effect:
-        """A handler did something outside, and goes on when this returns."""
-        return self.effects.record(said)
+        if invocation.error is None:
+            invocation.error = _refusal(run, request_id)
 
     # -- outsiders -------------------------------------------------------------------------
 

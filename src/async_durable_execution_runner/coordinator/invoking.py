@@ -21,7 +21,7 @@ from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
-from .runs import InvocationRecord, PlainInvocation, Run, Workspace
+from .runs import InvocationState, PlainInvocation, Run, Workspace
 from .waiting import until
 from .workers import ACCOUNT, REGION, Function
 
@@ -80,7 +80,7 @@ class Invoking:
             if not synchronous:
                 return {"StatusCode": 202} | answer
             answer |= await self._outcome_of(run)
-            records = run.invocations
+            invocations = run.invocations
         else:
             invocation = PlainInvocation(
                 self._workspace, function, payload, given.get("TenantId"), client_context
@@ -91,11 +91,11 @@ class Invoking:
                 return {"StatusCode": 202, "RequestId": request_id}
             answer = {"ExecutedVersion": function.version}
             answer |= _answer(await invocation.outcome, request_id)
-            records = [invocation.record] if invocation.record is not None else []
+            invocations = [invocation.invocation] if invocation.invocation is not None else []
         if given.get("LogType") == "Tail":
-            answer["LogResult"] = _log(records, function)
-        if records:
-            answer["RequestId"] = records[0].request_id
+            answer["LogResult"] = _log(invocations, function)
+        if invocations:
+            answer["RequestId"] = invocations[0].request_id
         return {"StatusCode": 200} | answer
 
     def _start(
@@ -271,18 +271,18 @@ def _answer(outcome: str | ErrorObject, request_id: str) -> Shape:
     return {"FunctionError": "Unhandled", "Payload": json.dumps(present).encode()}
 
 
-def _log(records: Sequence[InvocationRecord], function: Function) -> str:
+def _log(invocations: Sequence[InvocationState], function: Function) -> str:
     """The end of what the invocations wrote, between the lines that Lambda puts around each."""
-    text = "".join(_log_of(record, function) for record in records)
+    text = "".join(_log_of(each, function) for each in invocations)
     return base64.b64encode(text.encode(errors="replace")[-_LOG_BYTES:]).decode()
 
 
-def _log_of(record: InvocationRecord, function: Function) -> str:
-    request_id = record.request_id
-    duration = (record.end_ms or record.start_ms) - record.start_ms
+def _log_of(invocation: InvocationState, function: Function) -> str:
+    request_id = invocation.request_id
+    duration = (invocation.end_ms or invocation.start_ms) - invocation.start_ms
     return (
         f"START RequestId: {request_id} Version: {function.version}\n"
-        f"{''.join(map(_line, record.output))}"
+        f"{''.join(map(_line, invocation.output))}"
         f"END RequestId: {request_id}\n"
         f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\t"
         f"Billed Duration: {duration} ms\tMemory Size: {function.memory_mb} MB\n"

@@ -15,7 +15,7 @@ from ..errors import ResourceNotFound
 from . import causes
 from .inspections import Inspections
 from .pool import WorkerPool
-from .runs import Family, Lease, PlainInvocation, Run, Subject, Workspace
+from .runs import Family, InvocationState, Lease, PlainInvocation, Run, Subject, Workspace
 from .workers import Function, Job, Stacks, Worker, WorkerExit, WorkerState
 
 
@@ -86,7 +86,8 @@ class Leases:
             del self._subjects[job.request_id]
             self._overtaken(subject)
             return False
-        lease = Lease(job, worker, subject, self._loop.time())
+        invocation = InvocationState(job.request_id, worker.id, worker.pid, subject.now)
+        lease = Lease(job, worker, subject, invocation)
         self.set_deadline(lease, job.function.timeout_seconds)
         subject.lease = lease
         self._begins(lease)
@@ -134,8 +135,7 @@ class Leases:
         output = (*lease.late_output, *exit.output)
         if lease.timed_out:
             seconds = job.function.timeout_seconds
-            stacks = lease.subject.record.stacks if lease.subject.record is not None else None
-            error = causes.timed_out(job.request_id, seconds, output, stacks)
+            error = causes.timed_out(job.request_id, seconds, output, lease.invocation.stacks)
         else:
             error = causes.died(job.request_id, exit)
         self._complete(lease, error, output, exit.output_truncated)

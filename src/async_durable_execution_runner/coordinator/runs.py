@@ -101,7 +101,7 @@ class Family:
 
 
 @dataclass(slots=True)
-class InvocationRecord:
+class InvocationState:
     """One invocation as it went. Times on the execution's clock; `outcome` "" while it runs."""
 
     request_id: str
@@ -213,7 +213,7 @@ class Run:
     client_context: str | None = None
     #: The run and the operation that invoked it in a chain.
     parent: tuple[Run, str] | None = None
-    invocations: list[InvocationRecord] = field(default_factory=list)
+    invocations: list[InvocationState] = field(default_factory=list)
     lease: Lease | None = None
     #: Its own and those of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
@@ -230,11 +230,6 @@ class Run:
     @property
     def arn(self) -> str:
         return self.execution.config.arn
-
-    @property
-    def record(self) -> InvocationRecord | None:
-        """Of its last invocation."""
-        return self.invocations[-1] if self.invocations else None
 
     @property
     def overtaken(self) -> bool:
@@ -296,7 +291,6 @@ class Call:
     function: Function
     payload: str
     tenant_id: str | None
-    record: InvocationRecord | None = None
     lease: Lease | None = None
 
     @property
@@ -306,6 +300,10 @@ class Call:
     @property
     def family(self) -> Family:
         return self.parent.family
+
+    @property
+    def now(self) -> int:
+        return self.parent.now
 
     @property
     def overtaken(self) -> bool:
@@ -325,12 +323,16 @@ class PlainInvocation:
     outcome: asyncio.Future[str | ErrorObject] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    record: InvocationRecord | None = None
+    invocation: InvocationState | None = None
     lease: Lease | None = None
 
     @property
     def family(self) -> None:
         """It has no clock to share."""
+
+    @property
+    def now(self) -> int:
+        return real_ms()
 
     @property
     def overtaken(self) -> bool:
@@ -343,18 +345,14 @@ class PlainInvocation:
             self.workspace, function, self.payload, self.tenant_id, self.client_context
         )
 
-    def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
-        self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
-        return self.record
-
     def complete(
         self, outcome: str | ErrorObject, output: Sequence[OutputLine], truncated: bool
     ) -> None:
-        assert self.record is not None
-        self.record.end_ms = real_ms()
-        self.record.output, self.record.output_truncated = output, truncated
+        assert self.invocation is not None
+        self.invocation.end_ms = self.now
+        self.invocation.output, self.invocation.output_truncated = output, truncated
         if isinstance(outcome, ErrorObject):
-            self.record.outcome, self.record.error = "ERROR", outcome
+            self.invocation.outcome, self.invocation.error = "ERROR", outcome
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
@@ -377,8 +375,6 @@ class Copy:
     parent: Run
     original: Lease
     fault: FaultRecord
-    #: Of the copy itself; the execution's invocations do not count it.
-    record: InvocationRecord | None = None
     lease: Lease | None = None
 
     @property
@@ -390,6 +386,10 @@ class Copy:
         return self.parent.family
 
     @property
+    def now(self) -> int:
+        return self.parent.now
+
+    @property
     def overtaken(self) -> bool:
         return self.parent.overtaken
 
@@ -399,7 +399,7 @@ class Lease:
     job: Job
     worker: Worker
     subject: Subject
-    started: float
+    invocation: InvocationState
     deadline: asyncio.TimerHandle | None = None
     #: Durable: what the invocation is given.
     deliver: Deliver | None = None
@@ -411,8 +411,8 @@ class Lease:
 
     def note(self, stacks: Stacks) -> None:
         """Keep what its worker was doing, unless it has ended meanwhile."""
-        if self.subject.lease is self and self.subject.record is not None:
-            self.subject.record.stacks = stacks
+        if self.subject.lease is self:
+            self.invocation.stacks = stacks
 
 
 Subject = Run | Call | PlainInvocation | Copy

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from ..core.model import Operation, OperationType
 from ..errors import ResourceNotFound, WorkersUnavailable
 from .executor import Executor
-from .runs import Call, InvocationRecord, Run
+from .runs import Call, Lease, Run
 from .workers import Isolation, WorkerState
 
 
@@ -47,16 +47,16 @@ def waiting_for(executor: Executor, run: Run) -> str:
     if run.execution.ended:
         return f"nothing: it ended {run.execution.status.value}"
     if run.lease is not None:
-        record = run.invocations[-1]
-        elapsed = (run.now - record.start_ms) / 1000
+        invocation = run.lease.invocation
+        elapsed = (run.now - invocation.start_ms) / 1000
         heard = ""
         if run.lease.last_checkpoint is not None:
             silent = asyncio.get_running_loop().time() - run.lease.last_checkpoint
             heard = f", its last checkpoint {silent:.1f} s ago"
         return (
-            f"invocation {len(run.invocations)} (request id {record.request_id}), which has been "
-            f"running for {elapsed:.1f} s of {run.function.timeout_seconds:g} s "
-            f"on worker {record.worker_id} (pid {record.pid}){heard}{_doing(record)}"
+            f"invocation {len(run.invocations)} (request id {invocation.request_id}), which has "
+            f"been running for {elapsed:.1f} s of {run.function.timeout_seconds:g} s "
+            f"on worker {invocation.worker_id} (pid {invocation.pid}){heard}{_doing(run.lease)}"
         )
     if not run.execution.suspended:
         return _worker(executor, run)
@@ -116,12 +116,13 @@ def _callee(executor: Executor, run: Run, operation: Operation) -> str:
     for lease in executor.leases.of_family(run.family):
         call = lease.subject
         if isinstance(call, Call) and (call.parent, call.operation_id) == (run, operation.id):
-            return f", a plain function on worker {lease.worker.id}{_doing(call.record)}"
+            return f", a plain function on worker {lease.worker.id}{_doing(lease)}"
     return ", a plain function that has not returned"
 
 
-def _doing(record: InvocationRecord | None) -> str:
-    return f"; {record.stacks.verdict}" if record is not None and record.stacks is not None else ""
+def _doing(lease: Lease) -> str:
+    stacks = lease.invocation.stacks
+    return f"; {stacks.verdict}" if stacks is not None else ""
 
 
 def _time(ms: int | None) -> str:

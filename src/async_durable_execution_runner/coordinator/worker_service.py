@@ -296,7 +296,7 @@ class WorkerService(WorkerServiceServicer):
         self, request: pb.RecordEffectRequest, context: Context
     ) -> pb.RecordEffectResponse:
         try:
-            effect = await self._executor.record_effect(codec.recorded_effect_from_proto(request))
+            effect = self._executor.effects.enter(codec.recorded_effect_from_proto(request))
         except ServiceError as error:
             await _refuse(context, grpc.StatusCode[error.grpc_status], error.message)
         injector = self._executor.injectors.get(effect.execution_arn)
