@@ -21,9 +21,9 @@ from async_durable_execution_runner.coordinator.executor import Executor
 from async_durable_execution_runner.coordinator.runs import Call, Run, Workspace
 from async_durable_execution_runner.coordinator.waiting import until, waiting_for
 from async_durable_execution_runner.coordinator.workers import (
+    ConnectedHost,
     ExitCause,
     Function,
-    Host,
     Isolation,
     Job,
     Stacks,
@@ -226,7 +226,7 @@ class FakeHost:
 
     def __init__(self, world: World, name: str, slots: int) -> None:
         self.world = world
-        self.host = Host(
+        self.host = ConnectedHost(
             name,
             1,
             slots,

@@ -21,7 +21,7 @@ from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
 from .following import Follower
-from .runs import CrashPoint, FaultRecord, InvocationState, Run
+from .runs import CrashPoint, FiredFault, InvocationState, Run
 from .waiting import until, waiting_for
 from .worker_service import Context
 from .workers import Function, Isolation
@@ -387,7 +387,7 @@ def _lambda_service() -> ModuleType:
     return lambda_service
 
 
-def _fault(record: FaultRecord) -> pb.FaultRecord:
+def _fault(record: FiredFault) -> pb.FaultRecord:
     return pb.FaultRecord(
         fault=record.fault,
         moment=record.moment,

@@ -29,7 +29,7 @@ from ..errors import (
     ResourceNotFound,
 )
 from .chained import ChainedInvokes
-from .clock import Clock, real_ms
+from .clock import VirtualClock, real_ms
 from .effects import Effects
 from .following import Written
 from .injector import Injector, check_feasible
@@ -164,7 +164,7 @@ class Executor:
             # A death must lose what the process knew; a warm one may know it from others.
             function = replace(function, isolation=Isolation.EXECUTION)
         arn = self._new_arn(function, name)
-        family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
+        family = self.timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None or record_points:

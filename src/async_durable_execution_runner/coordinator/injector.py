@@ -23,7 +23,7 @@ from ..core.faults import Change, Moment, Plan, Point
 from ..core.model import OperationAction, OperationType, OperationUpdate
 from ..errors import InvalidParameterValue
 from .leases import Leases
-from .runs import Copy, CrashPoint, FaultRecord, Frozen, Injection, Lease, Run
+from .runs import Copy, CrashPoint, FiredFault, Frozen, Injection, Lease, Run
 from .timekeeper import Timekeeper
 from .workers import Worker, WorkerState
 
@@ -151,11 +151,11 @@ class Injector:
     def lease_ended(self) -> None:
         self._let_copies_go()
 
-    def _deliver_copy(self, original: Lease, record: FaultRecord) -> None:
+    def _deliver_copy(self, original: Lease, fired: FiredFault) -> None:
         run = self._run
         if run.arn in run.workspace.runs:
             run.family.calls += 1
-            copy = Copy(run, original, record)
+            copy = Copy(run, original, fired)
             self._leases.submit(copy, run.function, run.arn)
 
     def copy_ended(self, worker: Worker) -> None:
@@ -166,7 +166,7 @@ class Injector:
 
     def _gone(self, worker: Worker) -> None:
         if frozen := self._injection.frozen.pop(worker.id, None):
-            frozen.record.note = frozen.record.note or "it went on, and its result was ignored"
+            frozen.fault.note = frozen.fault.note or "it went on, and its result was ignored"
             frozen.done.set()
             self._run.notify()
 
@@ -199,8 +199,8 @@ class Injector:
 
     def _strike(
         self, point: Point, changes: Sequence[Change] = (), name: str = ""
-    ) -> tuple[f.What, FaultRecord, Point] | None:
-        """What goes wrong now, with its record."""
+    ) -> tuple[f.What, FiredFault, Point] | None:
+        """What goes wrong now, if anything does."""
         if point is not Point.BEFORE_COMMIT:
             self._counts[point] += 1
         number = self._counts[point] + (point is Point.BEFORE_COMMIT)
@@ -214,9 +214,9 @@ class Injector:
         fault = self._injection.plan.strikes(moment)
         if fault is None:
             return None
-        record = FaultRecord(str(fault), str(moment), moment.label, len(self._run.invocations), now)
-        self._injection.fired.append(record)
-        return fault.what, record, point
+        fired = FiredFault(str(fault), str(moment), moment.label, len(self._run.invocations), now)
+        self._injection.fired.append(fired)
+        return fault.what, fired, point
 
     def _is_doomed(self, worker_id: str) -> bool:
         """It was killed, and what it sent before cannot count: the next run would not have it."""
@@ -267,7 +267,7 @@ class Injector:
     # -- carrying out ----------------------------------------------------------------------
 
     def _carry_out(
-        self, what: f.What, record: FaultRecord, point: Point, lease: Lease
+        self, what: f.What, fired: FiredFault, point: Point, lease: Lease
     ) -> Instead | asyncio.Event | None:
         """Do it; say what whoever asked gets instead, or what it has to wait for."""
         worker = lease.worker
@@ -291,7 +291,7 @@ class Injector:
             case f.Exit() | f.Segfault() | f.Raise() | f.DropReply():
                 return Tell(what)
             case f.Freeze():
-                return self._freeze(lease, record)
+                return self._freeze(lease, fired)
             case f.DelayReply():
                 return self._delay(lease, what.seconds)
             case f.Fail():
@@ -302,7 +302,7 @@ class Injector:
                 self._pool.session_ended(worker)
                 return Answer.SILENCE
             case f.Duplicate():
-                self._loop.call_soon(self._deliver_copy, lease, record)
+                self._loop.call_soon(self._deliver_copy, lease, fired)
                 return None
             case f.KillCoordinator():
                 raise AssertionError("refused when the execution was started")
@@ -340,8 +340,8 @@ class Injector:
 
     # -- zombies and copies ----------------------------------------------------------------
 
-    def _freeze(self, lease: Lease, record: FaultRecord) -> asyncio.Event:
-        frozen = self._injection.frozen[lease.worker.id] = Frozen(lease.worker, record)
+    def _freeze(self, lease: Lease, fired: FiredFault) -> asyncio.Event:
+        frozen = self._injection.frozen[lease.worker.id] = Frozen(lease.worker, fired)
         self._pool.freeze(lease.worker, self._gone)
         self._loop.call_soon(self._pass_deadline, lease)
         return frozen.thawed
@@ -361,7 +361,7 @@ class Injector:
                 async with asyncio.timeout(_ZOMBIE_SECONDS):
                     await frozen.done.wait()
             except TimeoutError:
-                frozen.record.note = f"it said nothing for {_ZOMBIE_SECONDS:g} s after it went on"
+                frozen.fault.note = f"it said nothing for {_ZOMBIE_SECONDS:g} s after it went on"
                 self._bury(frozen)
 
     def _bury(self, frozen: Frozen) -> None:
@@ -372,7 +372,7 @@ class Injector:
         """A checkpoint that comes too late, from a zombie or a copy, and its refusal."""
         note = f"its checkpoint was refused: {refused(reply)}"
         if frozen := self._injection.frozen.get(worker_id):
-            frozen.record.note = note
+            frozen.fault.note = note
             frozen.done.set()
         if copy := self._injection.copies.get(worker_id):
             copy[0].note = note

@@ -82,16 +82,16 @@ class Invoking:
             answer |= await self._outcome_of(run)
             invocations = run.invocations
         else:
-            invocation = PlainInvocation(
+            plain = PlainInvocation(
                 self._workspace, function, payload, given.get("TenantId"), client_context
             )
-            request_id = invoke_plain(self._executor, invocation)
+            request_id = invoke_plain(self._executor, plain)
             if not synchronous:
-                self._see_through(invocation, request_id)
+                self._see_through(plain, request_id)
                 return {"StatusCode": 202, "RequestId": request_id}
             answer = {"ExecutedVersion": function.version}
-            answer |= _answer(await invocation.outcome, request_id)
-            invocations = [invocation.invocation] if invocation.invocation is not None else []
+            answer |= _answer(await plain.outcome, request_id)
+            invocations = [plain.invocation] if plain.invocation is not None else []
         if given.get("LogType") == "Tail":
             answer["LogResult"] = _log(invocations, function)
         if invocations:

@@ -10,7 +10,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from .workers import ExitCause, Host, Isolation, Job, Share, Worker, WorkerExit, WorkerState
+from .workers import (
+    ConnectedHost,
+    ExitCause,
+    Isolation,
+    Job,
+    Share,
+    Worker,
+    WorkerExit,
+    WorkerState,
+)
 
 #: A worker that died before it said hello, this often in a row: no more are started.
 _FAILED_STARTS = 3
@@ -33,7 +42,7 @@ class WorkerPool:
         self._leased = leased
         self._lost = lost
         self._unavailable = unavailable
-        self.hosts: dict[str, Host] = {}
+        self.hosts: dict[str, ConnectedHost] = {}
         self.workers: dict[str, Worker] = {}
         #: By workspace; the one that had its turn last is at the end.
         self.shares: dict[str, Share] = {}
@@ -140,13 +149,13 @@ class WorkerPool:
 
     # -- hosts and workers come and go -----------------------------------------------------
 
-    def add_host(self, host: Host) -> None:
+    def add_host(self, host: ConnectedHost) -> None:
         self.hosts[host.id] = host
         self.trouble = ""
         self._failed_starts = 0
         self._dispatch()
 
-    def remove_host(self, host: Host) -> None:
+    def remove_host(self, host: ConnectedHost) -> None:
         """Its stream ended: nobody will report on its workers any more."""
         if self.hosts.get(host.id) is host:
             del self.hosts[host.id]
@@ -301,7 +310,7 @@ class WorkerPool:
         host.start_worker(worker.id)
         return True
 
-    def _make_room(self, host: Host) -> None:
+    def _make_room(self, host: ConnectedHost) -> None:
         """A full host gives up an idle worker, as isolated executions may need fresh ones."""
         workers = [worker for worker in self.workers.values() if worker.host is host]
         going = (WorkerState.DOOMED, WorkerState.ENDING)

@@ -21,7 +21,7 @@ from ..core.model import (
 from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..core.turn import Timer
 from ..errors import ResourceNotFound, RunnerError, WorkersUnavailable
-from .clock import Clock, real_ms
+from .clock import VirtualClock, real_ms
 from .following import Follower
 from .workers import ACCOUNT, REGION, Function, Isolation, Job, Share, Stacks, Worker
 
@@ -64,7 +64,7 @@ class Workspace:
 class Family:
     """A root execution and all that it invoked in a chain; they share one clock."""
 
-    clock: Clock
+    clock: VirtualClock
     skip: bool
     #: Time stands still until somebody waits for the end.
     hold: bool
@@ -119,7 +119,7 @@ class InvocationState:
 
 
 @dataclass(slots=True)
-class FaultRecord:
+class FiredFault:
     """A fault that fired; `note` says what became of it where that took a while."""
 
     fault: str
@@ -142,7 +142,7 @@ class Frozen:
     """A worker that is stopped, its lease ended; what it sent before waits."""
 
     worker: Worker
-    record: FaultRecord
+    fault: FiredFault
     thawed: asyncio.Event = field(default_factory=asyncio.Event)
     #: It was refused, or ended.
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -157,11 +157,11 @@ class Injection:
     record_points: bool
     #: In order; a moment that came again after a crash is there again.
     points: list[CrashPoint] = field(default_factory=list)
-    fired: list[FaultRecord] = field(default_factory=list)
+    fired: list[FiredFault] = field(default_factory=list)
     #: By worker.
     frozen: dict[str, Frozen] = field(default_factory=dict)
     #: Workers that were given a copy of an invocation, and whether they may go on.
-    copies: dict[str, tuple[FaultRecord, asyncio.Event]] = field(default_factory=dict)
+    copies: dict[str, tuple[FiredFault, asyncio.Event]] = field(default_factory=dict)
 
     @property
     def busy(self) -> bool:
@@ -374,7 +374,7 @@ class Copy:
 
     parent: Run
     original: Lease
-    fault: FaultRecord
+    fault: FiredFault
     lease: Lease | None = None
 
     @property

@@ -18,7 +18,7 @@ from ..core import events as ev
 from ..core import limits
 from ..core.model import OperationType
 from ..core.turn import Timer, TimerKind
-from .clock import Clock
+from .clock import VirtualClock
 from .runs import Family, Run
 
 #: Real seconds in which a test that waits for the end may still answer a callback.
@@ -39,7 +39,7 @@ class Timekeeper:
         self._loop = asyncio.get_running_loop()
 
     @staticmethod
-    def add_family(clock: Clock, skip: bool, hold: bool) -> Family:
+    def add_family(clock: VirtualClock, skip: bool, hold: bool) -> Family:
         return Family(clock, skip, hold, ANSWER_GRACE_SECONDS)
 
     def forget(self, family: Family) -> None:

@@ -19,7 +19,7 @@ from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .runs import Run
-from .workers import Host, Job, Stacks, Worker, WorkerState
+from .workers import ConnectedHost, Job, Stacks, Worker, WorkerState
 
 Context = Any
 """A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
@@ -70,7 +70,7 @@ class WorkerService(WorkerServiceServicer):
             message = pb.TakeStacks(worker_id=worker_id, request_id=request_id)
             outbox.put_nowait(pb.SuperviseResponse(take_stacks=message))
 
-        host = Host(
+        host = ConnectedHost(
             hello.host_id,
             hello.pid,
             hello.slots,

@@ -152,7 +152,9 @@ class WorkerState(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Host:
+class ConnectedHost:
+    """A worker host, and what it can be told."""
+
     id: str
     pid: int
     slots: int
@@ -172,7 +174,7 @@ class Host:
 @dataclass(slots=True, eq=False)
 class Worker:
     id: str
-    host: Host | None
+    host: ConnectedHost | None
     #: How many starts had failed in a row when it was started.
     failed_before: int = 0
     state: WorkerState = WorkerState.STARTING
