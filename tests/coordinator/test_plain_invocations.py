@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner.coordinator.effects import _PLAIN_KEPT
-from async_durable_execution_runner.coordinator.invoking import Invoking, invoke_plain
+from async_durable_execution_runner.coordinator.lambda_functions import (
+    LambdaFunctions,
+    invoke_plain,
+)
 from async_durable_execution_runner.coordinator.runs import (
     InvocationState,
     PlainInvocation,
@@ -164,8 +167,8 @@ async def test_of_those_that_have_ended_only_the_last_are_kept(world: World) -> 
 async def send(world: World, workspace: Workspace, skip_time: bool, **own: Any) -> str:
     """An event of which nobody waits for the end; the id of its requests."""
     world.function(workspace, durable=False, **own)
-    service = Invoking(world.executor, workspace, world.executor.new_id, skip_time, None)
-    answer = await service.Invoke({"FunctionName": "order", "InvocationType": "Event"})
+    functions = LambdaFunctions(world.executor, workspace, world.executor.new_id, skip_time, None)
+    answer = await functions.invoke({"FunctionName": "order", "InvocationType": "Event"})
     assert answer["StatusCode"] == 202
     return str(answer["RequestId"])
 
@@ -265,7 +268,7 @@ async def test_who_waits_for_the_answer_tries_again_himself(world: World) -> Non
     world.host()
     workspace, attempts = world.workspace(), list[str]()
     world.function(workspace, durable=False, code=fails(attempts, 3, ValueError("no credit")))
-    service = Invoking(world.executor, workspace, world.executor.new_id, True, None)
-    answer = await service.Invoke({"FunctionName": "order"})
+    functions = LambdaFunctions(world.executor, workspace, world.executor.new_id, True, None)
+    answer = await functions.invoke({"FunctionName": "order"})
     await all_is_quiet()
     assert (answer["FunctionError"], len(attempts)) == ("Unhandled", 1)

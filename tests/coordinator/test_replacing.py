@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from async_durable_execution_runner.coordinator.invoking import _configuration
+from async_durable_execution_runner.coordinator.lambda_functions import _configuration
 from async_durable_execution_runner.coordinator.runs import Workspace
 from async_durable_execution_runner.coordinator.workers import Isolation
 from async_durable_execution_runner.errors import ResourceNotFound

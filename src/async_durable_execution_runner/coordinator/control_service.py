@@ -135,10 +135,10 @@ class ControlService(ControlServiceServicer):
     ) -> pb.ServeAwsApiResponse:
         workspace = self._executor.workspace(request.workspace_id)
         module = await asyncio.to_thread(_lambda_service)
-        service = module.LambdaService(
+        operations = module.operations(
             self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
         )
-        listener = await module.listen(service, request.host, request.port, request.access_keys)
+        listener = await module.listen(operations, request.host, request.port, request.access_keys)
         # It may have been closed meanwhile.
         if request.workspace_id not in self._executor.workspaces:
             listener.close()

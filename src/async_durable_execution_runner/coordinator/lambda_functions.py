@@ -1,4 +1,8 @@
-"""`Invoke`, and what can be asked of functions: what Lambda offers for every function."""
+"""What AWS's own clients ask of functions: `Invoke`, and what functions there are.
+
+Each operation takes and returns dicts with the service model's member names; the gateway has
+checked what comes in against the model.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,9 @@ _LIST_ITEMS = 50
 _EVENT_RETRIES = (60, 120)
 
 
-class Invoking:
+class LambdaFunctions:
+    """One for each workspace that is served; it sees nothing of the others."""
+
     def __init__(
         self,
         executor: Executor,
@@ -59,8 +65,8 @@ class Invoking:
 
     # -- invocations -----------------------------------------------------------------------
 
-    async def Invoke(self, given: Shape) -> Shape:
-        function = self._function(given)
+    async def invoke(self, given: Shape) -> Shape:
+        function = find_function(self._workspace, given)
         kind = given.get("InvocationType", "RequestResponse")
         synchronous = kind == "RequestResponse"
         payload = _payload(given.get("Payload", b""), kind)
@@ -151,13 +157,14 @@ class Invoking:
 
     # -- functions -------------------------------------------------------------------------
 
-    async def GetFunction(self, given: Shape) -> Shape:
-        return {"Configuration": _configuration(self._function(given)), "Code": {}, "Tags": {}}
+    async def get_function(self, given: Shape) -> Shape:
+        configuration = await self.get_function_configuration(given)
+        return {"Configuration": configuration, "Code": {}, "Tags": {}}
 
-    async def GetFunctionConfiguration(self, given: Shape) -> Shape:
-        return _configuration(self._function(given))
+    async def get_function_configuration(self, given: Shape) -> Shape:
+        return _configuration(find_function(self._workspace, given))
 
-    async def ListFunctions(self, given: Shape) -> Shape:
+    async def list_functions(self, given: Shape) -> Shape:
         bare = {
             name.partition(":")[0]: function
             for name, function in sorted(self._workspace.functions.items(), reverse=True)
@@ -171,24 +178,24 @@ class Invoking:
             "NextMarker": names[end - 1] if end < len(names) else None,
         }
 
-    def _function(self, given: Shape) -> Function:
-        """The one that a request names; `ResourceNotFound`."""
-        region, account, name, qualifier = parse_function_name(given["FunctionName"])
-        asked = given.get("Qualifier", qualifier)
-        if qualifier not in (None, asked):
-            raise InvalidParameterValue(
-                "The derived qualifier from the function name does not match the specified "
-                "qualifier."
-            )
-        if region not in (None, REGION):
-            raise ResourceNotFound(
-                f"Functions from '{region}' are not reachable in this region ('{REGION}')"
-            )
-        if account not in (None, ACCOUNT):
-            raise ResourceNotFound(
-                f"Function not found: arn:aws:lambda:{REGION}:{account}:function:{name}"
-            )
-        return self._workspace.find(f"{name}:{asked}" if asked else name)
+
+def find_function(workspace: Workspace, given: Shape) -> Function:
+    """The function that a request names. `ResourceNotFound` where it is not in the workspace."""
+    region, account, name, qualifier = parse_function_name(given["FunctionName"])
+    asked = given.get("Qualifier", qualifier)
+    if qualifier not in (None, asked):
+        raise InvalidParameterValue(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    if region not in (None, REGION):
+        raise ResourceNotFound(
+            f"Functions from '{region}' are not reachable in this region ('{REGION}')"
+        )
+    if account not in (None, ACCOUNT):
+        raise ResourceNotFound(
+            f"Function not found: arn:aws:lambda:{REGION}:{account}:function:{name}"
+        )
+    return workspace.find(f"{name}:{asked}" if asked else name)
 
 
 def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: str = "") -> str:
