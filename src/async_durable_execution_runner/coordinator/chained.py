@@ -92,6 +92,7 @@ class ChainedInvokes:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
             run.family.calls += 1
             self._leases.submit(call, function, "")
+            self._leases.pool.dispatch()
             return
         started = next(
             event

@@ -224,7 +224,15 @@ class Executor:
     # -- the one way through ---------------------------------------------------------------
 
     def feed(self, run: Run, event: ev.Event) -> Deliver | Reply | None:
-        """Take `run` one turn further. `ServiceError`: refused, and nothing changed."""
+        """Take `run` one turn further, and begin the invocations that it asks for when the turn is
+        over. `ServiceError`: refused, and nothing changed."""
+        try:
+            return self._turn(run, event)
+        finally:
+            if self.pool.unmatched:
+                self.pool.dispatch()
+
+    def _turn(self, run: Run, event: ev.Event) -> Deliver | Reply | None:
         execution = run.execution
         if not isinstance(event, ev.TimePassed):
             self._let_time_pass(run, event.now_ms)
@@ -317,7 +325,7 @@ class Executor:
                 self.effects.add(subject, invocation)
                 now, request_id = invocation.start_ms, invocation.request_id
                 started = ev.InvocationStarted(now, request_id, self._new_seed())
-                delivered = self.feed(subject, started)
+                delivered = self._turn(subject, started)
                 assert isinstance(delivered, Deliver)
                 lease.deliver = delivered
             case _:

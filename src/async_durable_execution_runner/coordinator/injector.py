@@ -157,6 +157,7 @@ class Injector:
             run.family.calls += 1
             copy = Copy(run, original, fired)
             self._leases.submit(copy, run.function, run.arn)
+            self._pool.dispatch()
 
     def copy_ended(self, worker: Worker) -> None:
         self._injection.copies.pop(worker.id, None)

@@ -202,6 +202,7 @@ def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: st
     """Invoke a plain function from outside; its `outcome` is to be awaited, or not. Under
     `request_id` where it is a further attempt."""
     request_id = executor.leases.submit(invocation, invocation.function, "", request_id)
+    executor.pool.dispatch()
     if executor.pool.trouble:
         invocation.workers_unavailable(executor.pool.trouble)
     return request_id

@@ -43,7 +43,8 @@ class Leases:
         self.inspections = Inspections()
 
     def submit(self, subject: Subject, function: Function, arn: str, request_id: str = "") -> str:
-        """Have it invoked when a worker is free; the id of the request, a new one unless given."""
+        """Have it invoked when a worker is free, from the pool's next `dispatch` on; the id of the
+        request, a new one unless given."""
         job = Job(request_id or self._new_id(), subject.workspace.share, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)

@@ -46,14 +46,17 @@ class WorkerPool:
         self.workers: dict[str, Worker] = {}
         #: By workspace; the one that had its turn last is at the end.
         self.shares: dict[str, Share] = {}
+        #: Jobs were submitted since the last dispatch.
+        self.unmatched = False
         self.trouble = ""
         self._failed_starts = 0
 
     # -- work ------------------------------------------------------------------------------
 
     def submit(self, job: Job) -> None:
+        """Queue the job; `dispatch` is to be called when the turn that asks for it is over."""
         job.share.add(job)
-        self._dispatch()
+        self.unmatched = True
 
     @property
     def queued(self) -> int:
@@ -67,7 +70,7 @@ class WorkerPool:
             if worker.job is not None and worker.job.share is share:
                 self.end_lease(worker)
                 self.kill(worker)
-        self._dispatch()
+        self.dispatch()
 
     def finish(self, worker: Worker, request_id: str) -> Job | None:
         """The worker sent a result: end its lease. None where the lease had ended before."""
@@ -98,7 +101,7 @@ class WorkerPool:
         if worker.host is None or worker.frozen is not None:
             self.end_lease(worker)
             worker.state = WorkerState.STUCK
-            self._dispatch()
+            self.dispatch()
         else:
             self.kill(worker)
 
@@ -137,7 +140,7 @@ class WorkerPool:
         if job is not None and job.execution_arn == execution_arn and not job.outlived:
             job.outlived = True
             job.share.leased -= 1
-            asyncio.get_running_loop().call_soon(self._dispatch)
+            asyncio.get_running_loop().call_soon(self.dispatch)
 
     def retire(self, function_ids: set[str]) -> None:
         """Have no process serve again that has loaded one of these: its code may have changed."""
@@ -153,7 +156,7 @@ class WorkerPool:
         self.hosts[host.id] = host
         self.trouble = ""
         self._failed_starts = 0
-        self._dispatch()
+        self.dispatch()
 
     def remove_host(self, host: ConnectedHost) -> None:
         """Its stream ended: nobody will report on its workers any more."""
@@ -216,16 +219,17 @@ class WorkerPool:
             self._lost(job, worker, exit)
         if worker.frozen is not None:
             worker.frozen(worker)
-        self._dispatch()
+        self.dispatch()
 
     def _idle(self, worker: Worker) -> None:
         worker.state = WorkerState.IDLE
-        self._dispatch()
+        self.dispatch()
 
     # -- matching --------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
+    def dispatch(self) -> None:
         """Lease waiting jobs to idle workers, shares in turn; start workers for the rest."""
+        self.unmatched = False
         idle = sum(worker.state is WorkerState.IDLE for worker in self.workers.values())
         turns = deque(each for each in self.shares.values() if each.queue)
         while idle and turns:
