@@ -3,27 +3,23 @@
 The services report what is about to happen and do what the answer says; everything else
 goes the ordinary way: a killed worker is lost, a passed deadline is a passed deadline.
 Executions without a plan have no injector and pay nothing for it.
-
-The moments that it sees are also what crash exploration goes by: each is recorded with a
-key that is equal where the durable state and the effects that are not yet durable are.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, TypeVar, assert_never
 
 from ..core import faults as f
-from ..core.faults import Change, Moment, Plan, Point
-from ..core.model import OperationAction, OperationType, OperationUpdate
+from ..core.faults import Change, Plan, Point
+from ..core.model import OperationUpdate
 from ..errors import InvalidParameterValue
 from .leases import Leases
-from .runs import Copy, CrashPoint, FiredFault, Frozen, Injection, Lease, Run
+from .moments import Moments
+from .runs import Copy, FiredFault, Frozen, Injection, Lease, Run
 from .timekeeper import Timekeeper
 from .workers import Worker, WorkerState
 
@@ -35,7 +31,6 @@ _OBEY_SECONDS = 0.1
 _ZOMBIE_SECONDS = 2.0
 #: MiB that a worker without a limit of its own is killed beyond.
 _MEMORY_MB = 512
-_OUTCOMES = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETRY)
 
 
 class Answer(Enum):
@@ -73,10 +68,7 @@ class Injector:
         self._run = run
         self._injection = injection
         self._loop = asyncio.get_running_loop()
-        self._ordinal = 0
-        self._counts: Counter[Point] = Counter()
-        #: Effects that are not durable yet: bodies of steps and entries of the ledger.
-        self._pending: Counter[tuple[str, str]] = Counter()
+        self._moments = Moments(run, injection)
         #: Replies that were dropped, by the checkpoint token of their request.
         self._dropped: dict[str, object] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -101,9 +93,8 @@ class Injector:
             return self._late(worker_id, act(), refused)
         if self._is_doomed(worker_id):
             return Answer.SILENCE
-        changes = self._changes(updates)
-        bodies = [c.operation_id for c in changes if _is_outcome(c)]
-        self._pending.update((body, "") for body in bodies)
+        changes = self._moments.changes(updates)
+        self._moments.committing(changes)
         instead = await self._at(Point.BEFORE_COMMIT, worker_id, changes)
         if instead is not None:
             return instead
@@ -112,9 +103,7 @@ class Injector:
         reply = act()
         if refused(reply):
             return reply
-        for pending in [each for each in self._pending if each[0] in bodies]:
-            del self._pending[pending]
-        self._counts[Point.BEFORE_COMMIT] += 1
+        self._moments.committed(changes)
         self._let_copies_go()
         await self._thaw()
         instead = await self._at(Point.AFTER_COMMIT, worker_id, changes)
@@ -128,7 +117,7 @@ class Injector:
 
     async def effect(self, worker_id: str, name: str, operation_id: str) -> Instead | None:
         """The ledger has an effect of this name, of an operation or of none ("")."""
-        self._pending[operation_id, name] += 1
+        self._moments.effect(operation_id, name)
         return await self._at(Point.EFFECT, worker_id, name=name)
 
     def started(self, lease: Lease) -> Instead | asyncio.Event | None:
@@ -138,9 +127,9 @@ class Injector:
             if self._run.lease is not lease.subject.original:
                 self._let_copies_go()
             return None
-        self._counts[Point.INVOCATION_RESULT] = len(self._run.invocations) - 1
+        self._moments.invocation_started()
         self._watch_the_clock()
-        struck = self._strike(Point.INVOCATION_START)
+        struck = self._moments.strike(Point.INVOCATION_START)
         return None if struck is None else self._carry_out(*struck, lease)
 
     async def returned(self, worker: Worker) -> Instead | None:
@@ -188,7 +177,7 @@ class Injector:
         lease = self._run.lease
         if lease is None or lease.worker.id != worker_id:
             return None
-        struck = self._strike(point, changes, name)
+        struck = self._moments.strike(point, changes, name)
         if struck is None:
             return None
         instead = self._carry_out(*struck, lease)
@@ -198,71 +187,25 @@ class Injector:
             return None
         return instead
 
-    def _strike(
-        self, point: Point, changes: Sequence[Change] = (), name: str = ""
-    ) -> tuple[f.What, FiredFault, Point] | None:
-        """What goes wrong now, if anything does."""
-        if point is not Point.BEFORE_COMMIT:
-            self._counts[point] += 1
-        number = self._counts[point] + (point is Point.BEFORE_COMMIT)
-        if point is not Point.TIME:
-            self._ordinal += 1
-        now = self._run.now
-        elapsed = now - self._run.execution.root.start_ms
-        moment = Moment(point, number, self._ordinal, elapsed, changes, name)
-        if self._injection.record_points:
-            self._injection.points.append(CrashPoint(str(moment), moment.label, self._key()))
-        fault = self._injection.plan.strikes(moment)
-        if fault is None:
-            return None
-        fired = FiredFault(str(fault), str(moment), moment.label, len(self._run.invocations), now)
-        self._injection.fired.append(fired)
-        return fault.what, fired, point
-
     def _is_doomed(self, worker_id: str) -> bool:
         """It was killed, and what it sent before cannot count: the next run would not have it."""
         worker = self._pool.workers.get(worker_id)
         return worker is None or worker.state in (WorkerState.DOOMED, WorkerState.ENDING)
 
-    def _changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
-        """Before they are committed."""
-        changes = []
-        for update in updates:
-            operation = self._run.execution.operations.get(update.id)
-            attempt = 1 if operation is None else operation.attempt + 1
-            changes.append(
-                Change(update.id, update.type, update.action, update.name, update.sub_type, attempt)
-            )
-        return changes
-
-    def _key(self) -> str:
-        """A digest of what a recovery from a crash at this moment starts with."""
-        digest = hashlib.blake2b(digest_size=8)
-        for each in self._run.execution.operations.values():
-            if each.type is OperationType.EXECUTION:
-                continue
-            error = (each.error.type, each.error.message) if each.error else None
-            digest.update(repr((each.id, each.status, each.attempt, each.result, error)).encode())
-        digest.update(repr(sorted(self._pending.items())).encode())
-        return digest.hexdigest()
-
     def _watch_the_clock(self) -> None:
         """Strike at a fault's time also where nothing else happens then."""
         if self._timer is not None:
             self._timer.cancel()
-        delay = self._due_in()
+        delay = self._moments.due_in()
         if delay is not None:
             self._timer = self._loop.call_later(delay, self._its_time)
 
-    def _due_in(self) -> float | None:
-        return self._injection.plan.due_in(self._run.now - self._run.execution.root.start_ms)
-
     def _its_time(self) -> None:
         lease = self._run.lease
-        if self._due_in():
+        if self._moments.due_in():
             # The timer was early, by less than a millisecond.
             self._watch_the_clock()
-        elif lease is not None and (struck := self._strike(Point.TIME)):
+        elif lease is not None and (struck := self._moments.strike(Point.TIME)):
             self._carry_out(*struck, lease)
 
     # -- carrying out ----------------------------------------------------------------------
@@ -396,7 +339,3 @@ def check_feasible(plan: Plan, inline: bool) -> None:
             raise InvalidParameterValue(
                 f"Fault {str(fault)!r} needs worker processes; an inline worker is the test itself."
             )
-
-
-def _is_outcome(change: Change) -> bool:
-    return change.type is OperationType.STEP and change.action in _OUTCOMES
