@@ -7,15 +7,11 @@ import asyncio
 import pytest
 
 from async_durable_execution_runner.coordinator import pool
-from async_durable_execution_runner.coordinator.workers import (
-    ExitCause,
-    Isolation,
-    WorkerExit,
-    WorkerState,
-)
+from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit, WorkerState
 from async_durable_execution_runner.core.model import (
     ErrorObject,
     ExecutionStatus,
+    Isolation,
     OperationStatus,
     OutputLine,
     OutputStream,

@@ -9,7 +9,8 @@ import pytest
 
 from async_durable_execution_runner.coordinator.runs import Run
 from async_durable_execution_runner.coordinator.waiting import waiting_for
-from async_durable_execution_runner.coordinator.workers import Isolation, WorkerState
+from async_durable_execution_runner.coordinator.workers import WorkerState
+from async_durable_execution_runner.core.model import Isolation
 
 from .world import (
     HOUR,

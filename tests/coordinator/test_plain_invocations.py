@@ -19,8 +19,8 @@ from async_durable_execution_runner.coordinator.runs import (
     PlainInvocation,
     Workspace,
 )
-from async_durable_execution_runner.coordinator.workers import ExitCause, Isolation, WorkerExit
-from async_durable_execution_runner.core.model import Effect, ErrorObject
+from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit
+from async_durable_execution_runner.core.model import Effect, ErrorObject, Isolation
 from async_durable_execution_runner.errors import ResourceNotFound, WorkersUnavailable
 
 from .world import KILLED, Died, Script, World, for_ever

@@ -9,7 +9,7 @@ import pytest
 
 from async_durable_execution_runner.coordinator.lambda_functions import _configuration
 from async_durable_execution_runner.coordinator.runs import Workspace
-from async_durable_execution_runner.coordinator.workers import Isolation
+from async_durable_execution_runner.core.model import Isolation
 from async_durable_execution_runner.errors import ResourceNotFound
 
 from .world import (

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from async_durable_execution_runner.coordinator.runs import Family
-from async_durable_execution_runner.coordinator.workers import Isolation
 from async_durable_execution_runner.core.execution import Execution
+from async_durable_execution_runner.core.model import Isolation
 from async_durable_execution_runner.errors import InvalidCheckpointToken, ResourceNotFound
 
 from .world import (

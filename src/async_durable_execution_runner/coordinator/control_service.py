@@ -14,7 +14,7 @@ import grpc
 from ..core import events as ev
 from ..core import limits
 from ..core.faults import Fault, Plan
-from ..core.model import Operation
+from ..core.model import Isolation, Operation
 from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import control_pb2 as pb
@@ -25,7 +25,7 @@ from .pages import pages
 from .runs import Run
 from .waiting import until, waiting_for
 from .worker_service import Context
-from .workers import Function, Isolation
+from .workers import Function
 
 if TYPE_CHECKING:
     from .lambda_service import Listener

@@ -19,6 +19,7 @@ from ..core.model import (
     ErrorObject,
     EventType,
     ExecutionStatus,
+    Isolation,
     OperationUpdate,
     OutputLine,
 )
@@ -48,7 +49,7 @@ from .runs import (
     Workspace,
 )
 from .timekeeper import Timekeeper
-from .workers import Function, Isolation, Share
+from .workers import Function, Share
 
 _DAY_SECONDS = 24 * 3600
 

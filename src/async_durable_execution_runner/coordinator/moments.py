@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..core import faults as f
-from ..core.faults import Change, Moment, Point
+from ..core.faults import Change, CrashPoint, Moment, Point
 from ..core.model import OperationAction, OperationType, OperationUpdate
-from .runs import CrashPoint, FiredFault, Injection, Run
+from .runs import FiredFault, Injection, Run
 
 _OUTCOMES = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETRY)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
+from ..core.faults import CrashPoint
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from .executor import Executor
-from .runs import CrashPoint, FiredFault, InvocationState, Run
+from .runs import FiredFault, InvocationState, Run
 from .waiting import waiting_for
 
 _PAGE_ITEMS = 2000

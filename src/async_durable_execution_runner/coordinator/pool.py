@@ -10,16 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from .workers import (
-    ConnectedHost,
-    ExitCause,
-    Isolation,
-    Job,
-    Share,
-    Worker,
-    WorkerExit,
-    WorkerState,
-)
+from ..core.model import Isolation
+from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, WorkerState
 
 #: A worker that died before it said hello, this often in a row: no more are started.
 _FAILED_STARTS = 3

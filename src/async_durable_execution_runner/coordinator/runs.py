@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
-from ..core.faults import Plan, Point
+from ..core.faults import CrashPoint, Plan, Point
 from ..core.model import (
     Effect,
     ErrorObject,
     ExecutionStatus,
+    Isolation,
     Operation,
     OperationType,
     OutputLine,
@@ -23,7 +24,7 @@ from ..core.turn import Timer
 from ..errors import ResourceNotFound, RunnerError, WorkersUnavailable
 from .clock import VirtualClock, real_ms
 from .following import Follower
-from .workers import ACCOUNT, REGION, Function, Isolation, Job, Share, Stacks, Worker
+from .workers import ACCOUNT, REGION, Function, Job, Share, Stacks, Worker
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -128,13 +129,6 @@ class FiredFault:
     invocation: int
     time_ms: int
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    moment: str
-    label: str
-    key: str
 
 
 @dataclass(slots=True, eq=False)

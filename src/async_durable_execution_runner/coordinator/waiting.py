@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..core.model import Operation, OperationType
+from ..core.model import Isolation, Operation, OperationType
 from ..errors import ResourceNotFound, WorkersUnavailable
 from .executor import Executor
 from .runs import Call, Lease, Run
-from .workers import Isolation, WorkerState
+from .workers import WorkerState
 
 
 async def until(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..core.model import OutputLine
+from ..core.model import Isolation, OutputLine
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -36,13 +36,6 @@ _SIGNALS = {
     signal.SIGHUP: "hangup",
     signal.SIGPIPE: "broken pipe",
 }
-
-
-class Isolation(Enum):
-    WORKER = "worker"
-    EXECUTION = "execution"
-    INVOCATION = "invocation"
-    INLINE = "inline"
 
 
 @dataclass(frozen=True, slots=True)
