@@ -24,8 +24,9 @@ async def world() -> AsyncIterator[World]:
     executor = world.executor
     for workspace in list(executor.workspaces.values()):
         executor.close_workspace(workspace)
-    assert executor.runs == executor.workspaces == executor.pool.workspaces == {}
-    assert executor.leases._subjects == executor.effects._sources == {}
+    assert executor.runs == executor.workspaces == executor.pool.shares == {}
+    assert executor.injectors == {}
+    assert executor.leases._subjects == executor.effects._origins == {}
     assert executor.pool.queued == 0
     assert world.armed() == []
 

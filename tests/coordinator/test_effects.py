@@ -17,7 +17,7 @@ from .world import Died, Script, World, does, invoke, retry, succeeded, wait
 async def charge(script: Script, operation_id: str | None = "pay", **said: Any) -> None:
     said = {"attempt": 1} | said
     effect = Effect(script.request_id, "charge", "{}", operation_id=operation_id, **said)
-    await script.executor.record_effect(effect)
+    script.executor.effects.enter(effect)
 
 
 def effects_of(world: World, run: Run) -> list[Effect]:

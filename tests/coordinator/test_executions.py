@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from async_durable_execution_runner.coordinator.waiting import until
+from async_durable_execution_runner.core.events import TimePassed
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OperationStatus
 from async_durable_execution_runner.errors import (
     CallbackTimeout,
@@ -398,6 +399,25 @@ async def test_what_is_due_happens_before_whatever_comes_later(world: World) -> 
     await world.until(run, lambda: len(run.invocations) == 2)
     world.answer(run, "open")
     await world.ended(run)
+
+
+async def test_a_turn_is_over_before_the_invocation_that_it_asks_for_begins(world: World) -> None:
+    world.host()
+    workspace = world.workspace()
+    world.function(workspace, does(wait("nap", 9)))
+    run = await world.suspended(world.start(workspace, skip_time=False))
+    turns: list[tuple[bool, int]] = []
+
+    def see() -> bool:
+        turns.append((run.execution.suspended, len(run.invocations)))
+        return run.execution.ended
+
+    watching = asyncio.create_task(run.watch(see))
+    await asyncio.sleep(0)
+    run.family.clock.jump(T0 + 10_000)
+    world.executor.feed(run, TimePassed(run.now))
+    assert turns == [(False, 1), (False, 2)]
+    assert await watching
 
 
 @pytest.mark.parametrize("isolated", [False, True])

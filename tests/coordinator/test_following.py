@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from async_durable_execution_runner.coordinator import following
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
 from async_durable_execution_runner.coordinator.clock import real_ms
 from async_durable_execution_runner.coordinator.following import Follower, Written
-from async_durable_execution_runner.coordinator.invoking import invoke_plain
+from async_durable_execution_runner.coordinator.lambda_functions import invoke_plain
 from async_durable_execution_runner.coordinator.runs import PlainInvocation
+from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit
 from async_durable_execution_runner.core.model import OutputLine, OutputStream
 
 from .world import Died, Script, World, invoke, succeeded

@@ -52,9 +52,7 @@ class Side:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        run = script.executor.run(script.arn)
-        assert run.injector is not None
-        self.injector: Injector = run.injector
+        self.injector: Injector = script.executor.injectors[script.arn]
         self.worker = script.worker.worker
 
     async def begin(self) -> Instead | None:
@@ -129,13 +127,13 @@ async def ended(world: World, run: Run) -> Run:
 
 
 def fired(run: Run) -> list[tuple[str, int]]:
-    assert run.injector is not None
-    return [(each.moment, each.invocation) for each in run.injector.records]
+    assert run.injection is not None
+    return [(each.moment, each.invocation) for each in run.injection.fired]
 
 
 def notes(run: Run) -> list[str]:
-    assert run.injector is not None
-    return [each.note[: len(REFUSED)] for each in run.injector.records]
+    assert run.injection is not None
+    return [each.note[: len(REFUSED)] for each in run.injection.fired]
 
 
 # -- copies ----------------------------------------------------------------------------------
@@ -305,8 +303,8 @@ async def test_a_zombie_that_says_nothing_is_waited_for_and_killed(world: World)
     assert not run.execution.ended
     await world.passes(injectors._ZOMBIE_SECONDS * 0.2)
     await ended(world, run)
-    assert run.injector is not None
-    assert run.injector.records[0].note == "it said nothing for 2 s after it went on"
+    assert run.injection is not None
+    assert run.injection.fired[0].note == "it said nothing for 2 s after it went on"
     assert host.killed == [frozen]
 
 
@@ -325,11 +323,11 @@ async def test_a_zombie_is_let_go_and_killed_when_the_execution_ends_before(worl
     frozen = run.invocations[0].worker_id
     world.stop(run)
     assert host.stopped == [(frozen, True), (frozen, False)]
-    assert run.injector is not None
-    assert run.injector.busy
+    assert run.injection is not None
+    assert run.injection.busy
     await world.passes(injectors._ZOMBIE_SECONDS * 1.1)
     assert frozen in host.killed
-    assert not run.injector.busy
+    assert not run.injection.busy
 
 
 async def test_what_a_doomed_worker_still_says_does_not_count(world: World) -> None:
@@ -436,13 +434,13 @@ async def test_a_refused_checkpoint_is_not_a_commit(world: World) -> None:
 
 
 def points(run: Run) -> list[str]:
-    assert run.injector is not None
-    return [each.moment for each in run.injector.points]
+    assert run.injection is not None
+    return [each.moment for each in run.injection.points]
 
 
 def keys(run: Run) -> list[str]:
-    assert run.injector is not None
-    return [each.key for each in run.injector.points]
+    assert run.injection is not None
+    return [each.key for each in run.injection.points]
 
 
 async def test_attempts_are_counted_for_the_label(world: World) -> None:
@@ -458,8 +456,8 @@ async def test_attempts_are_counted_for_the_label(world: World) -> None:
         return await side.end()
 
     run = await ended(world, start(world, script, record_points=True))
-    assert run.injector is not None
-    labels = {each.label for each in run.injector.points if each.moment.startswith("before")}
+    assert run.injection is not None
+    labels = {each.label for each in run.injection.points if each.moment.startswith("before")}
     assert labels == {"STEP pay RETRY", "STEP pay SUCCEED attempt 2"}
     # The body of an attempt that is to be tried again has had its effects too.
     started, before_retry, *_ = keys(run)

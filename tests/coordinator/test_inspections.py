@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from async_durable_execution_runner.coordinator import stacks
-from async_durable_execution_runner.coordinator.runs import Run
-from async_durable_execution_runner.coordinator.stacks import Stacks
+from async_durable_execution_runner.coordinator import inspections
+from async_durable_execution_runner.coordinator.runs import Run, Workspace
 from async_durable_execution_runner.coordinator.waiting import waiting_for
-from async_durable_execution_runner.coordinator.workspace import Workspace
+from async_durable_execution_runner.coordinator.workers import Stacks
 
 from .world import KILLED, FakeHost, Script, World, does, for_ever, invoke, step, succeeded
 
@@ -27,9 +26,8 @@ class Inspected(FakeHost):
         super().__init__(world, "inspected", 8)
         self.asked: list[tuple[str, str]] = []
         self.answer = answer or self.say
-        self.host.take_stacks = self._take
 
-    def _take(self, worker_id: str, request_id: str) -> None:
+    def _take_stacks(self, worker_id: str, request_id: str) -> None:
         self.asked.append((worker_id, request_id))
         # Whoever is asked is still there.
         assert worker_id not in self.killed
@@ -65,7 +63,7 @@ async def test_past_its_deadline_a_worker_is_asked_first_and_killed_then(world: 
 async def test_a_host_that_does_not_answer_is_not_waited_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacks, "_PATIENCE", SOON)
+    monkeypatch.setattr(inspections, "_PATIENCE", SOON)
     host = Inspected(world, lambda *_: None)
     run = await world.ended(world.start(hanging(world)))
     assert host.killed == [run.invocations[0].worker_id]

@@ -7,12 +7,11 @@ import asyncio
 import pytest
 
 from async_durable_execution_runner.coordinator import pool
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
-from async_durable_execution_runner.coordinator.pool import WorkerState
-from async_durable_execution_runner.coordinator.workspace import Isolation
+from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit, WorkerState
 from async_durable_execution_runner.core.model import (
     ErrorObject,
     ExecutionStatus,
+    Isolation,
     OperationStatus,
     OutputLine,
     OutputStream,
@@ -21,6 +20,7 @@ from async_durable_execution_runner.errors import InvalidCheckpointToken
 
 from .world import (
     KILLED,
+    SEEN,
     Died,
     Script,
     World,
@@ -219,6 +219,7 @@ async def test_past_its_deadline_a_worker_is_killed_and_the_invocation_timed_out
         assert record.error == ErrorObject(
             f"RequestId: {record.request_id} Error: Task timed out after 0.05 seconds",
             "Sandbox.Timedout",
+            stack_trace=(SEEN.verdict,),
         )
     assert run.execution.root.error == run.invocations[-1].error
 
@@ -233,7 +234,7 @@ async def test_what_a_killed_worker_had_written_is_in_the_time_out(world: World)
     error = run.execution.root.error
     assert error is not None
     assert error.type == "Sandbox.Timedout"
-    assert error.stack_trace == ("working", "still working")
+    assert error.stack_trace == ("working", "still working", SEEN.verdict)
 
 
 async def test_a_result_between_deadline_and_death_is_too_late(world: World) -> None:
@@ -396,7 +397,7 @@ async def test_a_result_for_another_workers_lease_is_ignored(world: World) -> No
         other.worker.worker, mine.request_id, succeeded("a lie"), [], False
     )
     assert not first.execution.ended
-    assert workspace.leased == 2
+    assert workspace.share.leased == 2
     go.set()
     assert succeeded_with(await world.ended(first)) == mine.worker.worker.id
     assert succeeded_with(await world.ended(second)) == other.worker.worker.id
@@ -412,4 +413,4 @@ async def test_a_result_that_is_sent_twice_counts_once(world: World) -> None:
     world.executor.leases.returned(worker, request_id, succeeded(2), [], False)
     assert succeeded_with(run) == 1
     assert worker.state is WorkerState.IDLE
-    assert workspace.leased == 0
+    assert workspace.share.leased == 0

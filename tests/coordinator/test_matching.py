@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from async_durable_execution_runner.coordinator.pool import WorkerState
 from async_durable_execution_runner.coordinator.runs import Run
 from async_durable_execution_runner.coordinator.waiting import waiting_for
-from async_durable_execution_runner.coordinator.workspace import Isolation
+from async_durable_execution_runner.coordinator.workers import WorkerState
+from async_durable_execution_runner.core.model import Isolation
 
 from .world import (
     HOUR,
@@ -347,7 +347,7 @@ async def test_a_runner_that_is_at_its_limit_takes_nothing_from_another(world: W
     for _ in range(5):
         world.start(busy)
     await world.ended(world.start(other))
-    assert busy.leased == 1
+    assert busy.share.leased == 1
 
 
 async def test_who_waits_for_a_worker_is_told_why_there_is_none(world: World) -> None:
@@ -357,7 +357,7 @@ async def test_who_waits_for_a_worker_is_told_why_there_is_none(world: World) ->
     world.function(other, lambda _: succeeded())
     run = world.start(busy)
     assert waiting_for(world.executor, run) == "a worker, which is being started"
-    await world.until(run, lambda: busy.leased == 1)
+    await world.until(run, lambda: busy.share.leased == 1)
     text = "a free worker: the 1 that there may be are busy, other runners' among them"
     assert waiting_for(world.executor, world.start(other)) == text
     text = "a free worker: 1 of this runner's 1 are busy"

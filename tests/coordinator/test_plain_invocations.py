@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
 from async_durable_execution_runner.coordinator.effects import _PLAIN_KEPT
-from async_durable_execution_runner.coordinator.invoking import Invoking, invoke_plain
-from async_durable_execution_runner.coordinator.runs import InvocationRecord, PlainInvocation
-from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
-from async_durable_execution_runner.core.model import Effect, ErrorObject
+from async_durable_execution_runner.coordinator.lambda_functions import (
+    LambdaFunctions,
+    invoke_plain,
+)
+from async_durable_execution_runner.coordinator.runs import (
+    InvocationState,
+    PlainInvocation,
+    Workspace,
+)
+from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit
+from async_durable_execution_runner.core.model import Effect, ErrorObject, Isolation
 from async_durable_execution_runner.errors import ResourceNotFound, WorkersUnavailable
 
 from .world import KILLED, Died, Script, World, for_ever
@@ -27,9 +33,9 @@ def invoke(world: World, workspace: Workspace, **own: Any) -> PlainInvocation:
     return invocation
 
 
-def record_of(invocation: PlainInvocation) -> InvocationRecord:
-    assert invocation.record is not None
-    return invocation.record
+def record_of(invocation: PlainInvocation) -> InvocationState:
+    assert invocation.invocation is not None
+    return invocation.invocation
 
 
 async def test_its_output_is_the_outcome(world: World) -> None:
@@ -129,7 +135,7 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
 
     async def script(run: Script) -> str:
         said = Effect(run.request_id, "charge", "{}")
-        taken.append(await run.executor.record_effect(said))
+        taken.append(run.executor.effects.enter(said))
         return "1"
 
     world.host()
@@ -138,9 +144,7 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
     (effect,) = taken
     assert (effect.function_name, effect.execution_arn) == ("order", "")
     assert not effect.stale
-    late = await world.executor.record_effect(
-        Effect(record_of(invocation).request_id, "charge", "{}")
-    )
+    late = world.executor.effects.enter(Effect(record_of(invocation).request_id, "charge", "{}"))
     assert late.stale
 
 
@@ -150,11 +154,11 @@ async def test_of_those_that_have_ended_only_the_last_are_kept(world: World) -> 
     await invocation.outcome
     said = Effect(record_of(invocation).request_id, "charge", "{}")
     for number in range(_PLAIN_KEPT - 1):
-        world.executor.effects.add(invocation, InvocationRecord(f"{number}", "w", 1, 0))
-    assert world.executor.effects.record(said).stale
-    world.executor.effects.add(invocation, InvocationRecord("one too many", "w", 1, 0))
+        world.executor.effects.add(invocation, InvocationState(f"{number}", "w", 1, 0))
+    assert world.executor.effects.enter(said).stale
+    world.executor.effects.add(invocation, InvocationState("one too many", "w", 1, 0))
     with pytest.raises(ResourceNotFound):
-        world.executor.effects.record(said)
+        world.executor.effects.enter(said)
 
 
 # -- events ----------------------------------------------------------------------------------
@@ -163,8 +167,8 @@ async def test_of_those_that_have_ended_only_the_last_are_kept(world: World) -> 
 async def send(world: World, workspace: Workspace, skip_time: bool, **own: Any) -> str:
     """An event of which nobody waits for the end; the id of its requests."""
     world.function(workspace, durable=False, **own)
-    service = Invoking(world.executor, workspace, world.executor.new_id, skip_time, None)
-    answer = await service.Invoke({"FunctionName": "order", "InvocationType": "Event"})
+    functions = LambdaFunctions(world.executor, workspace, world.executor.new_id, skip_time, None)
+    answer = await functions.invoke({"FunctionName": "order", "InvocationType": "Event"})
     assert answer["StatusCode"] == 202
     return str(answer["RequestId"])
 
@@ -264,7 +268,7 @@ async def test_who_waits_for_the_answer_tries_again_himself(world: World) -> Non
     world.host()
     workspace, attempts = world.workspace(), list[str]()
     world.function(workspace, durable=False, code=fails(attempts, 3, ValueError("no credit")))
-    service = Invoking(world.executor, workspace, world.executor.new_id, True, None)
-    answer = await service.Invoke({"FunctionName": "order"})
+    functions = LambdaFunctions(world.executor, workspace, world.executor.new_id, True, None)
+    answer = await functions.invoke({"FunctionName": "order"})
     await all_is_quiet()
     assert (answer["FunctionError"], len(attempts)) == ("Unhandled", 1)

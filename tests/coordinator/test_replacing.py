@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from async_durable_execution_runner.coordinator.invoking import _configuration
-from async_durable_execution_runner.coordinator.workspace import Isolation, Workspace
+from async_durable_execution_runner.coordinator.lambda_functions import _configuration
+from async_durable_execution_runner.coordinator.runs import Workspace
+from async_durable_execution_runner.core.model import Isolation
 from async_durable_execution_runner.errors import ResourceNotFound
 
 from .world import (
@@ -115,7 +116,7 @@ async def test_what_has_ended_long_ago_is_forgotten(world: World) -> None:
     with pytest.raises(ResourceNotFound, match="Execution not found"):
         world.executor.run(run.arn)
     assert list(workspace.runs.values()) == list(world.executor.runs.values()) == [kept]
-    assert {source.run for source in world.executor.effects._sources.values()} == {kept}
+    assert {origin.run for origin in world.executor.effects._origins.values()} == {kept}
     # Its name is free, also for another input.
     again = world.start(workspace, execution_name="one", payload="2")
     assert (await world.ended(again)).arn != run.arn

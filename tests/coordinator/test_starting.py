@@ -6,10 +6,9 @@ import asyncio
 
 import pytest
 
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
 from async_durable_execution_runner.coordinator.waiting import waiting_for
-from async_durable_execution_runner.coordinator.workspace import Isolation
-from async_durable_execution_runner.core.model import OutputLine, OutputStream
+from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit
+from async_durable_execution_runner.core.model import Isolation, OutputLine, OutputStream
 from async_durable_execution_runner.errors import WorkersUnavailable
 
 from .world import KILLED, FakeHost, World, for_ever, succeeded

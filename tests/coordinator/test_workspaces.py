@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from async_durable_execution_runner.coordinator.timekeeper import Family
-from async_durable_execution_runner.coordinator.workspace import Isolation
+from async_durable_execution_runner.coordinator.runs import Family
 from async_durable_execution_runner.core.execution import Execution
+from async_durable_execution_runner.core.model import Isolation
 from async_durable_execution_runner.errors import InvalidCheckpointToken, ResourceNotFound
 
 from .world import (
@@ -66,7 +66,7 @@ async def test_closing_forgets_whatever_was_under_way(world: World) -> None:
     world.executor.close_workspace(workspace)
     assert world.executor.runs == world.executor.leases._subjects == {}
     assert world.executor.pool.queued == 0
-    assert workspace.leased == 0
+    assert workspace.share.leased == 0
     assert world.armed() == []
     for _ in range(5):
         await asyncio.sleep(0)
@@ -168,7 +168,7 @@ async def test_when_all_has_ended_nothing_is_kept_but_the_records(world: World) 
 
     executor = world.executor
     assert executor.leases._subjects == {}
-    assert executor.pool.queued == workspace.leased == 0
+    assert executor.pool.queued == workspace.share.leased == 0
     assert world.armed() == []
     for run in workspace.runs.values():
         assert (run.lease, run.watchers) == (None, [])

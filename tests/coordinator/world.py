@@ -17,18 +17,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from async_durable_execution_runner.coordinator.causes import ExitCause, WorkerExit
 from async_durable_execution_runner.coordinator.executor import Executor
-from async_durable_execution_runner.coordinator.pool import Host, Job, Worker
-from async_durable_execution_runner.coordinator.runs import Call, Run
+from async_durable_execution_runner.coordinator.runs import Call, Run, Workspace
 from async_durable_execution_runner.coordinator.waiting import until, waiting_for
-from async_durable_execution_runner.coordinator.workspace import Function, Isolation, Workspace
+from async_durable_execution_runner.coordinator.workers import (
+    ConnectedHost,
+    ExitCause,
+    Function,
+    Job,
+    Stacks,
+    Worker,
+    WorkerExit,
+)
 from async_durable_execution_runner.core import events as ev
 from async_durable_execution_runner.core.commands import Reply
 from async_durable_execution_runner.core.model import (
     ErrorObject,
     ExecutionStatus,
     HistoryEvent,
+    Isolation,
     Operation,
     OperationAction,
     OperationStatus,
@@ -43,6 +50,8 @@ HOUR = 3600
 DAY = 24 * HOUR
 PENDING = json.dumps({"Status": "PENDING"})
 KILLED = WorkerExit(ExitCause.SIGNALED, signal=9)
+#: What a host says of a worker that it is asked about.
+SEEN = Stacks((), "waits")
 
 
 def succeeded(result: object = None) -> str:
@@ -217,7 +226,7 @@ class FakeHost:
 
     def __init__(self, world: World, name: str, slots: int) -> None:
         self.world = world
-        self.host = Host(
+        self.host = ConnectedHost(
             name,
             1,
             slots,
@@ -227,6 +236,7 @@ class FakeHost:
             self._limit,
             lambda worker_id, stop: self.stopped.append((worker_id, stop)),
             self.leave,
+            self._take_stacks,
         )
         self.started: list[str] = []
         self.killed: list[str] = []
@@ -265,6 +275,9 @@ class FakeHost:
         self.told_to_kill.set()
         if self.obeys and worker_id in self.workers:
             asyncio.get_running_loop().call_soon(self.workers.pop(worker_id).end, self.death)
+
+    def _take_stacks(self, worker_id: str, request_id: str) -> None:
+        self.world.executor.leases.inspections.answered(worker_id, request_id, SEEN)
 
     def _limit(self, worker_id: str, limit: int) -> None:
         self.limits.append((worker_id, limit))

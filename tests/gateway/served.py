@@ -17,21 +17,19 @@ GET = b"GET /2015-03-31/functions HTTP/1.1\r\nHost: here\r\n\r\n"
 class Saying:
     """`ListFunctions` raises or returns `what`; `Invoke` waits for ever."""
 
-    waiting = frozenset({"Invoke"})
-
     def __init__(self, what: Any = None) -> None:
         self.what = what if what is not None else {"Functions": []}
         self.asked = asyncio.Event()
         self.invoked = asyncio.Event()
         self.given_up = asyncio.Event()
 
-    async def ListFunctions(self, given: dict[str, Any]) -> dict[str, Any]:
+    async def list_functions(self, given: dict[str, Any]) -> dict[str, Any]:
         self.asked.set()
         if isinstance(self.what, Exception):
             raise self.what
         return self.what
 
-    async def Invoke(self, given: dict[str, Any]) -> dict[str, Any]:
+    async def invoke(self, given: dict[str, Any]) -> dict[str, Any]:
         self.invoked.set()
         try:
             await asyncio.get_running_loop().create_future()
@@ -42,8 +40,10 @@ class Saying:
 
 
 @asynccontextmanager
-async def serving(service: Any = None, **limits: Any) -> AsyncIterator[Listener]:
-    listener = await listen(service or Saying(), "127.0.0.1", 0, {}, Limits(**limits))
+async def serving(service: Saying | None = None, **limits: Any) -> AsyncIterator[Listener]:
+    service = service or Saying()
+    operations = {"ListFunctions": service.list_functions, "Invoke": service.invoke}
+    listener = await listen(operations, "127.0.0.1", 0, {}, Limits(**limits))
     try:
         yield listener
     finally:

@@ -24,6 +24,7 @@ from async_durable_execution_runner.core.model import (
     EventType,
     ExecutionStatus,
     HistoryEvent,
+    Isolation,
     Operation,
     OperationAction,
     OperationStatus,
@@ -59,7 +60,15 @@ CODECS = [
 ]
 FIELDS = [(c, field.name) for c in CODECS for field in dataclasses.fields(c.dataclass)]
 #: Nobody's codec: they travel inside, by number.
-ENUMS = {OperationType, OperationStatus, OperationAction, ExecutionStatus, EventType, OutputStream}
+ENUMS = {
+    OperationType,
+    OperationStatus,
+    OperationAction,
+    ExecutionStatus,
+    EventType,
+    Isolation,
+    OutputStream,
+}
 
 each = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.dataclass.__name__)
 each_field = pytest.mark.parametrize(

@@ -6,64 +6,13 @@ time was up, travel as the stack trace.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
 
 from ..core.model import ErrorObject, OutputLine
-from .stacks import Stacks
+from .workers import ExitCause, Stacks, WorkerExit
 
 #: Enough for the stack that a fatal signal leaves, innermost frame first.
 _LAST_LINES = 50
-_MIB = 1024 * 1024
-
-#: How Go, which Lambda's runtime is written in, spells the signals that kill.
-_SIGNALS = {
-    signal.SIGABRT: "aborted",
-    signal.SIGBUS: "bus error",
-    signal.SIGFPE: "floating point exception",
-    signal.SIGILL: "illegal instruction",
-    signal.SIGINT: "interrupt",
-    signal.SIGKILL: "killed",
-    signal.SIGSEGV: "segmentation fault",
-    signal.SIGTERM: "terminated",
-    signal.SIGHUP: "hangup",
-    signal.SIGPIPE: "broken pipe",
-}
-
-
-class ExitCause(Enum):
-    EXITED = "exited"
-    SIGNALED = "signaled"
-    MEMORY = "memory"
-    NOT_STARTED = "not started"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerExit:
-    """How a worker ended, as its host reports it."""
-
-    cause: ExitCause
-    exit_code: int = 0
-    signal: int = 0
-    detail: str = ""
-    output: tuple[OutputLine, ...] = ()
-    output_truncated: bool = False
-    peak_memory_bytes: int = 0
-
-    def __str__(self) -> str:
-        match self.cause:
-            case ExitCause.EXITED:
-                return f"exit status {self.exit_code}"
-            case ExitCause.SIGNALED:
-                return f"signal: {_signal_name(self.signal)}"
-            case ExitCause.MEMORY:
-                used = self.peak_memory_bytes // _MIB
-                return f"signal: killed: out of memory ({used} MiB used)"
-            case _:
-                return self.detail or self.cause.value
 
 
 def timed_out(
@@ -87,14 +36,6 @@ def died(request_id: str, exit: WorkerExit) -> ErrorObject:
         "Runtime.OutOfMemory" if memory else "Runtime.ExitError",
         stack_trace=_last(exit.output),
     )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        known = signal.Signals(number)
-    except ValueError:
-        return str(number)
-    return _SIGNALS.get(known, known.name)
 
 
 def _last(output: Sequence[OutputLine]) -> tuple[str, ...] | None:

@@ -4,13 +4,11 @@ comes back to whoever asked."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from ..core import events as ev
 from ..core.commands import InvokeFunction
-from ..core.limits import CHAINED_BYTES
 from ..core.model import (
     ErrorObject,
     ExecutionStatus,
@@ -21,11 +19,10 @@ from ..core.model import (
 )
 from ..core.operations import chained_invoke
 from ..errors import ResourceNotFound
+from .leases import Leases
 from .runs import Call, Run
-from .workspace import Function
-
-if TYPE_CHECKING:
-    from .executor import Executor
+from .timekeeper import Timekeeper
+from .workers import Function
 
 #: Real seconds that an invocation has to suspend before it is told of the end of a chained invoke.
 _REST_SECONDS = 0.1
@@ -40,8 +37,21 @@ _ENDED_AS = {
 
 
 class ChainedInvokes:
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    def __init__(
+        self,
+        leases: Leases,
+        timekeeper: Timekeeper,
+        new_arn: Callable[[Function], str],
+        start: Callable[[Run, InvokeFunction, Function, str], None],
+        feed: Callable[[Run, ev.Event], object],
+    ) -> None:
+        """`start` starts an execution for a command of its parent's, under an ARN that `new_arn`
+        made; `feed` takes an execution one turn further."""
+        self._leases = leases
+        self._timekeeper = timekeeper
+        self._new_arn = new_arn
+        self._start = start
+        self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -61,8 +71,7 @@ class ChainedInvokes:
             function = run.workspace.find(function_name)
         except ResourceNotFound as error:
             return ErrorObject(error.message, error.code)
-        executor = self._executor
-        arn = executor.new_arn(function, executor.new_id()) if function.durable else None
+        arn = self._new_arn(function) if function.durable else None
         return ev.ChainedTarget(function.version, arn)
 
     def begin(self, run: Run, command: InvokeFunction) -> None:
@@ -73,31 +82,25 @@ class ChainedInvokes:
         run.family.pending_calls += 1
 
     def _invoke(self, run: Run, command: InvokeFunction, function: Function) -> None:
-        executor = self._executor
-        if run.arn not in executor.runs:
+        if run.arn not in run.workspace.runs:
             return
         run.family.pending_calls -= 1
         if run.execution.ended:
-            executor.timekeeper.settle(run.family)
+            self._timekeeper.settle(run.family)
             return
         if not function.durable:
             call = Call(run, command.operation_id, function, command.payload, command.tenant_id)
             run.family.calls += 1
-            executor.leases.submit(call, run.workspace, function, "")
+            self._leases.submit(call, function, "")
+            self._leases.pool.dispatch()
             return
         started = next(
             event
             for event in reversed(run.execution.history)
             if event.id == command.operation_id and event.execution_arn
         )
-        arn = started.execution_arn
-        assert arn is not None
-        child = executor.new_run(
-            run.workspace, function, arn, arn.split("/")[-2], run.family, result_bytes=CHAINED_BYTES
-        )
-        child.parent = (run, command.operation_id)
-        child.tenant_id = command.tenant_id
-        executor.feed(child, ev.Started(child.now, command.payload))
+        assert started.execution_arn is not None
+        self._start(run, command, function, started.execution_arn)
 
     def call_ended(self, call: Call, outcome: str | ErrorObject) -> None:
         """A plain function returned, or failed."""
@@ -106,8 +109,6 @@ class ChainedInvokes:
         status, result, error = OperationStatus.SUCCEEDED, None, None
         if isinstance(outcome, ErrorObject):
             status, error = OperationStatus.FAILED, outcome
-            if call.record is not None:
-                call.record.error = outcome
         else:
             result = outcome
         self._tell(run, call.operation_id, status, result, error)
@@ -140,14 +141,13 @@ class ChainedInvokes:
                     while not at_rest():
                         await run.watch(at_rest)
             run.family.pending_calls -= 1
-            self._executor.feed_if_open(
-                run, ev.ChainedInvokeEnded(run.now, operation_id, status, result, error)
-            )
+            if run.arn in run.workspace.runs:
+                self._feed(run, ev.ChainedInvokeEnded(run.now, operation_id, status, result, error))
 
         def at_rest() -> bool:
             return run.lease is None or run.execution.ended
 
-        seconds = _REST_SECONDS if run.injector is None else _SURE_REST_SECONDS
+        seconds = _REST_SECONDS if run.injection is None else _SURE_REST_SECONDS
         # Until then no time is to be skipped.
         run.family.pending_calls += 1
         telling = self._loop.create_task(tell())

@@ -1,4 +1,4 @@
-"""Virtual time: one `Clock` per family of executions (a root and all that it invokes in a chain).
+"""Virtual time: a clock for each family of executions (a root and all that it invokes in a chain).
 
 A family shares its clock because its members' timers race with each other: a parent's
 one-hour wait must end before its child's two-hour one. Other families are never moved.
@@ -13,7 +13,7 @@ def real_ms() -> int:
     return int(time.time() * 1000)
 
 
-class Clock:
+class VirtualClock:
     """Real time plus an offset that only ever grows. Milliseconds since the epoch."""
 
     def __init__(self, epoch_ms: int | None = None) -> None:

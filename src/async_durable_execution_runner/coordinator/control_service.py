@@ -1,38 +1,36 @@
-"""`ControlService`: what runners ask, decoded for the executor; records encoded in pages."""
+"""`ControlService`: what runners ask, decoded for the executor."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from ..core import events as ev
 from ..core import limits
 from ..core.faults import Fault, Plan
-from ..core.model import Operation
+from ..core.model import Isolation, Operation
 from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
 from .following import Follower
-from .runs import CrashPoint, FaultRecord, InvocationRecord, Run
+from .pages import pages
+from .runs import Run
 from .waiting import until, waiting_for
 from .worker_service import Context
-from .workspace import Function, Isolation
+from .workers import Function
 
 if TYPE_CHECKING:
     from .lambda_service import Listener
 
 _ISOLATIONS = dict(enumerate(Isolation, start=1))
-_PAGE_ITEMS = 2000
-
-_Paged = TypeVar("_Paged", pb.RunExecutionResponse, pb.AwaitExecutionResponse)
 
 
 def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -96,7 +94,7 @@ class ControlService(ControlServiceServicer):
         function = self._function(request)
         workspace.functions[function.name] = function
         if function.isolation is not Isolation.INLINE:
-            self._executor.pool.prepare(min(workspace.workers, os.cpu_count() or 1))
+            self._executor.pool.prepare(min(workspace.share.workers, os.cpu_count() or 1))
         return pb.RegisterFunctionResponse(function_id=function.id)
 
     @_statuses
@@ -135,10 +133,10 @@ class ControlService(ControlServiceServicer):
     ) -> pb.ServeAwsApiResponse:
         workspace = self._executor.workspace(request.workspace_id)
         module = await asyncio.to_thread(_lambda_service)
-        service = module.LambdaService(
+        operations = module.operations(
             self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
         )
-        listener = await module.listen(service, request.host, request.port, request.access_keys)
+        listener = await module.listen(operations, request.host, request.port, request.access_keys)
         # It may have been closed meanwhile.
         if request.workspace_id not in self._executor.workspaces:
             listener.close()
@@ -204,7 +202,7 @@ class ControlService(ControlServiceServicer):
         except RunnerError as error:
             await _abort(context, error)
             return
-        for answer in self._pages(run, in_time, pb.RunExecutionResponse):
+        for answer in pages(self._executor, run, in_time, pb.RunExecutionResponse):
             yield answer
 
     async def AwaitExecution(
@@ -226,7 +224,7 @@ class ControlService(ControlServiceServicer):
         except RunnerError as error:
             await _abort(context, error)
             return
-        for answer in self._pages(run, in_time, pb.AwaitExecutionResponse):
+        for answer in pages(self._executor, run, in_time, pb.AwaitExecutionResponse):
             yield answer
 
     async def _ended(self, run: Run, timeout_ms: int) -> bool:
@@ -337,44 +335,6 @@ class ControlService(ControlServiceServicer):
             trouble=pool.trouble,
         )
 
-    def _pages(self, run: Run, in_time: bool, response: type[_Paged]) -> Iterator[_Paged]:
-        execution = run.execution
-        operations = list(execution.operations.values())
-        events = list(execution.history)
-        effects = self._executor.effects.of(run)
-        items = max(len(operations), len(events), len(effects))
-        for start in range(0, items, _PAGE_ITEMS):
-            part = slice(start, start + _PAGE_ITEMS)
-            answer = response()
-            if start == 0:
-                self._begin(answer.page, run, in_time)
-            codec.extend(answer.page.operations, codec.operation_to_proto, operations[part])
-            codec.extend(answer.page.events, codec.event_to_proto, events[part])
-            codec.extend(answer.page.effects, codec.effect_to_proto, effects[part])
-            yield answer
-
-    def _begin(self, page: pb.ExecutionPage, run: Run, in_time: bool) -> None:
-        execution = run.execution
-        root = execution.root
-        head = pb.ExecutionHead(
-            execution_arn=run.arn,
-            execution_name=execution.config.name,
-            function_name=execution.config.function_name,
-            status=codec.execution_status_to_proto(execution.status),
-            start_ms=root.start_ms,
-            end_ms=root.end_ms,
-            result=root.result,
-            error=codec.error_to_proto(root.error) if root.error else None,
-            timed_out=not in_time,
-            waiting_for="" if execution.ended else waiting_for(self._executor, run),
-            unfired_faults=run.injector.unfired if run.injector else (),
-        )
-        page.head.CopyFrom(head)
-        page.invocations.extend(map(_record, run.invocations))
-        if run.injector is not None:
-            page.faults.extend(map(_fault, run.injector.records))
-            page.points.extend(map(_point, run.injector.points))
-
 
 def _plan(faults: Sequence[str]) -> Plan | None:
     return Plan([Fault.parse(text) for text in faults]) if faults else None
@@ -385,35 +345,3 @@ def _lambda_service() -> ModuleType:
     from . import lambda_service
 
     return lambda_service
-
-
-def _fault(record: FaultRecord) -> pb.FaultRecord:
-    return pb.FaultRecord(
-        fault=record.fault,
-        moment=record.moment,
-        label=record.label,
-        invocation=record.invocation,
-        time_ms=record.time_ms,
-        note=record.note,
-    )
-
-
-def _point(point: CrashPoint) -> pb.CrashPoint:
-    return pb.CrashPoint(moment=point.moment, label=point.label, key=point.key)
-
-
-def _record(record: InvocationRecord) -> pb.InvocationRecord:
-    return pb.InvocationRecord(
-        request_id=record.request_id,
-        worker_id=record.worker_id,
-        pid=record.pid,
-        start_ms=record.start_ms,
-        end_ms=record.end_ms,
-        outcome=record.outcome,
-        error=codec.error_to_proto(record.error) if record.error else None,
-        output=map(codec.line_to_proto, record.output),
-        output_truncated=record.output_truncated,
-        stacks=record.stacks.dumps if record.stacks else (),
-        verdict=record.stacks.verdict if record.stacks else "",
-        divergences=map(codec.divergence_to_proto, record.divergences),
-    )

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from ..core.model import Effect
 from ..errors import ResourceNotFound
 from .clock import real_ms
-from .runs import Call, InvocationRecord, PlainInvocation, Run
-from .workspace import Workspace
+from .runs import Call, InvocationState, PlainInvocation, Run, Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _Origin:
     subject: Run | Call | PlainInvocation
-    record: InvocationRecord
+    invocation: InvocationState
     number: int
 
     @property
@@ -30,71 +29,66 @@ class _Source:
                 return None
 
     @property
-    def workspace(self) -> Workspace:
-        return (
-            self.subject.parent.workspace
-            if isinstance(self.subject, Call)
-            else (self.subject.workspace)
-        )
-
-    @property
     def stale(self) -> bool:
         lease = self.subject.lease
-        ended = lease is None or lease.job.request_id != self.record.request_id or lease.timed_out
-        return ended or (self.run is not None and self.run.execution.ended)
+        if lease is None or lease.invocation is not self.invocation or lease.timed_out:
+            return True
+        return self.run is not None and self.run.execution.ended
 
 
 #: Invocations of plain functions from outside that are kept: more than can be under way.
 _PLAIN_KEPT = 10_000
 
 
-class Sources:
-    """The invocations that there were, as far as their executions are remembered."""
+class Effects:
+    """What handlers did outside, by the invocations that there were, as far as their executions
+    are remembered."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, _Source] = {}
+        self._origins: dict[str, _Origin] = {}
         #: Ids of requests by the ARN of their execution.
         self._requests: dict[str, list[str]] = {}
         self._plain: deque[str] = deque()
 
-    def add(self, subject: Run | Call | PlainInvocation, record: InvocationRecord) -> None:
+    def add(self, subject: Run | Call | PlainInvocation, invocation: InvocationState) -> None:
         """An invocation begins. A call's counts as the one of its parent's that it serves."""
-        source = _Source(subject, record, 1)
-        if (run := source.run) is not None:
-            source = replace(source, number=len(run.invocations))
-            self._requests.setdefault(run.arn, []).append(record.request_id)
+        origin = _Origin(subject, invocation, 1)
+        if (run := origin.run) is not None:
+            origin = replace(origin, number=len(run.invocations))
+            self._requests.setdefault(run.arn, []).append(invocation.request_id)
         # A further attempt at an event has the id of the first.
-        elif record.request_id not in self._sources:
-            self._plain.append(record.request_id)
+        elif invocation.request_id not in self._origins:
+            self._plain.append(invocation.request_id)
             if len(self._plain) > _PLAIN_KEPT:
-                del self._sources[self._plain.popleft()]
-        self._sources[record.request_id] = source
+                del self._origins[self._plain.popleft()]
+        self._origins[invocation.request_id] = origin
 
     def forget(self, workspace: Workspace) -> None:
         for run in workspace.runs.values():
             self.forget_run(run)
         for request_id in self._plain:
-            if self._sources[request_id].workspace is workspace:
-                del self._sources[request_id]
-        self._plain = deque(each for each in self._plain if each in self._sources)
+            if self._origins[request_id].subject.workspace is workspace:
+                del self._origins[request_id]
+        self._plain = deque(each for each in self._plain if each in self._origins)
 
     def forget_run(self, run: Run) -> None:
         for request_id in self._requests.pop(run.arn, ()):
-            self._sources.pop(request_id, None)
+            self._origins.pop(request_id, None)
 
-    def record(self, said: Effect) -> Effect:
-        """Enter an effect for its execution and for those that invoked it in a chain."""
-        source = self._sources.get(said.request_id)
-        if source is None:
+    def enter(self, said: Effect) -> Effect:
+        """A handler did something outside: the effect stands with its execution, and with those
+        that invoked it in a chain."""
+        origin = self._origins.get(said.request_id)
+        if origin is None:
             raise ResourceNotFound(f"Invocation not found: {said.request_id}")
-        run, subject = source.run, source.subject
+        run, subject = origin.run, origin.subject
         effect = replace(
             said,
             execution_arn=run.arn if run is not None else "",
             function_name=subject.function.name,
-            invocation=source.number,
+            invocation=origin.number,
             time_ms=run.now if run is not None else real_ms(),
-            stale=source.stale,
+            stale=origin.stale,
         )
         if run is None:
             return effect
@@ -115,12 +109,12 @@ class Sources:
         return [self._completed(effect) for effect in run.effects]
 
     def _completed(self, effect: Effect) -> Effect:
-        source = self._sources.get(effect.request_id)
-        if source is None or source.run is None:
+        origin = self._origins.get(effect.request_id)
+        if origin is None or origin.run is None:
             return effect
-        operation = source.run.execution.operations.get(effect.operation_id or "")
+        operation = origin.run.execution.operations.get(effect.operation_id or "")
         return replace(
             effect,
             operation_name=effect.operation_name or (operation.name if operation else None),
-            invocation_error=source.record.error,
+            invocation_error=origin.invocation.error,
         )

@@ -16,10 +16,10 @@ from ..core import faults, limits, tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
 from ..core.execution import Execution, ExecutionConfig
 from ..core.model import (
-    Effect,
     ErrorObject,
     EventType,
     ExecutionStatus,
+    Isolation,
     OperationUpdate,
     OutputLine,
 )
@@ -30,15 +30,26 @@ from ..errors import (
     ResourceNotFound,
 )
 from .chained import ChainedInvokes
-from .clock import Clock, real_ms
-from .effects import Sources
+from .clock import VirtualClock, real_ms
+from .effects import Effects
 from .following import Written
 from .injector import Injector, check_feasible
 from .leases import Leases
 from .outcome import read_output
-from .runs import Call, Copy, InvocationRecord, Lease, PlainInvocation, Run, Subject
-from .timekeeper import Family, Timekeeper
-from .workspace import Function, Isolation, Workspace
+from .runs import (
+    Call,
+    Copy,
+    Family,
+    Injection,
+    InvocationState,
+    Lease,
+    PlainInvocation,
+    Run,
+    Subject,
+    Workspace,
+)
+from .timekeeper import Timekeeper
+from .workers import Function, Share
 
 _DAY_SECONDS = 24 * 3600
 
@@ -50,41 +61,52 @@ class Executor:
         self.new_id = new_id
         self._new_seed = new_seed
         self._loop = asyncio.get_running_loop()
-        self.leases = Leases(self, new_id)
+        self.leases = Leases(
+            new_id,
+            begins=self._invocation_begins,
+            overtaken=self._invocation_overtaken,
+            ended=self._invocation_ended,
+            unavailable=self._workers_unavailable,
+        )
         self.pool = self.leases.pool
         self.timekeeper = Timekeeper(self.feed)
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
-        self.effects = Sources()
-        self._chained = ChainedInvokes(self)
+        #: By execution: of those that have a fault plan, or of which crash points are asked for.
+        self.injectors: dict[str, Injector] = {}
+        self.effects = Effects()
+        self._chained = ChainedInvokes(
+            self.leases, self.timekeeper, self._new_arn, self._start_chained, self.feed
+        )
 
     # -- workspaces ------------------------------------------------------------------------
 
     def open_workspace(
         self, workers: int, invocation_retries: int, retry_backoff_ms: int, epoch_ms: int | None
     ) -> Workspace:
+        share = Share(self.new_id(), workers)
         workspace = Workspace(
-            self.new_id(), workers, invocation_retries, retry_backoff_ms, epoch_ms
+            share.workspace_id, share, invocation_retries, retry_backoff_ms, epoch_ms
         )
         self.workspaces[workspace.id] = workspace
-        self.pool.workspaces[workspace.id] = workspace
+        self.pool.shares[workspace.id] = share
         return workspace
 
     def close_workspace(self, workspace: Workspace) -> None:
         """Its executions are forgotten; workers that are in one of its handlers are killed."""
         del self.workspaces[workspace.id]
-        del self.pool.workspaces[workspace.id]
         self.leases.withdraw(workspace)
         self.effects.forget(workspace)
         for run in workspace.runs.values():
             del self.runs[run.arn]
             self.timekeeper.forget(run.family)
             self.pool.release(run.arn)
-            if run.injector is not None:
-                run.injector.close()
+            if injector := self.injectors.pop(run.arn, None):
+                injector.close()
             if run.expiry is not None:
                 run.expiry.cancel()
             run.notify(unconditionally=True)
+        workspace.runs.clear()
         for follower in workspace.followers:
             follower.close()
 
@@ -142,23 +164,37 @@ class Executor:
         if function.isolation is Isolation.WORKER and (record_points or retry_at_once):
             # A death must lose what the process knew; a warm one may know it from others.
             function = replace(function, isolation=Isolation.EXECUTION)
-        arn = self.new_arn(function, name)
-        family = self.timekeeper.add_family(Clock(workspace.epoch_ms), skip_time, hold_time)
-        run = self.new_run(workspace, function, arn, name, family, retry_at_once)
+        arn = self._new_arn(function, name)
+        family = self.timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
+        run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None or record_points:
             plan = plan or faults.Plan(())
             check_feasible(plan, inline=function.isolation is Isolation.INLINE)
-            run.injector = Injector(self, run, plan, record_points)
+            run.injection = Injection(plan, record_points)
+            self.injectors[arn] = Injector(self.leases, self.timekeeper, run, run.injection)
         self.feed(run, ev.Started(run.now, payload))
         return run
 
-    def new_arn(self, function: Function, name: str) -> str:
+    def _start_chained(
+        self, parent: Run, command: InvokeFunction, function: Function, arn: str
+    ) -> None:
+        """Start the execution that `parent` has invoked in a chain; its ARN was made before."""
+        name = arn.split("/")[-2]
+        run = self._new_run(
+            parent.workspace, function, arn, name, parent.family, result_bytes=limits.CHAINED_BYTES
+        )
+        run.parent = (parent, command.operation_id)
+        run.tenant_id = command.tenant_id
+        self.feed(run, ev.Started(run.now, command.payload))
+
+    def _new_arn(self, function: Function, name: str = "") -> str:
         # Only one qualifier can be in it, and the version is what was executed.
         bare = function.arn.removesuffix(f":{function.qualifier}")
+        name = name or self.new_id()
         return f"{bare}:{function.version}/durable-execution/{name}/{self.new_id()}"
 
-    def new_run(
+    def _new_run(
         self,
         workspace: Workspace,
         function: Function,
@@ -189,7 +225,15 @@ class Executor:
     # -- the one way through ---------------------------------------------------------------
 
     def feed(self, run: Run, event: ev.Event) -> Deliver | Reply | None:
-        """Take `run` one turn further. `ServiceError`: refused, and nothing changed."""
+        """Take `run` one turn further, and begin the invocations that it asks for when the turn is
+        over. `ServiceError`: refused, and nothing changed."""
+        try:
+            return self._turn(run, event)
+        finally:
+            if self.pool.unmatched:
+                self.pool.dispatch()
+
+    def _turn(self, run: Run, event: ev.Event) -> Deliver | Reply | None:
         execution = run.execution
         if not isinstance(event, ev.TimePassed):
             self._let_time_pass(run, event.now_ms)
@@ -215,7 +259,7 @@ class Executor:
             case Deliver() | Reply():
                 return command
             case Invoke():
-                self.leases.submit(run, run.workspace, run.function, run.arn)
+                self.leases.submit(run, run.function, run.arn)
             case InvokeFunction():
                 self._chained.begin(run, command)
             case Finish():
@@ -226,8 +270,8 @@ class Executor:
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.runs.remove(run)
-        if run.injector is not None:
-            run.injector.close()
+        if injector := self.injectors.get(run.arn):
+            injector.close()
         if run.lease is None:
             self.pool.release(run.arn)
         else:
@@ -240,14 +284,11 @@ class Executor:
     def _forget(self, run: Run) -> None:
         workspace, config = run.workspace, run.execution.config
         del self.runs[run.arn], workspace.runs[run.arn]
+        self.injectors.pop(run.arn, None)
         if workspace.names.get((config.function_name, config.name)) is run:
             del workspace.names[config.function_name, config.name]
         self.effects.forget_run(run)
         run.notify(unconditionally=True)
-
-    def feed_if_open(self, run: Run, event: ev.Event) -> None:
-        if run.arn in self.runs:
-            self.feed(run, event)
 
     # -- checkpoints -----------------------------------------------------------------------
 
@@ -267,91 +308,89 @@ class Executor:
 
     # -- invocations -----------------------------------------------------------------------
 
-    def invocation_begins(self, lease: Lease) -> None:
-        """`Invocations`: a worker is about to be given it."""
-        subject, worker, request_id = lease.subject, lease.worker, lease.job.request_id
-        if isinstance(subject, PlainInvocation):
-            self.effects.add(subject, subject.begin(request_id, worker))
-            return
-        run = subject if isinstance(subject, Run) else subject.parent
-        record = InvocationRecord(request_id, worker.id, worker.pid, run.now)
+    def _invocation_begins(self, lease: Lease) -> None:
+        """A worker is about to be given it."""
+        subject, invocation = lease.subject, lease.invocation
         match subject:
+            case PlainInvocation():
+                subject.invocation = invocation
+                self.effects.add(subject, invocation)
             case Call():
-                subject.record = record
-                self.effects.add(subject, record)
+                self.effects.add(subject, invocation)
             case Copy():
                 # Its effects are real, though nothing else of it counts.
-                subject.record = record
-                self.effects.add(run, record)
+                self.effects.add(subject.parent, invocation)
                 lease.deliver = subject.original.deliver
             case Run():
-                run.invocations.append(record)
-                self.effects.add(run, record)
-                started = ev.InvocationStarted(record.start_ms, request_id, self._new_seed())
-                delivered = self.feed(run, started)
+                subject.invocations.append(invocation)
+                self.effects.add(subject, invocation)
+                now, request_id = invocation.start_ms, invocation.request_id
+                started = ev.InvocationStarted(now, request_id, self._new_seed())
+                delivered = self._turn(subject, started)
                 assert isinstance(delivered, Deliver)
                 lease.deliver = delivered
             case _:
                 assert_never(subject)
 
-    def invocation_overtaken(self, subject: Subject) -> None:
-        """`Invocations`: its execution has ended before a worker was free."""
+    def _invocation_overtaken(self, subject: Subject) -> None:
+        """Its execution has ended before a worker was free."""
         if isinstance(subject, Call | Copy):
             subject.family.calls -= 1
             self.timekeeper.settle(subject.family)
 
-    def invocation_ended(
+    def _invocation_ended(
         self,
         lease: Lease,
         outcome: str | ErrorObject,
         output: Sequence[OutputLine],
         truncated: bool,
     ) -> None:
-        """`Invocations`: JSON text, or what it failed with."""
+        """Nobody holds it any longer; its `outcome` is JSON text, or what it failed with."""
         subject, job = lease.subject, lease.job
-        for follower in job.workspace.followers if output else ():
+        for follower in subject.workspace.followers if output else ():
             name, arn = job.function.name, job.execution_arn
             follower.tell(Written(name, arn, job.request_id, real_ms(), output))
         if isinstance(subject, Copy):
-            subject.ended(lease.worker)
+            if injector := self.injectors.get(job.execution_arn):
+                injector.copy_ended(lease.worker)
             return
         if isinstance(subject, PlainInvocation):
             subject.complete(outcome, output, truncated)
             return
-        # A call has no record of its own: what it wrote stands with the one that called it.
-        record = (subject.parent if isinstance(subject, Call) else subject).invocations[-1]
-        record.output = [*record.output, *output]
-        record.output_truncated |= truncated
+        # What a call wrote stands with the invocation that it serves.
+        served = subject.parent.invocations[-1] if isinstance(subject, Call) else lease.invocation
+        served.output = [*served.output, *output]
+        served.output_truncated |= truncated
         if isinstance(subject, Call):
+            if isinstance(outcome, ErrorObject):
+                lease.invocation.error = outcome
             self._chained.call_ended(subject, outcome)
             return
-        if subject.injector is not None:
-            subject.injector.lease_ended()
+        if injector := self.injectors.get(job.execution_arn):
+            injector.lease_ended()
         if not lease.timed_out:
-            record.stacks = None
-        self._run_returned(subject, record, outcome)
+            lease.invocation.stacks = None
+        self._run_returned(subject, lease.invocation, outcome)
         if subject.execution.ended:
             self.pool.release(subject.arn)
 
-    def _run_returned(self, run: Run, record: InvocationRecord, outcome: str | ErrorObject) -> None:
-        now, request_id = run.now, record.request_id
+    def _run_returned(
+        self, run: Run, invocation: InvocationState, outcome: str | ErrorObject
+    ) -> None:
+        now, request_id = run.now, invocation.request_id
         event: ev.InvocationReturned | ev.InvocationFailed
         if isinstance(outcome, ErrorObject):
             event = ev.InvocationFailed(now, request_id, outcome)
         else:
             event = read_output(outcome, now, request_id)
-        record.end_ms = now
+        invocation.end_ms = now
         if isinstance(event, ev.InvocationReturned):
-            record.outcome = event.outcome.value
+            invocation.outcome = event.outcome.value
         else:
-            record.outcome, record.error = "ERROR", event.error
+            invocation.outcome, invocation.error = "ERROR", event.error
         self.feed(run, event)
-        if record.error is None:
-            record.error = _refusal(run, request_id)
-
-    async def record_effect(self, said: Effect) -> Effect:
-        """A handler did something outside, and goes on when this returns."""
-        return self.effects.record(said)
+        if invocation.error is None:
+            invocation.error = _refusal(run, request_id)
 
     # -- outsiders -------------------------------------------------------------------------
 
@@ -371,8 +410,8 @@ class Executor:
 
     # -- those who wait --------------------------------------------------------------------
 
-    def workers_unavailable(self, why: str) -> None:
-        """`Invocations`: nobody need wait any longer."""
+    def _workers_unavailable(self) -> None:
+        """Nobody need wait any longer."""
         for run in self.runs.values():
             run.notify(unconditionally=True)
 

@@ -3,30 +3,25 @@
 The services report what is about to happen and do what the answer says; everything else
 goes the ordinary way: a killed worker is lost, a passed deadline is a passed deadline.
 Executions without a plan have no injector and pay nothing for it.
-
-The moments that it sees are also what crash exploration goes by: each is recorded with a
-key that is equal where the durable state and the effects that are not yet durable are.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from ..core import faults as f
-from ..core.faults import Change, Moment, Plan, Point
-from ..core.model import OperationAction, OperationType, OperationUpdate
+from ..core.faults import Change, Plan, Point
+from ..core.model import OperationUpdate
 from ..errors import InvalidParameterValue
-from .pool import Worker, WorkerState
-from .runs import Copy, CrashPoint, FaultRecord, Lease, Run
-
-if TYPE_CHECKING:
-    from .executor import Executor
+from .leases import Leases
+from .moments import Moments
+from .runs import Copy, FiredFault, Frozen, Injection, Lease, Run
+from .timekeeper import Timekeeper
+from .workers import Worker, WorkerState
 
 T = TypeVar("T")
 
@@ -36,7 +31,6 @@ _OBEY_SECONDS = 0.1
 _ZOMBIE_SECONDS = 2.0
 #: MiB that a worker without a limit of its own is killed beyond.
 _MEMORY_MB = 512
-_OUTCOMES = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETRY)
 
 
 class Answer(Enum):
@@ -64,51 +58,20 @@ Instead: TypeAlias = Answer | Tell | Refuse
 """What whoever asked gets instead of the answer."""
 
 
-@dataclass(slots=True, eq=False)
-class _Frozen:
-    """A worker that is stopped, its lease ended; what it sent before waits."""
-
-    worker: Worker
-    record: FaultRecord
-    thawed: asyncio.Event = field(default_factory=asyncio.Event)
-    #: It was refused, or ended.
-    done: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Injector:
-    def __init__(self, executor: Executor, run: Run, plan: Plan, record_points: bool) -> None:
-        self._executor = executor
+    def __init__(
+        self, leases: Leases, timekeeper: Timekeeper, run: Run, injection: Injection
+    ) -> None:
+        self._leases = leases
+        self._pool = leases.pool
+        self._timekeeper = timekeeper
         self._run = run
-        self._plan = plan
+        self._injection = injection
         self._loop = asyncio.get_running_loop()
-        self._recorded: list[CrashPoint] | None = [] if record_points else None
-        self.records: list[FaultRecord] = []
-        self._ordinal = 0
-        self._counts: Counter[Point] = Counter()
-        #: Effects that are not durable yet: bodies of steps and entries of the ledger.
-        self._pending: Counter[tuple[str, str]] = Counter()
+        self._moments = Moments(run, injection)
         #: Replies that were dropped, by the checkpoint token of their request.
         self._dropped: dict[str, object] = {}
-        self._frozen: dict[str, _Frozen] = {}
-        #: Workers that were given a copy of an invocation, and whether they may go on.
-        self._copies: dict[str, tuple[FaultRecord, asyncio.Event]] = {}
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def reads_state(self) -> bool:
-        """The plan needs a read of the state, which a short one never asks for."""
-        return any(
-            getattr(each.where, "point", None) is Point.STATE_READ for each in self._plan.faults
-        )
-
-    @property
-    def unfired(self) -> list[str]:
-        return [str(fault) for fault in self._plan.unfired]
-
-    @property
-    def points(self) -> list[CrashPoint]:
-        """In order; a moment that came again after a crash is there again."""
-        return self._recorded or []
 
     # -- what the services report ----------------------------------------------------------
 
@@ -121,7 +84,7 @@ class Injector:
         refused: Callable[[T], str],
     ) -> T | Instead:
         """One checkpoint, which `act` does; `refused` reads the service's refusal, or ""."""
-        if copy := self._copies.get(worker_id):
+        if copy := self._injection.copies.get(worker_id):
             await copy[1].wait()
         execution = self._run.execution
         if (dropped := self._dropped.pop(token, None)) is not None:
@@ -130,9 +93,8 @@ class Injector:
             return self._late(worker_id, act(), refused)
         if self._is_doomed(worker_id):
             return Answer.SILENCE
-        changes = self._changes(updates)
-        bodies = [c.operation_id for c in changes if _is_outcome(c)]
-        self._pending.update((body, "") for body in bodies)
+        changes = self._moments.changes(updates)
+        self._moments.committing(changes)
         instead = await self._at(Point.BEFORE_COMMIT, worker_id, changes)
         if instead is not None:
             return instead
@@ -141,9 +103,7 @@ class Injector:
         reply = act()
         if refused(reply):
             return reply
-        for pending in [each for each in self._pending if each[0] in bodies]:
-            del self._pending[pending]
-        self._counts[Point.BEFORE_COMMIT] += 1
+        self._moments.committed(changes)
         self._let_copies_go()
         await self._thaw()
         instead = await self._at(Point.AFTER_COMMIT, worker_id, changes)
@@ -157,19 +117,19 @@ class Injector:
 
     async def effect(self, worker_id: str, name: str, operation_id: str) -> Instead | None:
         """The ledger has an effect of this name, of an operation or of none ("")."""
-        self._pending[operation_id, name] += 1
+        self._moments.effect(operation_id, name)
         return await self._at(Point.EFFECT, worker_id, name=name)
 
     def started(self, lease: Lease) -> Instead | asyncio.Event | None:
         """The lease is about to be sent to its worker, or once the event is set."""
         if isinstance(lease.subject, Copy):
-            self._copies[lease.worker.id] = (lease.subject.fault, asyncio.Event())
+            self._injection.copies[lease.worker.id] = (lease.subject.fault, asyncio.Event())
             if self._run.lease is not lease.subject.original:
                 self._let_copies_go()
             return None
-        self._counts[Point.INVOCATION_RESULT] = len(self._run.invocations) - 1
+        self._moments.invocation_started()
         self._watch_the_clock()
-        struck = self._strike(Point.INVOCATION_START)
+        struck = self._moments.strike(Point.INVOCATION_START)
         return None if struck is None else self._carry_out(*struck, lease)
 
     async def returned(self, worker: Worker) -> Instead | None:
@@ -177,30 +137,26 @@ class Injector:
         await self._thaw()
         return await self._at(Point.INVOCATION_RESULT, worker.id)
 
-    @property
-    def busy(self) -> bool:
-        """There are zombies or copies whose end is still to come."""
-        return bool(self._frozen or self._copies)
-
     def lease_ended(self) -> None:
         self._let_copies_go()
 
-    def _deliver_copy(self, original: Lease, record: FaultRecord) -> None:
+    def _deliver_copy(self, original: Lease, fired: FiredFault) -> None:
         run = self._run
-        if run.arn in self._executor.runs:
+        if run.arn in run.workspace.runs:
             run.family.calls += 1
-            copy = Copy(run, original, record)
-            self._executor.leases.submit(copy, run.workspace, run.function, run.arn)
+            copy = Copy(run, original, fired)
+            self._leases.submit(copy, run.function, run.arn)
+            self._pool.dispatch()
 
     def copy_ended(self, worker: Worker) -> None:
-        self._copies.pop(worker.id, None)
+        self._injection.copies.pop(worker.id, None)
         self._run.family.calls -= 1
-        self._executor.timekeeper.settle(self._run.family)
+        self._timekeeper.settle(self._run.family)
         self._run.notify()
 
     def _gone(self, worker: Worker) -> None:
-        if frozen := self._frozen.pop(worker.id, None):
-            frozen.record.note = frozen.record.note or "it went on, and its result was ignored"
+        if frozen := self._injection.frozen.pop(worker.id, None):
+            frozen.fault.note = frozen.fault.note or "it went on, and its result was ignored"
             frozen.done.set()
             self._run.notify()
 
@@ -209,7 +165,7 @@ class Injector:
         if self._timer is not None:
             self._timer.cancel()
         self._let_copies_go()
-        for frozen in list(self._frozen.values()):
+        for frozen in list(self._injection.frozen.values()):
             self._let_go(frozen)
             self._loop.call_later(_ZOMBIE_SECONDS, self._bury, frozen)
 
@@ -221,7 +177,7 @@ class Injector:
         lease = self._run.lease
         if lease is None or lease.worker.id != worker_id:
             return None
-        struck = self._strike(point, changes, name)
+        struck = self._moments.strike(point, changes, name)
         if struck is None:
             return None
         instead = self._carry_out(*struck, lease)
@@ -231,83 +187,37 @@ class Injector:
             return None
         return instead
 
-    def _strike(
-        self, point: Point, changes: Sequence[Change] = (), name: str = ""
-    ) -> tuple[f.What, FaultRecord, Point] | None:
-        """What goes wrong now, with its record."""
-        if point is not Point.BEFORE_COMMIT:
-            self._counts[point] += 1
-        number = self._counts[point] + (point is Point.BEFORE_COMMIT)
-        if point is not Point.TIME:
-            self._ordinal += 1
-        now = self._run.now
-        elapsed = now - self._run.execution.root.start_ms
-        moment = Moment(point, number, self._ordinal, elapsed, changes, name)
-        if self._recorded is not None:
-            self._recorded.append(CrashPoint(str(moment), moment.label, self._key()))
-        fault = self._plan.strikes(moment)
-        if fault is None:
-            return None
-        record = FaultRecord(str(fault), str(moment), moment.label, len(self._run.invocations), now)
-        self.records.append(record)
-        return fault.what, record, point
-
     def _is_doomed(self, worker_id: str) -> bool:
         """It was killed, and what it sent before cannot count: the next run would not have it."""
-        worker = self._executor.pool.workers.get(worker_id)
+        worker = self._pool.workers.get(worker_id)
         return worker is None or worker.state in (WorkerState.DOOMED, WorkerState.ENDING)
-
-    def _changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
-        """Before they are committed."""
-        changes = []
-        for update in updates:
-            operation = self._run.execution.operations.get(update.id)
-            attempt = 1 if operation is None else operation.attempt + 1
-            changes.append(
-                Change(update.id, update.type, update.action, update.name, update.sub_type, attempt)
-            )
-        return changes
-
-    def _key(self) -> str:
-        """A digest of what a recovery from a crash at this moment starts with."""
-        digest = hashlib.blake2b(digest_size=8)
-        for each in self._run.execution.operations.values():
-            if each.type is OperationType.EXECUTION:
-                continue
-            error = (each.error.type, each.error.message) if each.error else None
-            digest.update(repr((each.id, each.status, each.attempt, each.result, error)).encode())
-        digest.update(repr(sorted(self._pending.items())).encode())
-        return digest.hexdigest()
 
     def _watch_the_clock(self) -> None:
         """Strike at a fault's time also where nothing else happens then."""
         if self._timer is not None:
             self._timer.cancel()
-        delay = self._due_in()
+        delay = self._moments.due_in()
         if delay is not None:
             self._timer = self._loop.call_later(delay, self._its_time)
 
-    def _due_in(self) -> float | None:
-        return self._plan.due_in(self._run.now - self._run.execution.root.start_ms)
-
     def _its_time(self) -> None:
         lease = self._run.lease
-        if self._due_in():
+        if self._moments.due_in():
             # The timer was early, by less than a millisecond.
             self._watch_the_clock()
-        elif lease is not None and (struck := self._strike(Point.TIME)):
+        elif lease is not None and (struck := self._moments.strike(Point.TIME)):
             self._carry_out(*struck, lease)
 
     # -- carrying out ----------------------------------------------------------------------
 
     def _carry_out(
-        self, what: f.What, record: FaultRecord, point: Point, lease: Lease
+        self, what: f.What, fired: FiredFault, point: Point, lease: Lease
     ) -> Instead | asyncio.Event | None:
         """Do it; say what whoever asked gets instead, or what it has to wait for."""
         worker = lease.worker
         match what:
             case f.Kill():
-                self._executor.pool.kill(worker)
+                self._pool.kill(worker)
                 return Answer.SILENCE
             case f.KillHost():
                 assert worker.host is not None
@@ -325,7 +235,7 @@ class Injector:
             case f.Exit() | f.Segfault() | f.Raise() | f.DropReply():
                 return Tell(what)
             case f.Freeze():
-                return self._freeze(lease, record)
+                return self._freeze(lease, fired)
             case f.DelayReply():
                 return self._delay(lease, what.seconds)
             case f.Fail():
@@ -333,10 +243,10 @@ class Injector:
             case f.CutConnection():
                 if point in f.REPLIES:
                     return Answer.CUT
-                self._executor.pool.session_ended(worker)
+                self._pool.session_ended(worker)
                 return Answer.SILENCE
             case f.Duplicate():
-                self._loop.call_soon(self._deliver_copy, lease, record)
+                self._loop.call_soon(self._deliver_copy, lease, fired)
                 return None
             case f.KillCoordinator():
                 raise AssertionError("refused when the execution was started")
@@ -349,7 +259,7 @@ class Injector:
             left = lease.deadline.when() - self._loop.time()
             lease.deadline.cancel()
             self._run.family.clock.jump(self._run.now + max(0, round(left * 1000)))
-            self._executor.leases.deadline_passed(lease, inspect)
+            self._leases.deadline_passed(lease, inspect)
 
     def _delay(self, lease: Lease, seconds: float) -> asyncio.Event | Answer | None:
         assert lease.deadline is not None
@@ -362,9 +272,9 @@ class Injector:
             self._loop.call_later(seconds, passed.set)
             return passed
         lease.deadline.cancel()
-        self._executor.leases.set_deadline(lease, left - seconds)
+        self._leases.set_deadline(lease, left - seconds)
         self._run.family.clock.jump(self._run.now + round(seconds * 1000))
-        self._executor.timekeeper.settle(self._run.family)
+        self._timekeeper.settle(self._run.family)
         return None
 
     def _limit_memory(self, worker: Worker) -> None:
@@ -374,20 +284,20 @@ class Injector:
 
     # -- zombies and copies ----------------------------------------------------------------
 
-    def _freeze(self, lease: Lease, record: FaultRecord) -> asyncio.Event:
-        frozen = self._frozen[lease.worker.id] = _Frozen(lease.worker, record)
-        self._executor.pool.freeze(lease.worker, self._gone)
+    def _freeze(self, lease: Lease, fired: FiredFault) -> asyncio.Event:
+        frozen = self._injection.frozen[lease.worker.id] = Frozen(lease.worker, fired)
+        self._pool.freeze(lease.worker, self._gone)
         self._loop.call_soon(self._pass_deadline, lease)
         return frozen.thawed
 
-    def _let_go(self, frozen: _Frozen) -> None:
+    def _let_go(self, frozen: Frozen) -> None:
         if not frozen.thawed.is_set():
-            self._executor.pool.thaw(frozen.worker)
+            self._pool.thaw(frozen.worker)
             frozen.thawed.set()
 
     async def _thaw(self) -> None:
         """The next invocation is at work: let the zombies speak before it goes on."""
-        for frozen in list(self._frozen.values()):
+        for frozen in list(self._injection.frozen.values()):
             if self._run.lease is None or self._run.lease.worker is frozen.worker:
                 continue
             self._let_go(frozen)
@@ -395,25 +305,25 @@ class Injector:
                 async with asyncio.timeout(_ZOMBIE_SECONDS):
                     await frozen.done.wait()
             except TimeoutError:
-                frozen.record.note = f"it said nothing for {_ZOMBIE_SECONDS:g} s after it went on"
+                frozen.fault.note = f"it said nothing for {_ZOMBIE_SECONDS:g} s after it went on"
                 self._bury(frozen)
 
-    def _bury(self, frozen: _Frozen) -> None:
-        if self._frozen.get(frozen.worker.id) is frozen:
-            self._executor.pool.kill(frozen.worker)
+    def _bury(self, frozen: Frozen) -> None:
+        if self._injection.frozen.get(frozen.worker.id) is frozen:
+            self._pool.kill(frozen.worker)
 
     def _late(self, worker_id: str, reply: T, refused: Callable[[T], str]) -> T:
         """A checkpoint that comes too late, from a zombie or a copy, and its refusal."""
         note = f"its checkpoint was refused: {refused(reply)}"
-        if frozen := self._frozen.get(worker_id):
-            frozen.record.note = note
+        if frozen := self._injection.frozen.get(worker_id):
+            frozen.fault.note = note
             frozen.done.set()
-        if copy := self._copies.get(worker_id):
+        if copy := self._injection.copies.get(worker_id):
             copy[0].note = note
         return reply
 
     def _let_copies_go(self) -> None:
-        for _, may_go_on in self._copies.values():
+        for _, may_go_on in self._injection.copies.values():
             may_go_on.set()
 
 
@@ -429,7 +339,3 @@ def check_feasible(plan: Plan, inline: bool) -> None:
             raise InvalidParameterValue(
                 f"Fault {str(fault)!r} needs worker processes; an inline worker is the test itself."
             )
-
-
-def _is_outcome(change: Change) -> bool:
-    return change.type is OperationType.STEP and change.action in _OUTCOMES

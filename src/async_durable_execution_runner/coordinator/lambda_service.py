@@ -1,290 +1,50 @@
-"""`LambdaService`: what AWS's own clients ask, for the executor. One method per operation.
-
-Each takes and returns dicts with the service model's member names; the gateway has checked
-what comes in against the model. One is made for each workspace that is served, and sees nothing
-of the others.
+"""The operations of Lambda that a workspace offers over HTTP, and who answers each.
 
 Imported when somebody asks for the API: with it come botocore, its model and an HTTP server.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
 
-from ..core import events as ev
-from ..core import limits
-from ..core.model import (
-    ErrorObject,
-    EventType,
-    HistoryEvent,
-    OperationAction,
-    OperationType,
-    OperationUpdate,
-)
-from ..errors import InvalidCheckpointToken, InvalidParameterValue, ResourceNotFound
-from ..gateway import shapes
+from ..core.faults import Plan
+from ..gateway.app import Handler
 from ..gateway.server import Listener, listen
-from .invoking import Invoking
-from .runs import Run
+from .executor import Executor
+from .lambda_executions import LambdaExecutions
+from .lambda_functions import LambdaFunctions
+from .runs import Workspace
 
-Shape = dict[str, Any]
-T = TypeVar("T")
-
-__all__ = ["LambdaService", "Listener", "listen"]
-
-#: Items of a page where none are asked for, and at most; what a page may weigh.
-_PAGE_ITEMS = 100
-_PAGE_BYTES = 5 * 1024 * 1024
+__all__ = ["Listener", "listen", "operations"]
 
 
-class LambdaService(Invoking):
-    """The service that a gateway offers."""
+def operations(
+    executor: Executor,
+    workspace: Workspace,
+    new_id: Callable[[], str],
+    skip_time: bool,
+    plan: Plan | None,
+) -> dict[str, Handler]:
+    """The coroutine function for each operation, by the operation's name in the service model.
 
-    waiting = frozenset({"Invoke"})
-
-    # -- executions ------------------------------------------------------------------------
-
-    async def GetDurableExecution(self, given: Shape) -> Shape:
-        run = self._run(given["DurableExecutionArn"])
-        root = run.execution.root
-        answer = self._summary(run) | {"Version": run.function.version}
-        if given.get("IncludeExecutionData", True):
-            answer["InputPayload"] = root.input
-            answer["Result"] = root.result
-            answer["Error"] = shapes.error_object(root.error)
-        return answer
-
-    @staticmethod
-    def _summary(run: Run) -> Shape:
-        execution = run.execution
-        arn = run.arn
-        return {
-            "DurableExecutionArn": arn,
-            "DurableExecutionName": execution.config.name,
-            "FunctionArn": arn.partition("/")[0],
-            "Status": execution.status.value,
-            "StartTimestamp": shapes.timestamp(execution.root.start_ms),
-            "EndTimestamp": shapes.timestamp(execution.root.end_ms),
-        }
-
-    async def GetDurableExecutionHistory(self, given: Shape) -> Shape:
-        run = self._run(given["DurableExecutionArn"])
-        data = given.get("IncludeExecutionData", True)
-        history = run.execution.history
-        # Event ids count from 1, so that a marker holds whatever is appended meanwhile.
-        first = _position(given, most=len(history))
-        count = given.get("MaxItems") or _PAGE_ITEMS
-        page: Sequence[HistoryEvent]
-        if given.get("ReverseOrder"):
-            end = first or len(history)
-            page = history[max(0, end - count) : end][::-1]
-        else:
-            page = history[first : first + count]
-        page = _weighing(page, _weight if data else lambda _: 0)
-        if not page:
-            return {"Events": []}
-        if given.get("ReverseOrder"):
-            rest = page[-1].event_id - 1
-        else:
-            rest = page[-1].event_id if page[-1].event_id < len(history) else 0
-        self._disclose(run, page)
-        events = [shapes.history_event(event, data) for event in page]
-        return {"Events": events, "NextMarker": _marker(str(rest)) if rest else None}
-
-    def _disclose(self, run: Run, events: Sequence[HistoryEvent]) -> None:
-        """Whoever has a callback's id may answer it, and time is not to run away meanwhile."""
-        for event in events:
-            if event.type is EventType.CALLBACK_STARTED and event.id is not None:
-                run.disclosed[event.id] = asyncio.get_running_loop().time()
-
-    async def ListDurableExecutionsByFunction(self, given: Shape) -> Shape:
-        function = self._function(given)
-        name, statuses = given.get("DurableExecutionName"), given.get("Statuses")
-        after, before = given.get("StartedAfter"), given.get("StartedBefore")
-        runs = list(self._workspace.runs.values())
-        found = [
-            (run.execution.root.start_ms, place)
-            for place, run in enumerate(runs)
-            if run.function.is_reached_as(function)
-            and (name is None or run.execution.config.name == name)
-            and (statuses is None or run.execution.status.value in statuses)
-            and (after is None or run.execution.root.start_ms > after * 1000)
-            and (before is None or run.execution.root.start_ms < before * 1000)
-        ]
-        found.sort()
-        if marker := given.get("Marker"):
-            # The last that was given out, so that those that began since move nothing.
-            last = _place(marker)
-            if given.get("ReverseOrder"):
-                found = found[: bisect_left(found, last)]
-            else:
-                found = found[bisect_right(found, last) :]
-        if given.get("ReverseOrder"):
-            found.reverse()
-        page = found[: given.get("MaxItems") or _PAGE_ITEMS]
-        more = len(page) < len(found)
-        return {
-            "DurableExecutions": [self._summary(runs[place]) for _, place in page],
-            "NextMarker": _marker(f"{page[-1][0]} {page[-1][1]}") if more else None,
-        }
-
-    async def StopDurableExecution(self, given: Shape) -> Shape:
-        run = self._run(given["DurableExecutionArn"])
-        now, error = run.now, _error(given.get("Error"))
-        limits.check_error(error, "EXECUTION")
-        self._executor.feed(run, ev.Stopped(now, error))
-        return {"StopTimestamp": shapes.timestamp(run.execution.root.end_ms or now)}
-
-    def _run(self, arn: str) -> Run:
-        run = self._workspace.runs.get(arn)
-        if run is None:
-            raise ResourceNotFound(f"Durable execution not found: {arn}")
-        return run
-
-    # -- what handlers ask -----------------------------------------------------------------
-
-    async def CheckpointDurableExecution(self, given: Shape) -> Shape:
-        run = self._running(given["DurableExecutionArn"])
-        updates = tuple(map(_update, given.get("Updates", ())))
-        reply = self._executor.checkpoint(
-            run.arn, given["CheckpointToken"], updates, given.get("ClientToken")
-        )
-        return {
-            "CheckpointToken": reply.token,
-            "NewExecutionState": {
-                "Operations": list(map(shapes.operation, reply.operations)),
-                "NextMarker": reply.next_marker or None,
-            },
-        }
-
-    async def GetDurableExecutionState(self, given: Shape) -> Shape:
-        run = self._running(given["DurableExecutionArn"])
-        operations, marker = run.execution.read_state(
-            given["CheckpointToken"],
-            given.get("Marker") or "0",
-            given.get("MaxItems") or _PAGE_ITEMS,
-        )
-        return {
-            "Operations": list(map(shapes.operation, operations)),
-            "NextMarker": marker or None,
-        }
-
-    def _running(self, arn: str) -> Run:
-        """For those who bring a token: there is no other error for an execution that is not."""
-        run = self._workspace.runs.get(arn)
-        if run is None:
-            raise InvalidCheckpointToken("there is no such execution.")
-        return run
-
-    # -- callbacks -------------------------------------------------------------------------
-
-    async def SendDurableExecutionCallbackSuccess(self, given: Shape) -> Shape:
-        callback_id, result = given["CallbackId"], given.get("Result")
-        try:
-            text = None if result is None else result.decode()
-        except UnicodeDecodeError:
-            raise InvalidParameterValue("CALLBACK result must be UTF-8.") from None
-        return self._complete(callback_id, lambda now: ev.CallbackSucceeded(now, callback_id, text))
-
-    async def SendDurableExecutionCallbackFailure(self, given: Shape) -> Shape:
-        callback_id, error = given["CallbackId"], _error(given.get("Error"))
-        return self._complete(callback_id, lambda now: ev.CallbackFailed(now, callback_id, error))
-
-    async def SendDurableExecutionCallbackHeartbeat(self, given: Shape) -> Shape:
-        callback_id = given["CallbackId"]
-        return self._complete(callback_id, lambda now: ev.CallbackHeartbeat(now, callback_id))
-
-    def _complete(
-        self,
-        callback_id: str,
-        make: Callable[[int], ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat],
-    ) -> Shape:
-        self._executor.complete_callback(callback_id, make, self._workspace)
-        return {}
-
-
-def _error(given: Shape | None) -> ErrorObject:
-    given = given or {}
-    trace = given.get("StackTrace")
-    return ErrorObject(
-        given.get("ErrorMessage"),
-        given.get("ErrorType"),
-        given.get("ErrorData"),
-        None if trace is None else tuple(trace),
-    )
-
-
-def _update(given: Shape) -> OperationUpdate:
-    def option(of: str, name: str) -> Any:
-        return given.get(f"{of}Options", {}).get(name)
-
-    return OperationUpdate(
-        given["Id"],
-        OperationType(given["Type"]),
-        OperationAction(given["Action"]),
-        parent_id=given.get("ParentId"),
-        name=given.get("Name"),
-        sub_type=given.get("SubType"),
-        payload=given.get("Payload"),
-        error=_error(given["Error"]) if "Error" in given else None,
-        replay_children=option("Context", "ReplayChildren"),
-        next_attempt_delay_seconds=option("Step", "NextAttemptDelaySeconds"),
-        wait_seconds=option("Wait", "WaitSeconds"),
-        timeout_seconds=option("Callback", "TimeoutSeconds"),
-        heartbeat_timeout_seconds=option("Callback", "HeartbeatTimeoutSeconds"),
-        function_name=option("ChainedInvoke", "FunctionName"),
-        tenant_id=option("ChainedInvoke", "TenantId"),
-    )
-
-
-# -- pages -----------------------------------------------------------------------------------
-
-
-def _marker(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _numbers(marker: str, count: int) -> list[int]:
-    """What `_marker` made a marker of; `InvalidParameterValue` for anything else."""
-    try:
-        parts = base64.b64decode(marker, altchars=b"-_", validate=True).decode("ascii").split(" ")
-    except (binascii.Error, ValueError):
-        parts = []
-    if len(parts) != count or not all(part.isdecimal() and len(part) < 20 for part in parts):
-        raise InvalidParameterValue("Invalid marker.")
-    return [int(part) for part in parts]
-
-
-def _position(given: Shape, most: int) -> int:
-    marker = given.get("Marker")
-    if not marker:
-        return 0
-    (position,) = _numbers(marker, 1)
-    if position > most:
-        raise InvalidParameterValue("Invalid marker.")
-    return position
-
-
-def _place(marker: str) -> tuple[int, int]:
-    start_ms, place = _numbers(marker, 2)
-    return start_ms, place
-
-
-def _weighing(items: Sequence[T], weight: Callable[[T], int]) -> Sequence[T]:
-    """As many as an answer can carry, and one at least."""
-    room = _PAGE_BYTES
-    for place, item in enumerate(items):
-        room -= weight(item) + 512
-        if room < 0 and place:
-            return items[:place]
-    return items
-
-
-def _weight(event: HistoryEvent) -> int:
-    weight = limits.size(event.payload) if event.payload else 0
-    return weight + (event.error.size if event.error is not None else 0)
+    Args:
+        skip_time: Whether executions that are started by an `Invoke` skip time.
+        plan: The faults that strike these executions.
+    """
+    functions = LambdaFunctions(executor, workspace, new_id, skip_time, plan)
+    executions = LambdaExecutions(executor, workspace)
+    return {
+        "Invoke": functions.invoke,
+        "GetFunction": functions.get_function,
+        "GetFunctionConfiguration": functions.get_function_configuration,
+        "ListFunctions": functions.list_functions,
+        "GetDurableExecution": executions.get,
+        "GetDurableExecutionHistory": executions.get_history,
+        "ListDurableExecutionsByFunction": executions.list_by_function,
+        "StopDurableExecution": executions.stop,
+        "CheckpointDurableExecution": executions.checkpoint,
+        "GetDurableExecutionState": executions.get_state,
+        "SendDurableExecutionCallbackSuccess": executions.send_callback_success,
+        "SendDurableExecutionCallbackFailure": executions.send_callback_failure,
+        "SendDurableExecutionCallbackHeartbeat": executions.send_callback_heartbeat,
+    }

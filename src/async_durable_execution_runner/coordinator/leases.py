@@ -8,66 +8,53 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from ..core.divergence import Divergence
 from ..core.model import ErrorObject, OutputLine
 from ..errors import ResourceNotFound
 from . import causes
-from .causes import WorkerExit
-from .pool import Job, Worker, WorkerPool, WorkerState
-from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
-from .stacks import Inspections, Stacks
-from .timekeeper import Family
-from .workspace import Function, Workspace
-
-
-class Invocations(Protocol):
-    """Who is told what becomes of invocations: the executor."""
-
-    def invocation_begins(self, lease: Lease) -> None:
-        """A worker is about to be given it."""
-
-    def invocation_overtaken(self, subject: Subject) -> None:
-        """A worker was free for it, but its execution has ended."""
-
-    def invocation_ended(
-        self,
-        lease: Lease,
-        outcome: str | ErrorObject,
-        output: Sequence[OutputLine],
-        truncated: bool,
-    ) -> None:
-        """It is no longer held by anybody. JSON text, or what it failed with."""
-
-    def workers_unavailable(self, why: str) -> None:
-        """No worker can be started."""
+from .inspections import Inspections
+from .pool import WorkerPool
+from .runs import Family, InvocationState, Lease, PlainInvocation, Run, Subject, Workspace
+from .workers import Function, Job, Stacks, Worker, WorkerExit, WorkerState
 
 
 class Leases:
-    def __init__(self, invocations: Invocations, new_id: Callable[[], str]) -> None:
-        self._invocations = invocations
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        begins: Callable[[Lease], None],
+        overtaken: Callable[[Subject], None],
+        ended: Callable[[Lease, str | ErrorObject, Sequence[OutputLine], bool], None],
+        unavailable: Callable[[], None],
+    ) -> None:
+        """What is called: `begins` when a worker is about to be given an invocation; `overtaken`
+        when a worker was free for one, but its execution has ended; `ended` when nobody holds
+        one any longer, with its output (JSON text, or what it failed with), what it wrote and
+        whether that was truncated; `unavailable` when no worker can be started."""
         self._new_id = new_id
+        self._begins = begins
+        self._overtaken = overtaken
+        self._ended = ended
+        self._unavailable = unavailable
         self._loop = asyncio.get_running_loop()
         self._subjects: dict[str, Subject] = {}
-        self.pool = WorkerPool(self, new_id)
+        self.pool = WorkerPool(new_id, self._leased, self._lost, self._workers_unavailable)
         self.inspections = Inspections()
 
-    def submit(
-        self, subject: Subject, ws: Workspace, function: Function, arn: str, request_id: str = ""
-    ) -> str:
-        """Have it invoked when a worker is free; the id of the request, a new one unless given."""
-        job = Job(request_id or self._new_id(), ws, function, arn)
+    def submit(self, subject: Subject, function: Function, arn: str, request_id: str = "") -> str:
+        """Have it invoked when a worker is free, from the pool's next `dispatch` on; the id of the
+        request, a new one unless given."""
+        job = Job(request_id or self._new_id(), subject.workspace.share, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
         return job.request_id
 
     def withdraw(self, workspace: Workspace) -> None:
         """Forget what is asked for in it, and kill workers that are in one of its handlers."""
-        self.pool.withdraw(workspace)
+        self.pool.withdraw(workspace.share)
         for request_id, subject in list(self._subjects.items()):
-            owner = subject.parent if isinstance(subject, Call | Copy) else subject
-            if owner.workspace is workspace:
+            if subject.workspace is workspace:
                 self._end(request_id, subject)
                 if isinstance(subject, PlainInvocation):
                     subject.give_up(ResourceNotFound("The runner was closed."))
@@ -82,28 +69,29 @@ class Leases:
         subjects = [each for each in self._subjects.values() if each.family is family]
         return [each.lease for each in subjects if each.lease is not None]
 
-    def workers_unavailable(self, why: str) -> None:
-        """`Leaseholder`: nobody need wait any longer."""
+    def _workers_unavailable(self, why: str) -> None:
+        """The pool can start no worker: nobody need wait any longer."""
         for subject in self._subjects.values():
             if isinstance(subject, PlainInvocation):
                 subject.workers_unavailable(why)
-        self._invocations.workers_unavailable(why)
+        self._unavailable()
 
     # -- a lease begins --------------------------------------------------------------------
 
-    def leased(self, job: Job, worker: Worker) -> bool:
-        """`Leaseholder`: the pool found a worker. Starts the invocation."""
+    def _leased(self, job: Job, worker: Worker) -> bool:
+        """The pool found a worker: the invocation starts, where it is still wanted."""
         subject = self._subjects.get(job.request_id)
         if subject is None:
             return False
         if subject.overtaken:
             del self._subjects[job.request_id]
-            self._invocations.invocation_overtaken(subject)
+            self._overtaken(subject)
             return False
-        lease = Lease(job, worker, subject, self._loop.time())
+        invocation = InvocationState(job.request_id, worker.id, worker.pid, subject.now)
+        lease = Lease(job, worker, subject, invocation)
         self.set_deadline(lease, job.function.timeout_seconds)
         subject.lease = lease
-        self._invocations.invocation_begins(lease)
+        self._begins(lease)
         return True
 
     def set_deadline(self, lease: Lease, seconds: float) -> None:
@@ -140,16 +128,15 @@ class Leases:
         self.pool.finish(worker, request_id)
         self._complete(lease, outcome, output, truncated)
 
-    def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
-        """`Leaseholder`: the worker ended with the lease in its hand."""
+    def _lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
+        """The worker ended with the lease in its hand."""
         lease = self.of(job.request_id)
         if lease is None:
             return
         output = (*lease.late_output, *exit.output)
         if lease.timed_out:
             seconds = job.function.timeout_seconds
-            stacks = lease.subject.record.stacks if lease.subject.record is not None else None
-            error = causes.timed_out(job.request_id, seconds, output, stacks)
+            error = causes.timed_out(job.request_id, seconds, output, lease.invocation.stacks)
         else:
             error = causes.died(job.request_id, exit)
         self._complete(lease, error, output, exit.output_truncated)
@@ -182,7 +169,7 @@ class Leases:
     ) -> None:
         """The one end of every lease, whoever ended it."""
         self._end(lease.job.request_id, lease.subject)
-        self._invocations.invocation_ended(lease, outcome, output, truncated)
+        self._ended(lease, outcome, output, truncated)
 
     def _end(self, request_id: str, subject: Subject) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:

@@ -12,10 +12,9 @@ from ..errors import ServiceError
 from ..rpc import codec
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
-from .causes import ExitCause, WorkerExit
 from .injector import Tell
 from .runs import Call, Copy, Lease, PlainInvocation, Run, Subject
-from .workspace import Function
+from .workers import ExitCause, Function, WorkerExit
 
 _CAUSES = {
     pb.EXIT_CAUSE_EXITED: ExitCause.EXITED,
@@ -42,7 +41,7 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
         invocation.execution_arn = job.execution_arn
         invocation.checkpoint_token = lease.deliver.token
         invocation.updated_operation_ids.extend(lease.deliver.updated)
-        if (injector := lease.injector) is not None and injector.reads_state:
+        if run.injection is not None and run.injection.reads_state:
             # An empty first page, as the service may send it: the worker asks for all.
             invocation.next_marker = "0"
             return pb.SessionResponse(invocation=invocation)

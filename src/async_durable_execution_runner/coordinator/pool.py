@@ -1,7 +1,7 @@
 """`WorkerPool`: which workers there are, who holds a lease, and who gets the next one.
 
-It starts workers through their hosts when work waits, kills them on command, and tells
-the executor when a lease was lost. It knows nothing of executions' contents.
+It starts workers through their hosts when work waits, kills them on command, and says
+when a lease was lost. It knows nothing of executions' contents.
 """
 
 from __future__ import annotations
@@ -9,13 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
-from itertools import islice
-from typing import Protocol
 
-from .causes import ExitCause, WorkerExit
-from .workspace import Function, Isolation, Workspace
+from ..core.model import Isolation
+from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, WorkerState
 
 #: A worker that died before it said hello, this often in a row: no more are started.
 _FAILED_STARTS = 3
@@ -23,131 +19,50 @@ _FAILED_STARTS = 3
 _EXIT_REPORT_SECONDS = 2.0
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """An invocation to be leased. `execution_arn` keeps an isolated execution on its worker."""
-
-    request_id: str
-    workspace: Workspace
-    function: Function
-    execution_arn: str
-    #: Its execution ended before its handler: it is in nobody's way any more.
-    outlived: bool = False
-
-    @property
-    def alone(self) -> bool:
-        """Its process is for this invocation only: a plain function's call is all there is."""
-        isolation = self.function.isolation
-        return isolation is Isolation.INVOCATION or (
-            isolation is Isolation.EXECUTION and not self.execution_arn
-        )
-
-    @property
-    def owner(self) -> str:
-        """Which warm workers may serve it; "": those of nobody."""
-        name = self.function.name.partition(":")[0]
-        return f"{self.workspace.id}/{name}" if self.function.own_processes else ""
-
-
-class WorkerState(Enum):
-    STARTING = "starting"
-    IDLE = "idle"
-    LEASED = "leased"
-    #: Its lease is over, and it will be killed; its stacks are taken first.
-    DOOMED = "doomed"
-    #: Its session ended, or it was told to die; its host has not yet reported.
-    ENDING = "ending"
-    #: In a handler whose lease has ended: inline, where it can only be waited for, or frozen.
-    STUCK = "stuck"
-
-
-@dataclass(slots=True, eq=False)
-class Host:
-    id: str
-    pid: int
-    slots: int
-    labels: dict[str, str]
-    start_worker: Callable[[str], None]
-    kill_worker: Callable[[str], None]
-    limit_memory: Callable[[str, int], None]
-    #: Stops the worker, or with False lets it go on.
-    stop_worker: Callable[[str, bool], None]
-    #: Kills the host itself.
-    die: Callable[[], None]
-    #: Worker and request id; the answer goes to the executor's `Inspections`.
-    take_stacks: Callable[[str, str], None] | None = None
-    workers: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    id: str
-    host: Host | None
-    #: How many starts had failed in a row when it was started.
-    failed_before: int = 0
-    state: WorkerState = WorkerState.STARTING
-    #: It said hello; nobody else may in its name.
-    admitted: bool = False
-    pid: int = 0
-    inline_workspace_id: str = ""
-    job: Job | None = None
-    #: Gives the worker its lease; the second argument says that it needs the code.
-    send: Callable[[Job, bool], None] | None = None
-    functions: set[str] = field(default_factory=set)
-    served: int = 0
-    #: Of the jobs that it serves.
-    owner: str = ""
-    bound_to: str = ""
-    memory_limit: int = 0
-    last_request_id: str = ""
-    #: Its code may have changed: it is to end with what it is doing.
-    retired: bool = False
-    #: It was stopped on purpose; to be called when it is gone.
-    frozen: Callable[[Worker], None] | None = None
-
-
-class Leaseholder(Protocol):
-    """Who is told what becomes of leases: the executor, or a test's stand-in."""
-
-    def leased(self, job: Job, worker: Worker) -> bool:
-        """The worker is about to get the job. False: the job is not wanted any more."""
-
-    def lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
-        """The worker ended and took the lease with it."""
-
-    def workers_unavailable(self, why: str) -> None:
-        """No worker can be started."""
-
-
 class WorkerPool:
-    def __init__(self, leaseholder: Leaseholder, new_id: Callable[[], str]) -> None:
-        self._leaseholder = leaseholder
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        leased: Callable[[Job, Worker], bool],
+        lost: Callable[[Job, Worker, WorkerExit], None],
+        unavailable: Callable[[str], None],
+    ) -> None:
+        """`leased` is called when a worker is about to get a job, and says whether the job is
+        still wanted; `lost` when a worker ended and took its lease with it; `unavailable`, with
+        the reason, when no worker can be started."""
         self._new_id = new_id
-        self.hosts: dict[str, Host] = {}
+        self._leased = leased
+        self._lost = lost
+        self._unavailable = unavailable
+        self.hosts: dict[str, ConnectedHost] = {}
         self.workers: dict[str, Worker] = {}
-        #: The one that had its turn last is at the end.
-        self.workspaces: dict[str, Workspace] = {}
+        #: By workspace; the one that had its turn last is at the end.
+        self.shares: dict[str, Share] = {}
+        #: Jobs were submitted since the last dispatch.
+        self.unmatched = False
         self.trouble = ""
         self._failed_starts = 0
 
     # -- work ------------------------------------------------------------------------------
 
     def submit(self, job: Job) -> None:
-        job.workspace.queue.append(job)
-        self._dispatch()
+        """Queue the job; `dispatch` is to be called when the turn that asks for it is over."""
+        job.share.add(job)
+        self.unmatched = True
 
     @property
     def queued(self) -> int:
-        return sum(len(workspace.queue) for workspace in self.workspaces.values())
+        return sum(len(share.queue) for share in self.shares.values())
 
-    def withdraw(self, workspace: Workspace) -> None:
-        """Drop the workspace's queued jobs; kill the workers that are busy with its others."""
-        workspace.queue.clear()
+    def withdraw(self, share: Share) -> None:
+        """Drop the share with its queued jobs; kill the workers that are busy with its others."""
+        del self.shares[share.workspace_id]
+        share.clear()
         for worker in list(self.workers.values()):
-            if worker.job is not None and worker.job.workspace is workspace:
+            if worker.job is not None and worker.job.share is share:
                 self.end_lease(worker)
                 self.kill(worker)
-        self._dispatch()
+        self.dispatch()
 
     def finish(self, worker: Worker, request_id: str) -> Job | None:
         """The worker sent a result: end its lease. None where the lease had ended before."""
@@ -169,7 +84,7 @@ class WorkerPool:
 
     def end_lease(self, worker: Worker) -> None:
         if worker.job is not None:
-            worker.job.workspace.leased -= not worker.job.outlived
+            worker.job.share.leased -= not worker.job.outlived
             worker.job = None
 
     def abandon(self, worker: Worker) -> None:
@@ -178,7 +93,7 @@ class WorkerPool:
         if worker.host is None or worker.frozen is not None:
             self.end_lease(worker)
             worker.state = WorkerState.STUCK
-            self._dispatch()
+            self.dispatch()
         else:
             self.kill(worker)
 
@@ -216,8 +131,8 @@ class WorkerPool:
         job = worker.job
         if job is not None and job.execution_arn == execution_arn and not job.outlived:
             job.outlived = True
-            job.workspace.leased -= 1
-            asyncio.get_running_loop().call_soon(self._dispatch)
+            job.share.leased -= 1
+            asyncio.get_running_loop().call_soon(self.dispatch)
 
     def retire(self, function_ids: set[str]) -> None:
         """Have no process serve again that has loaded one of these: its code may have changed."""
@@ -229,13 +144,13 @@ class WorkerPool:
 
     # -- hosts and workers come and go -----------------------------------------------------
 
-    def add_host(self, host: Host) -> None:
+    def add_host(self, host: ConnectedHost) -> None:
         self.hosts[host.id] = host
         self.trouble = ""
         self._failed_starts = 0
-        self._dispatch()
+        self.dispatch()
 
-    def remove_host(self, host: Host) -> None:
+    def remove_host(self, host: ConnectedHost) -> None:
         """Its stream ended: nobody will report on its workers any more."""
         if self.hosts.get(host.id) is host:
             del self.hosts[host.id]
@@ -284,7 +199,7 @@ class WorkerPool:
                 )
         self._gone(worker, exit)
         if self.trouble:
-            self._leaseholder.workers_unavailable(self.trouble)
+            self._unavailable(self.trouble)
 
     def _gone(self, worker: Worker, exit: WorkerExit) -> None:
         del self.workers[worker.id]
@@ -293,45 +208,45 @@ class WorkerPool:
         job = worker.job
         self.end_lease(worker)
         if job is not None:
-            self._leaseholder.lost(job, worker, exit)
+            self._lost(job, worker, exit)
         if worker.frozen is not None:
             worker.frozen(worker)
-        self._dispatch()
+        self.dispatch()
 
     def _idle(self, worker: Worker) -> None:
         worker.state = WorkerState.IDLE
-        self._dispatch()
+        self.dispatch()
 
     # -- matching --------------------------------------------------------------------------
 
-    def _dispatch(self) -> None:
-        """Lease waiting jobs to idle workers, workspaces in turn; start workers for the rest."""
+    def dispatch(self) -> None:
+        """Lease waiting jobs to idle workers, shares in turn; start workers for the rest."""
+        self.unmatched = False
         idle = sum(worker.state is WorkerState.IDLE for worker in self.workers.values())
-        turns = deque(each for each in self.workspaces.values() if each.queue)
+        turns = deque(each for each in self.shares.values() if each.queue)
         while idle and turns:
-            workspace = turns.popleft()
-            if match := self._match(workspace):
+            share = turns.popleft()
+            if match := self._match(share):
                 idle -= self._lease(*match)
-                turns.append(workspace)
-                self.workspaces[workspace.id] = self.workspaces.pop(workspace.id)
+                turns.append(share)
+                self.shares[share.workspace_id] = self.shares.pop(share.workspace_id)
         self._start_workers()
 
-    def _match(self, workspace: Workspace) -> tuple[Job, Worker] | None:
+    def _match(self, share: Share) -> tuple[Job, Worker] | None:
         """The oldest of its jobs that an idle worker fits, taken from its queue."""
-        if workspace.leased < workspace.workers:
-            for place, job in enumerate(workspace.queue):
+        if share.leased < share.workers:
+            for place, job in enumerate(share.queue):
                 if worker := self._choose(job):
-                    del workspace.queue[place]
-                    return job, worker
+                    return share.take(place), worker
         return None
 
     def _lease(self, job: Job, worker: Worker) -> bool:
-        if not self._leaseholder.leased(job, worker):
+        if not self._leased(job, worker):
             return False
         worker.state = WorkerState.LEASED
         worker.job = job
         worker.last_request_id = job.request_id
-        job.workspace.leased += 1
+        job.share.leased += 1
         worker.served += 1
         worker.owner = job.owner
         if job.function.isolation is Isolation.EXECUTION:
@@ -359,12 +274,10 @@ class WorkerPool:
 
     def _start_workers(self) -> None:
         """One for each job that may be leased now and finds no worker."""
-        wanted = 0
-        for workspace in self.workspaces.values():
-            if workspace.queue and workspace.needs_processes:
-                # An inline job waits for a thread of its own test process.
-                jobs = (j for j in workspace.queue if j.function.isolation is not Isolation.INLINE)
-                wanted += sum(1 for _ in islice(jobs, workspace.workers - workspace.leased))
+        wanted = sum(
+            min(share.need_processes, share.workers - share.leased)
+            for share in self.shares.values()
+        )
         wanted -= sum(
             worker.state is WorkerState.STARTING and worker.host is not None
             for worker in self.workers.values()
@@ -393,7 +306,7 @@ class WorkerPool:
         host.start_worker(worker.id)
         return True
 
-    def _make_room(self, host: Host) -> None:
+    def _make_room(self, host: ConnectedHost) -> None:
         """A full host gives up an idle worker, as isolated executions may need fresh ones."""
         workers = [worker for worker in self.workers.values() if worker.host is host]
         going = (WorkerState.DOOMED, WorkerState.ENDING)
@@ -406,14 +319,13 @@ class WorkerPool:
 
 def _fitness(worker: Worker, job: Job) -> int:
     """How well an idle worker fits; -1: not at all."""
-    isolation = job.function.isolation
-    if isolation is Isolation.INLINE:
-        return 0 if worker.inline_workspace_id == job.workspace.id else -1
+    if job.inline:
+        return 0 if worker.inline_workspace_id == job.share.workspace_id else -1
     if worker.inline_workspace_id:
         return -1
     if worker.bound_to:
         return 3 if worker.bound_to == job.execution_arn else -1
-    if isolation is Isolation.WORKER:
+    if job.function.isolation is Isolation.WORKER:
         if worker.served and worker.owner != job.owner:
             return -1
         return 2 if job.function.id in worker.functions else 1 if worker.served else 0

@@ -4,33 +4,105 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
+from ..core.faults import CrashPoint, Plan, Point
 from ..core.model import (
     Effect,
     ErrorObject,
     ExecutionStatus,
+    Isolation,
     Operation,
     OperationType,
     OutputLine,
 )
-from ..errors import RunnerError, WorkersUnavailable
-from .clock import real_ms
-from .pool import Job, Worker
-from .stacks import Stacks
-from .timekeeper import Family
-from .workspace import Function, Isolation, Workspace
+from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
+from ..core.turn import Timer
+from ..errors import ResourceNotFound, RunnerError, WorkersUnavailable
+from .clock import VirtualClock, real_ms
+from .following import Follower
+from .workers import ACCOUNT, REGION, Function, Job, Share, Stacks, Worker
 
-if TYPE_CHECKING:
-    from .injector import Injector
+
+@dataclass(slots=True, eq=False, repr=False)
+class Workspace:
+    """Closed when its runner goes away; executions and functions go with it."""
+
+    id: str
+    share: Share
+    invocation_retries: int
+    retry_backoff_ms: int
+    epoch_ms: int | None
+    functions: dict[str, Function] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+    #: By function and execution name, which is unique.
+    names: dict[tuple[str, str], Run] = field(default_factory=dict)
+    #: Of what its handlers write.
+    followers: list[Follower] = field(default_factory=list)
+
+    @property
+    def needs_processes(self) -> bool:
+        return any(each.isolation is not Isolation.INLINE for each in self.functions.values())
+
+    def find(self, function_name: str) -> Function:
+        """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""
+        _, _, name, qualifier = parse_function_name(function_name)
+        function = self.functions.get(f"{name}:{qualifier}") or self.functions.get(name)
+        if function is None and (every := self.functions.get(ANY_FUNCTION)):
+            function = self.functions[name] = replace(every, name=name)
+        if function is None:
+            raise ResourceNotFound(
+                f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+                f"{':' + qualifier if qualifier else ''}"
+            )
+        return function
+
+
+@dataclass(slots=True, eq=False)
+class Family:
+    """A root execution and all that it invoked in a chain; they share one clock."""
+
+    clock: VirtualClock
+    skip: bool
+    #: Time stands still until somebody waits for the end.
+    hold: bool
+    #: Real seconds in which somebody may still answer a callback, once the end is awaited.
+    answer_grace: float
+    runs: list[Run] = field(default_factory=list)
+    #: Plain functions under way, and chained invokes not yet begun.
+    calls: int = 0
+    pending_calls: int = 0
+    advancing: int = 0
+    #: When, in the loop's time, each of those who wait for the end began to.
+    awaiting_end: list[float] = field(default_factory=list)
+    awaiting_callback: int = 0
+    quiet_since: float | None = None
+    armed: asyncio.Handle | None = None
+    #: What `armed` is for: the due time, and whether the family was quiescent.
+    armed_for: tuple[int, bool] | None = None
+    quiet: asyncio.Future[None] | None = None
+
+    @property
+    def quiescent(self) -> bool:
+        return not (self.calls or self.pending_calls) and all(
+            run.execution.suspended or run.execution.ended for run in self.runs
+        )
+
+    def next_timer(self) -> tuple[int, Timer, Run] | None:
+        """The earliest timer of any member: when, which, whose."""
+        first: tuple[int, Timer, Run] | None = None
+        for run in self.runs:
+            timer = run.execution.next_timer()
+            if timer is not None and (first is None or timer[1] < first[0]):
+                first = (timer[1], timer[0], run)
+        return first
 
 
 @dataclass(slots=True)
-class InvocationRecord:
+class InvocationState:
     """One invocation as it went. Times on the execution's clock; `outcome` "" while it runs."""
 
     request_id: str
@@ -48,7 +120,7 @@ class InvocationRecord:
 
 
 @dataclass(slots=True)
-class FaultRecord:
+class FiredFault:
     """A fault that fired; `note` says what became of it where that took a while."""
 
     fault: str
@@ -59,11 +131,43 @@ class FaultRecord:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    moment: str
-    label: str
-    key: str
+@dataclass(slots=True, eq=False)
+class Frozen:
+    """A worker that is stopped, its lease ended; what it sent before waits."""
+
+    worker: Worker
+    fault: FiredFault
+    thawed: asyncio.Event = field(default_factory=asyncio.Event)
+    #: It was refused, or ended.
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, eq=False)
+class Injection:
+    """A fault plan on its way through one execution, and what has come of it so far."""
+
+    plan: Plan
+    #: Whether somebody wants to know where a crash could strike.
+    record_points: bool
+    #: In order; a moment that came again after a crash is there again.
+    points: list[CrashPoint] = field(default_factory=list)
+    fired: list[FiredFault] = field(default_factory=list)
+    #: By worker.
+    frozen: dict[str, Frozen] = field(default_factory=dict)
+    #: Workers that were given a copy of an invocation, and whether they may go on.
+    copies: dict[str, tuple[FiredFault, asyncio.Event]] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> bool:
+        """There are zombies or copies whose end is still to come."""
+        return bool(self.frozen or self.copies)
+
+    @property
+    def reads_state(self) -> bool:
+        """The plan needs a read of the state, which a short one never asks for."""
+        return any(
+            getattr(each.where, "point", None) is Point.STATE_READ for each in self.plan.faults
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -103,7 +207,7 @@ class Run:
     client_context: str | None = None
     #: The run and the operation that invoked it in a chain.
     parent: tuple[Run, str] | None = None
-    invocations: list[InvocationRecord] = field(default_factory=list)
+    invocations: list[InvocationState] = field(default_factory=list)
     lease: Lease | None = None
     #: Its own and those of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
@@ -113,18 +217,13 @@ class Run:
     #: Those who wait for something to become true of it.
     watchers: list[Watcher] = field(default_factory=list)
     #: Where there is a fault plan, or somebody wants to know where one could strike.
-    injector: Injector | None = None
+    injection: Injection | None = None
     #: It has ended, and is to be forgotten.
     expiry: asyncio.TimerHandle | None = None
 
     @property
     def arn(self) -> str:
         return self.execution.config.arn
-
-    @property
-    def record(self) -> InvocationRecord | None:
-        """Of its last invocation."""
-        return self.invocations[-1] if self.invocations else None
 
     @property
     def overtaken(self) -> bool:
@@ -136,7 +235,7 @@ class Run:
         """It ended, and so did the invocation that ended it, by a checkpoint maybe. One that
         was cut off by a time-out or a stop runs on, and nobody waits for it."""
         cut_off = (ExecutionStatus.TIMED_OUT, ExecutionStatus.STOPPED)
-        if not self.execution.ended or (self.injector is not None and self.injector.busy):
+        if not self.execution.ended or (self.injection is not None and self.injection.busy):
             return False
         return self.lease is None or self.execution.status in cut_off
 
@@ -186,12 +285,19 @@ class Call:
     function: Function
     payload: str
     tenant_id: str | None
-    record: InvocationRecord | None = None
     lease: Lease | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.parent.workspace
 
     @property
     def family(self) -> Family:
         return self.parent.family
+
+    @property
+    def now(self) -> int:
+        return self.parent.now
 
     @property
     def overtaken(self) -> bool:
@@ -211,12 +317,16 @@ class PlainInvocation:
     outcome: asyncio.Future[str | ErrorObject] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
-    record: InvocationRecord | None = None
+    invocation: InvocationState | None = None
     lease: Lease | None = None
 
     @property
     def family(self) -> None:
         """It has no clock to share."""
+
+    @property
+    def now(self) -> int:
+        return real_ms()
 
     @property
     def overtaken(self) -> bool:
@@ -229,18 +339,14 @@ class PlainInvocation:
             self.workspace, function, self.payload, self.tenant_id, self.client_context
         )
 
-    def begin(self, request_id: str, worker: Worker) -> InvocationRecord:
-        self.record = InvocationRecord(request_id, worker.id, worker.pid, real_ms())
-        return self.record
-
     def complete(
         self, outcome: str | ErrorObject, output: Sequence[OutputLine], truncated: bool
     ) -> None:
-        assert self.record is not None
-        self.record.end_ms = real_ms()
-        self.record.output, self.record.output_truncated = output, truncated
+        assert self.invocation is not None
+        self.invocation.end_ms = self.now
+        self.invocation.output, self.invocation.output_truncated = output, truncated
         if isinstance(outcome, ErrorObject):
-            self.record.outcome, self.record.error = "ERROR", outcome
+            self.invocation.outcome, self.invocation.error = "ERROR", outcome
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
@@ -262,22 +368,24 @@ class Copy:
 
     parent: Run
     original: Lease
-    fault: FaultRecord
-    #: Of the copy itself; the execution's invocations do not count it.
-    record: InvocationRecord | None = None
+    fault: FiredFault
     lease: Lease | None = None
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.parent.workspace
 
     @property
     def family(self) -> Family:
         return self.parent.family
 
     @property
+    def now(self) -> int:
+        return self.parent.now
+
+    @property
     def overtaken(self) -> bool:
         return self.parent.overtaken
-
-    def ended(self, worker: Worker) -> None:
-        if self.parent.injector is not None:
-            self.parent.injector.copy_ended(worker)
 
 
 @dataclass(slots=True, eq=False)
@@ -285,7 +393,7 @@ class Lease:
     job: Job
     worker: Worker
     subject: Subject
-    started: float
+    invocation: InvocationState
     deadline: asyncio.TimerHandle | None = None
     #: Durable: what the invocation is given.
     deliver: Deliver | None = None
@@ -295,19 +403,10 @@ class Lease:
     #: The loop's time.
     last_checkpoint: float | None = None
 
-    @property
-    def injector(self) -> Injector | None:
-        """Of the execution that it is an invocation of."""
-        match self.subject:
-            case Run(injector=injector) | Copy(parent=Run(injector=injector)):
-                return injector
-            case _:
-                return None
-
     def note(self, stacks: Stacks) -> None:
         """Keep what its worker was doing, unless it has ended meanwhile."""
-        if self.subject.lease is self and self.subject.record is not None:
-            self.subject.record.stacks = stacks
+        if self.subject.lease is self:
+            self.invocation.stacks = stacks
 
 
 Subject = Run | Call | PlainInvocation | Copy

@@ -13,17 +13,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..core import events as ev
 from ..core import limits
 from ..core.model import OperationType
 from ..core.turn import Timer, TimerKind
-from .clock import Clock
-
-if TYPE_CHECKING:
-    from .runs import Run
+from .clock import VirtualClock
+from .runs import Family, Run
 
 #: Real seconds in which a test that waits for the end may still answer a callback.
 ANSWER_GRACE_SECONDS = 0.3
@@ -35,46 +31,6 @@ _AVERTABLE = (
 )
 
 
-@dataclass(slots=True, eq=False)
-class Family:
-    """A root execution and all that it invoked in a chain; they share one clock."""
-
-    clock: Clock
-    skip: bool
-    #: Time stands still until somebody waits for the end.
-    hold: bool
-    #: Real seconds in which somebody may still answer a callback, once the end is awaited.
-    answer_grace: float = field(default_factory=lambda: ANSWER_GRACE_SECONDS)
-    runs: list[Run] = field(default_factory=list)
-    #: Plain functions under way, and chained invokes not yet begun.
-    calls: int = 0
-    pending_calls: int = 0
-    advancing: int = 0
-    #: When, in the loop's time, each of those who wait for the end began to.
-    awaiting_end: list[float] = field(default_factory=list)
-    awaiting_callback: int = 0
-    quiet_since: float | None = None
-    armed: asyncio.Handle | None = None
-    #: What `armed` is for: the due time, and whether the family was quiescent.
-    armed_for: tuple[int, bool] | None = None
-    quiet: asyncio.Future[None] | None = None
-
-    @property
-    def quiescent(self) -> bool:
-        return not (self.calls or self.pending_calls) and all(
-            run.execution.suspended or run.execution.ended for run in self.runs
-        )
-
-    def next_timer(self) -> tuple[int, Timer, Run] | None:
-        """The earliest timer of any member: when, which, whose."""
-        first: tuple[int, Timer, Run] | None = None
-        for run in self.runs:
-            timer = run.execution.next_timer()
-            if timer is not None and (first is None or timer[1] < first[0]):
-                first = (timer[1], timer[0], run)
-        return first
-
-
 class Timekeeper:
     """`feed` takes an execution one turn further."""
 
@@ -83,8 +39,8 @@ class Timekeeper:
         self._loop = asyncio.get_running_loop()
 
     @staticmethod
-    def add_family(clock: Clock, skip: bool, hold: bool) -> Family:
-        return Family(clock, skip, hold)
+    def add_family(clock: VirtualClock, skip: bool, hold: bool) -> Family:
+        return Family(clock, skip, hold, ANSWER_GRACE_SECONDS)
 
     def forget(self, family: Family) -> None:
         self._disarm(family)

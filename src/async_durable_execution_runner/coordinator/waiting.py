@@ -6,17 +6,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from ..core.model import Operation, OperationType
+from ..core.model import Isolation, Operation, OperationType
 from ..errors import ResourceNotFound, WorkersUnavailable
-from .pool import WorkerState
-from .runs import Call
-from .workspace import Isolation
-
-if TYPE_CHECKING:
-    from .executor import Executor
-    from .runs import InvocationRecord, Run
+from .executor import Executor
+from .runs import Call, Lease, Run
+from .workers import WorkerState
 
 
 async def until(
@@ -52,16 +47,16 @@ def waiting_for(executor: Executor, run: Run) -> str:
     if run.execution.ended:
         return f"nothing: it ended {run.execution.status.value}"
     if run.lease is not None:
-        record = run.invocations[-1]
-        elapsed = (run.now - record.start_ms) / 1000
+        invocation = run.lease.invocation
+        elapsed = (run.now - invocation.start_ms) / 1000
         heard = ""
         if run.lease.last_checkpoint is not None:
             silent = asyncio.get_running_loop().time() - run.lease.last_checkpoint
             heard = f", its last checkpoint {silent:.1f} s ago"
         return (
-            f"invocation {len(run.invocations)} (request id {record.request_id}), which has been "
-            f"running for {elapsed:.1f} s of {run.function.timeout_seconds:g} s "
-            f"on worker {record.worker_id} (pid {record.pid}){heard}{_doing(record)}"
+            f"invocation {len(run.invocations)} (request id {invocation.request_id}), which has "
+            f"been running for {elapsed:.1f} s of {run.function.timeout_seconds:g} s "
+            f"on worker {invocation.worker_id} (pid {invocation.pid}){heard}{_doing(run.lease)}"
         )
     if not run.execution.suspended:
         return _worker(executor, run)
@@ -89,13 +84,13 @@ def _worker(executor: Executor, run: Run) -> str:
             "a worker host, but none is connected; start one with "
             "`durable-runner worker-host --connect ADDRESS`"
         )
-    limit = run.workspace.workers
-    if run.workspace.leased < limit:
+    share = run.workspace.share
+    if share.leased < share.workers:
         if any(worker.state is WorkerState.STARTING for worker in pool.workers.values()):
             return "a worker, which is being started"
         slots = sum(host.slots for host in pool.hosts.values())
         return f"a free worker: the {slots} that there may be are busy, other runners' among them"
-    return f"a free worker: {run.workspace.leased} of this runner's {limit} are busy"
+    return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
 
 
 def _operation(executor: Executor, run: Run, operation: Operation) -> str:
@@ -121,12 +116,13 @@ def _callee(executor: Executor, run: Run, operation: Operation) -> str:
     for lease in executor.leases.of_family(run.family):
         call = lease.subject
         if isinstance(call, Call) and (call.parent, call.operation_id) == (run, operation.id):
-            return f", a plain function on worker {lease.worker.id}{_doing(call.record)}"
+            return f", a plain function on worker {lease.worker.id}{_doing(lease)}"
     return ", a plain function that has not returned"
 
 
-def _doing(record: InvocationRecord | None) -> str:
-    return f"; {record.stacks.verdict}" if record is not None and record.stacks is not None else ""
+def _doing(lease: Lease) -> str:
+    stacks = lease.invocation.stacks
+    return f"; {stacks.verdict}" if stacks is not None else ""
 
 
 def _time(ms: int | None) -> str:

@@ -17,9 +17,8 @@ from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
 from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
-from .pool import Host, Job, Worker, WorkerState
 from .runs import Run
-from .stacks import Stacks
+from .workers import ConnectedHost, Job, Stacks, Worker, WorkerState
 
 Context = Any
 """A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
@@ -70,7 +69,7 @@ class WorkerService(WorkerServiceServicer):
             message = pb.TakeStacks(worker_id=worker_id, request_id=request_id)
             outbox.put_nowait(pb.SuperviseResponse(take_stacks=message))
 
-        host = Host(
+        host = ConnectedHost(
             hello.host_id,
             hello.pid,
             hello.slots,
@@ -114,7 +113,7 @@ class WorkerService(WorkerServiceServicer):
             assert lease is not None
             message = messages.invocation(lease, needs_code)
             first: asyncio.Task[Any] | None = last
-            injector = lease.injector
+            injector = self._executor.injectors.get(job.execution_arn)
             if injector is not None and (instead := injector.started(lease)) is not None:
                 if isinstance(instead, asyncio.Event):
                     first = asyncio.create_task(_both(last, instead))
@@ -196,7 +195,7 @@ class WorkerService(WorkerServiceServicer):
         lease = self._executor.leases.of(result.request_id)
         if lease is None or lease.worker is not worker or not isinstance(lease.subject, Run):
             return False
-        injector = lease.injector
+        injector = self._executor.injectors.get(lease.job.execution_arn)
         instead = None if injector is None else await injector.returned(worker)
         if isinstance(instead, Tell):
             await context.write(pb.SessionResponse(misdeed=messages.misdeed(instead)))
@@ -213,8 +212,7 @@ class WorkerService(WorkerServiceServicer):
                 await self._checkpoint_with_faults(request, injector, context)
 
     def _injector(self, request: pb.CheckpointRequest) -> Injector | None:
-        run = self._executor.runs.get(request.execution_arn)
-        return None if run is None else run.injector
+        return self._executor.injectors.get(request.execution_arn)
 
     async def _checkpoint_with_faults(
         self, request: pb.CheckpointRequest, injector: Injector, context: Context
@@ -288,13 +286,13 @@ class WorkerService(WorkerServiceServicer):
         self, request: pb.RecordEffectRequest, context: Context
     ) -> pb.RecordEffectResponse:
         try:
-            effect = await self._executor.record_effect(codec.recorded_effect_from_proto(request))
+            effect = self._executor.effects.enter(codec.recorded_effect_from_proto(request))
         except ServiceError as error:
             await _refuse(context, grpc.StatusCode[error.grpc_status], error.message)
-        run = self._executor.runs.get(effect.execution_arn)
+        injector = self._executor.injectors.get(effect.execution_arn)
         instead = None
-        if run is not None and run.injector is not None and not effect.stale:
-            instead = await run.injector.effect(
+        if injector is not None and not effect.stale:
+            instead = await injector.effect(
                 _worker_id(context), effect.name, effect.operation_id or ""
             )
         if instead is Answer.SILENCE:

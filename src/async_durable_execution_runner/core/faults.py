@@ -52,6 +52,16 @@ REPLIES = frozenset({Point.BEFORE_COMMIT, Point.AFTER_COMMIT, Point.STATE_READ})
 
 
 @dataclass(frozen=True, slots=True)
+class CrashPoint:
+    """A moment at which a crash can strike. `key` is equal where the durable state and the
+    effects that are not yet durable are."""
+
+    moment: str
+    label: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One update of a checkpoint; `attempt` is 1 for a step's first."""
 

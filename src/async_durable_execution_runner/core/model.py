@@ -185,6 +185,19 @@ class HistoryEvent:
     end_ms: int | None = None
 
 
+class Isolation(Enum):
+    """How far invocations are kept apart from each other and from the test."""
+
+    #: Warm worker processes; each serves any invocation.
+    WORKER = "worker"
+    #: A fresh process per execution.
+    EXECUTION = "execution"
+    #: A fresh process per invocation: every invocation is a cold start.
+    INVOCATION = "invocation"
+    #: On a thread of the test process: for a debugger, `monkeypatch`, closures.
+    INLINE = "inline"
+
+
 class OutputStream(Enum):
     RAW = "raw"
     STDOUT = "stdout"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from ..errors import InvalidParameterValue, RunnerError, ServiceError
 from . import constraints, requests, responses
@@ -24,6 +24,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Parameters = dict[str, Any]
 Handler = Callable[[Parameters], Awaitable[dict[str, Any]]]
+"""What an operation does: it takes what was given and returns the answer, by the model's member
+names, or raises `ServiceError` or `Refusal`. An answer may have a `RequestId` of its own."""
+
+#: Operations that may take long, and are cancelled when their client goes away.
+_WAITING = frozenset({"Invoke"})
 
 _MIB = 1024 * 1024
 
@@ -42,17 +47,6 @@ class Limits:
     idle_seconds: float = 75.0
 
 
-class Service(Protocol):
-    """What the operations do: a coroutine function for each, by its name in the model.
-
-    They take what was given and return the answer, by the model's member names, and raise
-    `ServiceError` or `Refusal`. An answer may have a `RequestId` of its own beside.
-    """
-
-    #: Operations that may take long, and are cancelled when their client goes away.
-    waiting: frozenset[str]
-
-
 class Gone(Exception):
     """The client went away."""
 
@@ -62,8 +56,9 @@ class _CutOff(Refusal):
 
 
 class Gateway:
-    def __init__(self, service: Service, keyring: Keyring, limits: Limits) -> None:
-        self._service = service
+    def __init__(self, operations: Mapping[str, Handler], keyring: Keyring, limits: Limits) -> None:
+        """`operations` has the handler of each operation that is served, by its model's name."""
+        self._operations = operations
         self._keyring = keyring
         self._limits = limits
 
@@ -103,14 +98,14 @@ class Gateway:
             if found is None:
                 raise unknown_operation(f"There is no operation {method} {path}.")
             operation, labels = found
-            handler: Handler | None = getattr(self._service, operation.name, None)
+            handler = self._operations.get(operation.name)
             if handler is None:
                 raise unknown_operation(
                     f"{operation.name} is not among the operations served here."
                 )
             given = requests.parameters(operation, labels, query, headers, body)
             constraints.check(operation.input, given)
-            if operation.name in self._service.waiting:
+            if operation.name in _WAITING:
                 result = await _unless_gone(handler(given), receive)
             else:
                 result = await handler(given)

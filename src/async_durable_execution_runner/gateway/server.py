@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from ..errors import InvalidParameterValue
-from .app import Gateway, Limits, Service
+from .app import Gateway, Handler, Limits
 from .signatures import Keyring
 
 _BACKLOG = 512
@@ -84,13 +84,13 @@ class Listener:
 
 
 async def listen(
-    service: Service,
+    operations: Mapping[str, Handler],
     host: str,
     port: int,
     access_keys: Mapping[str, str],
     limits: Limits | None = None,
 ) -> Listener:
-    """Serve `service` on `host` and `port` (0: any); `InvalidParameterValue` where it cannot be."""
+    """Serve `operations` on `host` and `port` (0: any); `InvalidParameterValue` if that fails."""
     host = host.strip("[]")
     if not access_keys and not _is_loopback(host):
         raise InvalidParameterValue(
@@ -101,7 +101,7 @@ async def listen(
         raise InvalidParameterValue(f"Cannot listen on {host}:{port}: there is no such port.")
     limits = limits or Limits()
     config = uvicorn.Config(
-        Gateway(service, Keyring(access_keys), limits),
+        Gateway(operations, Keyring(access_keys), limits),
         http=_Connection,
         ws="none",
         lifespan="off",

@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from .runs import Lease
+from .runs import Lease
+from .workers import Stacks
 
 #: Seconds that a host has to answer; it gives the worker a little less.
 _PATIENCE = 1.5
-#: Lines that go into an error.
-_SHOWN_LINES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Stacks:
-    """What a worker's threads and tasks did at two moments, as its host tells it, the user's
-    own frames first, and one line on whether it is stuck."""
-
-    dumps: tuple[str, ...]
-    verdict: str
-
-    @property
-    def brief(self) -> tuple[str, ...]:
-        """The verdict and the top of the last dump."""
-        return (self.verdict, *(line for dump in self.dumps[-1:] for line in _top(dump)))
-
-
-def _top(dump: str) -> list[str]:
-    lines = dump.splitlines()
-    left_out = len(lines) - _SHOWN_LINES
-    return [*lines[:_SHOWN_LINES], f"… {left_out} more lines"] if left_out > 1 else lines
 
 
 class Inspections:
@@ -48,7 +23,7 @@ class Inspections:
         """Done soon, whatever becomes of the worker and its host. None where nobody can be
         asked: an inline worker has no host."""
         host = lease.worker.host
-        if host is None or host.take_stacks is None:
+        if host is None:
             return None
         key = lease.worker.id, lease.job.request_id
         if (asked := self._asked.get(key)) is not None:

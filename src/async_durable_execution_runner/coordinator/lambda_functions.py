@@ -1,4 +1,8 @@
-"""`Invoke`, and what can be asked of functions: what Lambda offers for every function."""
+"""What AWS's own clients ask of functions: `Invoke`, and what functions there are.
+
+Each operation takes and returns dicts with the service model's member names; the gateway has
+checked what comes in against the model.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
-from .runs import InvocationRecord, PlainInvocation, Run
+from .runs import InvocationState, PlainInvocation, Run, Workspace
 from .waiting import until
-from .workspace import ACCOUNT, REGION, Function, Workspace
+from .workers import ACCOUNT, REGION, Function
 
 Shape = dict[str, Any]
 
@@ -40,7 +44,9 @@ _LIST_ITEMS = 50
 _EVENT_RETRIES = (60, 120)
 
 
-class Invoking:
+class LambdaFunctions:
+    """One for each workspace that is served; it sees nothing of the others."""
+
     def __init__(
         self,
         executor: Executor,
@@ -59,8 +65,8 @@ class Invoking:
 
     # -- invocations -----------------------------------------------------------------------
 
-    async def Invoke(self, given: Shape) -> Shape:
-        function = self._function(given)
+    async def invoke(self, given: Shape) -> Shape:
+        function = find_function(self._workspace, given)
         kind = given.get("InvocationType", "RequestResponse")
         synchronous = kind == "RequestResponse"
         payload = _payload(given.get("Payload", b""), kind)
@@ -80,22 +86,22 @@ class Invoking:
             if not synchronous:
                 return {"StatusCode": 202} | answer
             answer |= await self._outcome_of(run)
-            records = run.invocations
+            invocations = run.invocations
         else:
-            invocation = PlainInvocation(
+            plain = PlainInvocation(
                 self._workspace, function, payload, given.get("TenantId"), client_context
             )
-            request_id = invoke_plain(self._executor, invocation)
+            request_id = invoke_plain(self._executor, plain)
             if not synchronous:
-                self._see_through(invocation, request_id)
+                self._see_through(plain, request_id)
                 return {"StatusCode": 202, "RequestId": request_id}
             answer = {"ExecutedVersion": function.version}
-            answer |= _answer(await invocation.outcome, request_id)
-            records = [invocation.record] if invocation.record is not None else []
+            answer |= _answer(await plain.outcome, request_id)
+            invocations = [plain.invocation] if plain.invocation is not None else []
         if given.get("LogType") == "Tail":
-            answer["LogResult"] = _log(records, function)
-        if records:
-            answer["RequestId"] = records[0].request_id
+            answer["LogResult"] = _log(invocations, function)
+        if invocations:
+            answer["RequestId"] = invocations[0].request_id
         return {"StatusCode": 200} | answer
 
     def _start(
@@ -151,13 +157,14 @@ class Invoking:
 
     # -- functions -------------------------------------------------------------------------
 
-    async def GetFunction(self, given: Shape) -> Shape:
-        return {"Configuration": _configuration(self._function(given)), "Code": {}, "Tags": {}}
+    async def get_function(self, given: Shape) -> Shape:
+        configuration = await self.get_function_configuration(given)
+        return {"Configuration": configuration, "Code": {}, "Tags": {}}
 
-    async def GetFunctionConfiguration(self, given: Shape) -> Shape:
-        return _configuration(self._function(given))
+    async def get_function_configuration(self, given: Shape) -> Shape:
+        return _configuration(find_function(self._workspace, given))
 
-    async def ListFunctions(self, given: Shape) -> Shape:
+    async def list_functions(self, given: Shape) -> Shape:
         bare = {
             name.partition(":")[0]: function
             for name, function in sorted(self._workspace.functions.items(), reverse=True)
@@ -171,31 +178,31 @@ class Invoking:
             "NextMarker": names[end - 1] if end < len(names) else None,
         }
 
-    def _function(self, given: Shape) -> Function:
-        """The one that a request names; `ResourceNotFound`."""
-        region, account, name, qualifier = parse_function_name(given["FunctionName"])
-        asked = given.get("Qualifier", qualifier)
-        if qualifier not in (None, asked):
-            raise InvalidParameterValue(
-                "The derived qualifier from the function name does not match the specified "
-                "qualifier."
-            )
-        if region not in (None, REGION):
-            raise ResourceNotFound(
-                f"Functions from '{region}' are not reachable in this region ('{REGION}')"
-            )
-        if account not in (None, ACCOUNT):
-            raise ResourceNotFound(
-                f"Function not found: arn:aws:lambda:{REGION}:{account}:function:{name}"
-            )
-        return self._workspace.find(f"{name}:{asked}" if asked else name)
+
+def find_function(workspace: Workspace, given: Shape) -> Function:
+    """The function that a request names. `ResourceNotFound` where it is not in the workspace."""
+    region, account, name, qualifier = parse_function_name(given["FunctionName"])
+    asked = given.get("Qualifier", qualifier)
+    if qualifier not in (None, asked):
+        raise InvalidParameterValue(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    if region not in (None, REGION):
+        raise ResourceNotFound(
+            f"Functions from '{region}' are not reachable in this region ('{REGION}')"
+        )
+    if account not in (None, ACCOUNT):
+        raise ResourceNotFound(
+            f"Function not found: arn:aws:lambda:{REGION}:{account}:function:{name}"
+        )
+    return workspace.find(f"{name}:{asked}" if asked else name)
 
 
 def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: str = "") -> str:
     """Invoke a plain function from outside; its `outcome` is to be awaited, or not. Under
     `request_id` where it is a further attempt."""
-    function = invocation.function
-    request_id = executor.leases.submit(invocation, invocation.workspace, function, "", request_id)
+    request_id = executor.leases.submit(invocation, invocation.function, "", request_id)
+    executor.pool.dispatch()
     if executor.pool.trouble:
         invocation.workers_unavailable(executor.pool.trouble)
     return request_id
@@ -272,18 +279,18 @@ def _answer(outcome: str | ErrorObject, request_id: str) -> Shape:
     return {"FunctionError": "Unhandled", "Payload": json.dumps(present).encode()}
 
 
-def _log(records: Sequence[InvocationRecord], function: Function) -> str:
+def _log(invocations: Sequence[InvocationState], function: Function) -> str:
     """The end of what the invocations wrote, between the lines that Lambda puts around each."""
-    text = "".join(_log_of(record, function) for record in records)
+    text = "".join(_log_of(each, function) for each in invocations)
     return base64.b64encode(text.encode(errors="replace")[-_LOG_BYTES:]).decode()
 
 
-def _log_of(record: InvocationRecord, function: Function) -> str:
-    request_id = record.request_id
-    duration = (record.end_ms or record.start_ms) - record.start_ms
+def _log_of(invocation: InvocationState, function: Function) -> str:
+    request_id = invocation.request_id
+    duration = (invocation.end_ms or invocation.start_ms) - invocation.start_ms
     return (
         f"START RequestId: {request_id} Version: {function.version}\n"
-        f"{''.join(map(_line, record.output))}"
+        f"{''.join(map(_line, invocation.output))}"
         f"END RequestId: {request_id}\n"
         f"REPORT RequestId: {request_id}\tDuration: {duration:.2f} ms\t"
         f"Billed Duration: {duration} ms\tMemory Size: {function.memory_mb} MB\n"

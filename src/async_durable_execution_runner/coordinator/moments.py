@@ -1,0 +1,105 @@
+"""`Moments`: which moment of an execution it is, and what goes wrong at it.
+
+Crash exploration goes by these moments too: each can be recorded, with a key that is equal where
+the durable state and the effects that are not yet durable are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+from ..core import faults as f
+from ..core.faults import Change, CrashPoint, Moment, Point
+from ..core.model import OperationAction, OperationType, OperationUpdate
+from .runs import FiredFault, Injection, Run
+
+_OUTCOMES = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETRY)
+
+
+class Moments:
+    """The moments of one execution; what fires and what is recorded stands in `injection`."""
+
+    def __init__(self, run: Run, injection: Injection) -> None:
+        self._run = run
+        self._injection = injection
+        self._ordinal = 0
+        self._counts: Counter[Point] = Counter()
+        #: Effects that are not durable yet: bodies of steps and entries of the ledger.
+        self._pending: Counter[tuple[str, str]] = Counter()
+
+    def strike(
+        self, point: Point, changes: Sequence[Change] = (), name: str = ""
+    ) -> tuple[f.What, FiredFault, Point] | None:
+        """It is the next moment of this kind. What goes wrong now, if anything does."""
+        if point is not Point.BEFORE_COMMIT:
+            self._counts[point] += 1
+        number = self._counts[point] + (point is Point.BEFORE_COMMIT)
+        if point is not Point.TIME:
+            self._ordinal += 1
+        now = self._run.now
+        elapsed = now - self._run.execution.root.start_ms
+        moment = Moment(point, number, self._ordinal, elapsed, changes, name)
+        if self._injection.record_points:
+            self._injection.points.append(CrashPoint(str(moment), moment.label, self._key()))
+        fault = self._injection.plan.strikes(moment)
+        if fault is None:
+            return None
+        fired = FiredFault(str(fault), str(moment), moment.label, len(self._run.invocations), now)
+        self._injection.fired.append(fired)
+        return fault.what, fired, point
+
+    def due_in(self) -> float | None:
+        """Seconds until the time of a fault that strikes at a time; None where there is none."""
+        return self._injection.plan.due_in(self._run.now - self._run.execution.root.start_ms)
+
+    def changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
+        """What the updates would change, before they are committed."""
+        changes = []
+        for update in updates:
+            operation = self._run.execution.operations.get(update.id)
+            attempt = 1 if operation is None else operation.attempt + 1
+            changes.append(
+                Change(update.id, update.type, update.action, update.name, update.sub_type, attempt)
+            )
+        return changes
+
+    def invocation_started(self) -> None:
+        """Results are counted as invocations are, whether or not each has one."""
+        self._counts[Point.INVOCATION_RESULT] = len(self._run.invocations) - 1
+
+    def effect(self, operation_id: str, name: str) -> None:
+        """The ledger has an effect of this name, of an operation or of none ("")."""
+        self._pending[operation_id, name] += 1
+
+    def committing(self, changes: Sequence[Change]) -> None:
+        """The bodies of the steps among these have run."""
+        self._pending.update((body, "") for body in _bodies(changes))
+
+    def committed(self, changes: Sequence[Change]) -> None:
+        """What the bodies of the steps among these did is durable now."""
+        bodies = _bodies(changes)
+        for pending in [each for each in self._pending if each[0] in bodies]:
+            del self._pending[pending]
+        self._counts[Point.BEFORE_COMMIT] += 1
+
+    def _key(self) -> str:
+        """A digest of what a recovery from a crash at this moment starts with."""
+        digest = hashlib.blake2b(digest_size=8)
+        for each in self._run.execution.operations.values():
+            if each.type is OperationType.EXECUTION:
+                continue
+            error = (each.error.type, each.error.message) if each.error else None
+            digest.update(repr((each.id, each.status, each.attempt, each.result, error)).encode())
+        digest.update(repr(sorted(self._pending.items())).encode())
+        return digest.hexdigest()
+
+
+def _bodies(changes: Sequence[Change]) -> list[str]:
+    """The steps among these whose bodies have run."""
+    return [
+        each.operation_id
+        for each in changes
+        if each.type is OperationType.STEP and each.action in _OUTCOMES
+    ]

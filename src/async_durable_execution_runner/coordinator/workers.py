@@ -1,0 +1,252 @@
+"""What the pool deals with, as plain records: functions and the jobs that they make, the hosts and
+workers that there are, how a worker ended and what it was doing.
+
+Nothing here acts, and nothing here knows of executions.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ..core.model import Isolation, OutputLine
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+VERSION = "$LATEST"
+
+#: Lines that go into an error.
+_SHOWN_LINES = 12
+_MIB = 1024 * 1024
+
+#: How Go, which Lambda's runtime is written in, spells the signals that kill.
+_SIGNALS = {
+    signal.SIGABRT: "aborted",
+    signal.SIGBUS: "bus error",
+    signal.SIGFPE: "floating point exception",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGINT: "interrupt",
+    signal.SIGKILL: "killed",
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "hangup",
+    signal.SIGPIPE: "broken pipe",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as it was registered. `code` is opaque here: it goes to workers as it came."""
+
+    id: str
+    name: str
+    durable: bool
+    timeout_seconds: float
+    memory_mb: int
+    enforce_memory: bool
+    environment: dict[str, str]
+    isolation: Isolation
+    execution_timeout_seconds: int
+    code: Any
+    version: str = VERSION
+    #: Of what is logged: "JSON", "Text" or, where none was chosen, "".
+    log_format: str = ""
+    #: How long an execution is remembered after its end; 0: as long as its workspace is open.
+    retention_days: int = 0
+    #: Warm workers serve it and no other, as on Lambda.
+    own_processes: bool = False
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
+
+    @property
+    def qualifier(self) -> str:
+        """The alias or version that it was registered as, if any."""
+        return self.name.partition(":")[2]
+
+    def is_reached_as(self, other: Function) -> bool:
+        """Whether it is `other`, or an alias of it: every alias is of the one version there is."""
+        return other.name in (self.name, self.name.partition(":")[0])
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """What one workspace has of the pool: the jobs that wait there, and how many are leased."""
+
+    workspace_id: str
+    #: So many of its jobs may be leased at once.
+    workers: int
+    #: Oldest first.
+    queue: deque[Job] = field(default_factory=deque)
+    #: How many of the queue need a process; an inline one waits for a thread of its own test.
+    need_processes: int = 0
+    leased: int = 0
+
+    def add(self, job: Job) -> None:
+        self.queue.append(job)
+        self.need_processes += not job.inline
+
+    def take(self, place: int) -> Job:
+        job = self.queue[place]
+        del self.queue[place]
+        self.need_processes -= not job.inline
+        return job
+
+    def clear(self) -> None:
+        self.queue.clear()
+        self.need_processes = 0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An invocation to be leased. `execution_arn` keeps an isolated execution on its worker."""
+
+    request_id: str
+    share: Share
+    function: Function
+    execution_arn: str
+    #: Its execution ended before its handler: it is in nobody's way any more.
+    outlived: bool = False
+
+    @property
+    def inline(self) -> bool:
+        return self.function.isolation is Isolation.INLINE
+
+    @property
+    def alone(self) -> bool:
+        """Its process is for this invocation only: a plain function's call is all there is."""
+        isolation = self.function.isolation
+        return isolation is Isolation.INVOCATION or (
+            isolation is Isolation.EXECUTION and not self.execution_arn
+        )
+
+    @property
+    def owner(self) -> str:
+        """Which warm workers may serve it; "": those of nobody."""
+        name = self.function.name.partition(":")[0]
+        return f"{self.share.workspace_id}/{name}" if self.function.own_processes else ""
+
+
+class WorkerState(Enum):
+    STARTING = "starting"
+    IDLE = "idle"
+    LEASED = "leased"
+    #: Its lease is over, and it will be killed; its stacks are taken first.
+    DOOMED = "doomed"
+    #: Its session ended, or it was told to die; its host has not yet reported.
+    ENDING = "ending"
+    #: In a handler whose lease has ended: inline, where it can only be waited for, or frozen.
+    STUCK = "stuck"
+
+
+@dataclass(slots=True, eq=False)
+class ConnectedHost:
+    """A worker host, and what it can be told."""
+
+    id: str
+    pid: int
+    slots: int
+    labels: dict[str, str]
+    start_worker: Callable[[str], None]
+    kill_worker: Callable[[str], None]
+    limit_memory: Callable[[str, int], None]
+    #: Stops the worker, or with False lets it go on.
+    stop_worker: Callable[[str, bool], None]
+    #: Kills the host itself.
+    die: Callable[[], None]
+    #: Worker and request id; the answer goes to the executor's `Inspections`.
+    take_stacks: Callable[[str, str], None]
+    workers: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    id: str
+    host: ConnectedHost | None
+    #: How many starts had failed in a row when it was started.
+    failed_before: int = 0
+    state: WorkerState = WorkerState.STARTING
+    #: It said hello; nobody else may in its name.
+    admitted: bool = False
+    pid: int = 0
+    inline_workspace_id: str = ""
+    job: Job | None = None
+    #: Gives the worker its lease; the second argument says that it needs the code.
+    send: Callable[[Job, bool], None] | None = None
+    functions: set[str] = field(default_factory=set)
+    served: int = 0
+    #: Of the jobs that it serves.
+    owner: str = ""
+    bound_to: str = ""
+    memory_limit: int = 0
+    last_request_id: str = ""
+    #: Its code may have changed: it is to end with what it is doing.
+    retired: bool = False
+    #: It was stopped on purpose; to be called when it is gone.
+    frozen: Callable[[Worker], None] | None = None
+
+
+class ExitCause(Enum):
+    EXITED = "exited"
+    SIGNALED = "signaled"
+    MEMORY = "memory"
+    NOT_STARTED = "not started"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerExit:
+    """How a worker ended, as its host reports it."""
+
+    cause: ExitCause
+    exit_code: int = 0
+    signal: int = 0
+    detail: str = ""
+    output: tuple[OutputLine, ...] = ()
+    output_truncated: bool = False
+    peak_memory_bytes: int = 0
+
+    def __str__(self) -> str:
+        match self.cause:
+            case ExitCause.EXITED:
+                return f"exit status {self.exit_code}"
+            case ExitCause.SIGNALED:
+                return f"signal: {_signal_name(self.signal)}"
+            case ExitCause.MEMORY:
+                used = self.peak_memory_bytes // _MIB
+                return f"signal: killed: out of memory ({used} MiB used)"
+            case _:
+                return self.detail or self.cause.value
+
+
+def _signal_name(number: int) -> str:
+    try:
+        known = signal.Signals(number)
+    except ValueError:
+        return str(number)
+    return _SIGNALS.get(known, known.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """What a worker's threads and tasks did at two moments, as its host tells it, the user's
+    own frames first, and one line on whether it is stuck."""
+
+    dumps: tuple[str, ...]
+    verdict: str
+
+    @property
+    def brief(self) -> tuple[str, ...]:
+        """The verdict and the top of the last dump."""
+        return (self.verdict, *(line for dump in self.dumps[-1:] for line in _top(dump)))
+
+
+def _top(dump: str) -> list[str]:
+    lines = dump.splitlines()
+    left_out = len(lines) - _SHOWN_LINES
+    return [*lines[:_SHOWN_LINES], f"… {left_out} more lines"] if left_out > 1 else lines
