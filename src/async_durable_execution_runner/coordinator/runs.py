@@ -1,4 +1,6 @@
-"""What the executor keeps beside the pure state: runs, calls, leases, records of what went on."""
+"""What the executor keeps beside the pure state, as plain records: workspaces and families, runs
+and calls, leases, and what went on in them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ from .workers import ACCOUNT, REGION, Function, Job, Share, Stacks, Worker
 
 @dataclass(slots=True, eq=False, repr=False)
 class Workspace:
-    """Closed when its runner goes away; executions and functions go with it."""
+    """What one runner brought: its functions, limits and executions. It is closed when the runner
+    goes away, and they go with it."""
 
     id: str
     share: Share
@@ -37,10 +40,11 @@ class Workspace:
     retry_backoff_ms: int
     epoch_ms: int | None
     functions: dict[str, Function] = field(default_factory=dict)
+    #: The executions that are remembered, by ARN.
     runs: dict[str, Run] = field(default_factory=dict)
-    #: By function and execution name, which is unique.
+    #: The same by function and execution name, which is unique.
     names: dict[tuple[str, str], Run] = field(default_factory=dict)
-    #: Of what its handlers write.
+    #: Those who want to read what its handlers write.
     followers: list[Follower] = field(default_factory=list)
 
     @property
@@ -72,9 +76,11 @@ class Family:
     #: Real seconds in which somebody may still answer a callback, once the end is awaited.
     answer_grace: float
     runs: list[Run] = field(default_factory=list)
-    #: Plain functions under way, and chained invokes not yet begun.
+    #: Plain functions and copies that are under way.
     calls: int = 0
+    #: Chained invokes that are not yet begun, or whose end is not yet told.
     pending_calls: int = 0
+    #: How many are moving the clock by hand.
     advancing: int = 0
     #: When, in the loop's time, each of those who wait for the end began to.
     awaiting_end: list[float] = field(default_factory=list)
@@ -103,7 +109,8 @@ class Family:
 
 @dataclass(slots=True)
 class InvocationState:
-    """One invocation as it went. Times on the execution's clock; `outcome` "" while it runs."""
+    """How one invocation goes. Times are on the execution's clock, real for a plain function that
+    was invoked from outside; `outcome` is "" while it runs."""
 
     request_id: str
     worker_id: str
@@ -114,7 +121,7 @@ class InvocationState:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
-    #: Where it did not get on.
+    #: What its worker was doing, where it did not get on.
     stacks: Stacks | None = None
     divergences: Sequence[Divergence] = ()
 
@@ -138,7 +145,7 @@ class Frozen:
     worker: Worker
     fault: FiredFault
     thawed: asyncio.Event = field(default_factory=asyncio.Event)
-    #: It was refused, or ended.
+    #: Set when the worker's late checkpoint was refused, or the worker ended.
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -152,7 +159,7 @@ class Injection:
     #: In order; a moment that came again after a crash is there again.
     points: list[CrashPoint] = field(default_factory=list)
     fired: list[FiredFault] = field(default_factory=list)
-    #: By worker.
+    #: Stopped workers, by id.
     frozen: dict[str, Frozen] = field(default_factory=dict)
     #: Workers that were given a copy of an invocation, and whether they may go on.
     copies: dict[str, tuple[FiredFault, asyncio.Event]] = field(default_factory=dict)
@@ -189,7 +196,7 @@ class Sources:
         self._numbers.setdefault(operation_id, number)
 
     def numbers(self, operations: Iterable[Operation]) -> list[int]:
-        """Of each, the place of its source in `distinct`, counted from 1, or 0."""
+        """The place of each one's source in `distinct`, counted from 1; 0 where none is known."""
         get = self._numbers.get
         return [get(operation.id, 0) for operation in operations]
 
@@ -209,7 +216,7 @@ class Run:
     parent: tuple[Run, str] | None = None
     invocations: list[InvocationState] = field(default_factory=list)
     lease: Lease | None = None
-    #: Its own and those of all that it invoked in a chain.
+    #: The effects of its own handler and of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
     sources: Sources = field(default_factory=Sources)
     #: Callbacks that a test was told of, by operation id, with the loop's time.
@@ -218,7 +225,7 @@ class Run:
     watchers: list[Watcher] = field(default_factory=list)
     #: Where there is a fault plan, or somebody wants to know where one could strike.
     injection: Injection | None = None
-    #: It has ended, and is to be forgotten.
+    #: Set when it has ended and is to be forgotten.
     expiry: asyncio.TimerHandle | None = None
 
     @property
@@ -390,17 +397,20 @@ class Copy:
 
 @dataclass(slots=True, eq=False)
 class Lease:
+    """A worker's hold on an invocation."""
+
     job: Job
     worker: Worker
     subject: Subject
     invocation: InvocationState
     deadline: asyncio.TimerHandle | None = None
-    #: Durable: what the invocation is given.
+    #: What the invocation is given, where it is an execution's.
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
+    #: What the worker wrote, where its result came too late.
     late_output: Sequence[OutputLine] = ()
-    #: The loop's time.
+    #: The loop's time when the last checkpoint came.
     last_checkpoint: float | None = None
 
     def note(self, stacks: Stacks) -> None:

@@ -53,7 +53,7 @@ class Function:
     execution_timeout_seconds: int
     code: Any
     version: str = VERSION
-    #: Of what is logged: "JSON", "Text" or, where none was chosen, "".
+    #: The format of what is logged: "JSON", "Text" or, where none was chosen, "".
     log_format: str = ""
     #: How long an execution is remembered after its end; 0: as long as its workspace is open.
     retention_days: int = 0
@@ -79,11 +79,11 @@ class Share:
     """What one workspace has of the pool: the jobs that wait there, and how many are leased."""
 
     workspace_id: str
-    #: So many of its jobs may be leased at once.
+    #: How many of its jobs may be leased at once.
     workers: int
-    #: Oldest first.
+    #: The jobs that wait, oldest first.
     queue: deque[Job] = field(default_factory=deque)
-    #: How many of the queue need a process; an inline one waits for a thread of its own test.
+    #: How many of them need a process; an inline job waits for a thread of its own test.
     need_processes: int = 0
     leased: int = 0
 
@@ -104,13 +104,14 @@ class Share:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An invocation to be leased. `execution_arn` keeps an isolated execution on its worker."""
+    """An invocation that a worker is to be leased for."""
 
     request_id: str
     share: Share
     function: Function
+    #: Keeps an isolated execution on its worker; "" where a plain function is invoked.
     execution_arn: str
-    #: Its execution ended before its handler: it is in nobody's way any more.
+    #: The execution ended before its handler did: the job is in nobody's way any more.
     outlived: bool = False
 
     @property
@@ -127,7 +128,7 @@ class Job:
 
     @property
     def owner(self) -> str:
-        """Which warm workers may serve it; "": those of nobody."""
+        """Whose warm workers may serve the job; "" where these are nobody's own."""
         name = self.function.name.partition(":")[0]
         return f"{self.share.workspace_id}/{name}" if self.function.own_processes else ""
 
@@ -136,11 +137,12 @@ class WorkerState(Enum):
     STARTING = "starting"
     IDLE = "idle"
     LEASED = "leased"
-    #: Its lease is over, and it will be killed; its stacks are taken first.
+    #: The worker's lease is over, and it will be killed; its stacks are taken first.
     DOOMED = "doomed"
-    #: Its session ended, or it was told to die; its host has not yet reported.
+    #: The worker's session ended, or it was told to die; its host has not yet reported.
     ENDING = "ending"
-    #: In a handler whose lease has ended: inline, where it can only be waited for, or frozen.
+    #: The worker is in a handler whose lease has ended: inline, where nobody can but wait for it,
+    #: or frozen.
     STUCK = "stuck"
 
 
@@ -159,35 +161,41 @@ class ConnectedHost:
     stop_worker: Callable[[str, bool], None]
     #: Kills the host itself.
     die: Callable[[], None]
-    #: Worker and request id; the answer goes to the executor's `Inspections`.
+    #: Asks for the stacks of a worker and a request; the answer goes to `Inspections`.
     take_stacks: Callable[[str, str], None]
+    #: The ids of the workers that were started here.
     workers: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
 class Worker:
+    """A worker as the pool sees it. An inline one, which is a thread of the test, has no host."""
+
     id: str
     host: ConnectedHost | None
     #: How many starts had failed in a row when it was started.
     failed_before: int = 0
     state: WorkerState = WorkerState.STARTING
-    #: It said hello; nobody else may in its name.
+    #: The worker said hello; nobody else may say it in its name.
     admitted: bool = False
     pid: int = 0
     inline_workspace_id: str = ""
     job: Job | None = None
     #: Gives the worker its lease; the second argument says that it needs the code.
     send: Callable[[Job, bool], None] | None = None
+    #: The ids of the functions whose code it has.
     functions: set[str] = field(default_factory=set)
     served: int = 0
-    #: Of the jobs that it serves.
+    #: The owner of the jobs that the worker serves.
     owner: str = ""
+    #: The execution whose process it is; "" where it serves any.
     bound_to: str = ""
+    #: Bytes; 0 for no limit.
     memory_limit: int = 0
     last_request_id: str = ""
-    #: Its code may have changed: it is to end with what it is doing.
+    #: The worker's code may have changed: it is to end with what it is doing.
     retired: bool = False
-    #: It was stopped on purpose; to be called when it is gone.
+    #: Set where the worker was stopped on purpose; to be called when it is gone.
     frozen: Callable[[Worker], None] | None = None
 
 
