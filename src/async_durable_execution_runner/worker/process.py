@@ -48,8 +48,9 @@ def _take_over(output: int, stacks: int) -> None:
     os.set_inheritable(output, False)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    # Says where in the code a signal such as SIGSEGV struck.
-    faulthandler.enable(2)
+    # This says where in the code a signal such as SIGSEGV struck. The other threads would come
+    # first, gRPC's among them, and take the lines that are kept.
+    faulthandler.enable(2, all_threads=False)
     install(stacks)
     gc.enable()
 
