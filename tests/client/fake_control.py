@@ -14,7 +14,7 @@ from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import control_pb2_grpc
 
 TOKEN = "secret"
-_STREAMS = ("RunExecution", "AwaitExecution")
+_STREAMS = ("RunExecutions", "AwaitExecution")
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 
 

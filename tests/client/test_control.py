@@ -57,8 +57,8 @@ async def control(request: pytest.FixtureRequest, address: str) -> AsyncIterator
         channel.close()
 
 
-def page(**fields: Any) -> pb.RunExecutionResponse:
-    return pb.RunExecutionResponse(page=pb.ExecutionPage(**fields))
+def page(more: bool = False, **fields: Any) -> pb.RunPage:
+    return pb.RunPage(page=pb.ExecutionPage(**fields), more=more)
 
 
 def ended(arn: str = "arn", **fields: Any) -> pb.ExecutionHead:
@@ -104,7 +104,7 @@ async def test_memory_that_was_not_given_is_told_but_not_enforced(
 
 
 async def test_run_joins_the_pages_of_a_record(server: FakeControl, control: ControlClient) -> None:
-    def answer(*_: object) -> list[pb.RunExecutionResponse]:
+    def answer(*_: object) -> list[pb.RunExecutionsResponse]:
         line = model_pb2.OutputLine(stream=model_pb2.OUTPUT_STREAM_STDOUT, text="hi")
         invocation = pb.InvocationRecord(
             request_id="r",
@@ -116,8 +116,9 @@ async def test_run_joins_the_pages_of_a_record(server: FakeControl, control: Con
             output=[line],
         )
         step = {"type": model_pb2.OPERATION_TYPE_STEP, "status": 4}
-        return [
+        pages = [
             page(
+                more=True,
                 head=ended(
                     execution_name="order-1",
                     function_name="orders",
@@ -134,12 +135,13 @@ async def test_run_joins_the_pages_of_a_record(server: FakeControl, control: Con
                 events=[model_pb2.HistoryEvent(event_id=2, type="ExecutionSucceeded")],
             ),
         ]
+        return [pb.RunExecutionsResponse(pages=[each]) for each in pages]
 
-    server.answers["RunExecution"] = answer
+    server.answers["RunExecutions"] = answer
     record = await control.run(START, 12.5)
     ((_, request),) = server.requests
     assert request.timeout_ms == 12_500
-    assert request.start == pb.StartExecutionRequest(
+    assert request.starts[0] == pb.StartExecutionRequest(
         workspace_id="workspace-1",
         function_name="orders",
         payload='{"a": 1}',
@@ -247,10 +249,10 @@ async def test_a_coordinator_that_is_frozen(
     """Every wait has a deadline of the client's own."""
     thaw = threading.Event()
     monkeypatch.setattr(client_module, "GRACE", 0.2)
-    server.answers["RunExecution"] = lambda *_: thaw.wait() and []
+    server.answers["RunExecutions"] = lambda *_: thaw.wait() and []
     try:
         with pytest.raises(
-            errors.CoordinatorUnavailable, match=r"did not answer RunExecution within 0\.3 seconds"
+            errors.CoordinatorUnavailable, match=r"did not answer RunExecutions within 0\.3 seconds"
         ):
             await control.run(START, 0.1)
     finally:
@@ -269,34 +271,61 @@ async def test_an_advance_that_takes_too_long_is_the_caller_s_time_out(
         thaw.set()
 
 
-async def test_many_calls_at_once_are_bounded_and_their_outcomes_in_order(
+async def test_outcomes_of_many_are_told_apart(server: FakeControl, control: ControlClient) -> None:
+    """Whatever part of them comes in one message."""
+    missing = pb.RunError(code="ResourceNotFoundException", message="two")
+    pages = [
+        page(head=ended("0")),
+        page(more=True, head=ended("1")),
+        page(),
+        pb.RunPage(error=missing),
+        page(head=ended("3")),
+    ]
+    server.answers["RunExecutions"] = lambda *_: [
+        pb.RunExecutionsResponse(pages=pages[:2]),
+        pb.RunExecutionsResponse(pages=pages[2:]),
+    ]
+    starts = [Start("f", str(number)) for number in range(4)]
+    outcomes: list[Any] = [outcome async for outcome in control.run_each(starts, 10, 3)]
+    ((_, request),) = server.requests
+    assert [start.payload for start in request.starts] == ["0", "1", "2", "3"]
+    assert (request.at_once, request.timeout_ms) == (3, 10_000)
+    assert type(outcomes[2]) is errors.ResourceNotFound
+    assert str(outcomes[2]) == "two"
+    arns = [outcome.execution_arn for i, outcome in enumerate(outcomes) if i != 2]
+    assert arns == ["0", "1", "3"]
+
+
+async def test_what_was_lost_on_the_way_is_an_outcome_of_each(
     server: FakeControl, control: ControlClient
 ) -> None:
-    lock, under_way, most = threading.Lock(), 0, 0
-    full = threading.Event()
+    def answer(request: Any, context: Any) -> Any:
+        yield pb.RunExecutionsResponse(pages=[page(head=ended("0")), page(more=True)])
+        refuse("UNAVAILABLE", "gone")(request, context)
 
-    def answer(request: pb.RunExecutionRequest, context: Any) -> list[pb.RunExecutionResponse]:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-            if under_way == 3:
-                full.set()
-        full.wait(5)
-        with lock:
-            under_way -= 1
-        if request.start.payload == "4":
-            refuse("NOT_FOUND", "four", "ResourceNotFoundException")(request, context)
-        return [page(head=ended(request.start.payload))]
+    server.answers["RunExecutions"] = answer
+    starts = [Start("f", str(number)) for number in range(3)]
+    first, *rest = [outcome async for outcome in control.run_each(starts, 10, 3)]
+    assert first.execution_arn == "0"
+    assert [type(each) for each in rest] == [errors.CoordinatorUnavailable] * 2
 
-    server.answers["RunExecution"] = answer
 
-    starts = [Start("f", str(number)) for number in range(9)]
+async def test_inputs_that_one_message_cannot_carry_go_in_several(
+    server: FakeControl, control: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_MESSAGE_BYTES", 1000)
+
+    def answer(request: pb.RunExecutionsRequest, _: object) -> list[pb.RunExecutionsResponse]:
+        pages = [page(head=ended(start.payload[:2])) for start in request.starts]
+        return [pb.RunExecutionsResponse(pages=pages)]
+
+    server.answers["RunExecutions"] = answer
+    starts = [
+        Start("f", f'"{number}{"." * size}"') for number, size in enumerate((400, 400, 2000, 1))
+    ]
     outcomes: list[Any] = [outcome async for outcome in control.run_each(starts, 10, 3)]
-    assert isinstance(outcomes[4], errors.ResourceNotFound)
-    arns = [outcome.execution_arn for i, outcome in enumerate(outcomes) if i != 4]
-    assert arns == ["0", "1", "2", "3", "5", "6", "7", "8"]
-    assert most == 3
+    assert [outcome.execution_arn[1] for outcome in outcomes] == ["0", "1", "2", "3"]
+    assert [len(request.starts) for _, request in server.requests] == [2, 1, 1]
 
 
 def test_blocking_coroutines_never_suspend(server: FakeControl) -> None:

@@ -39,17 +39,26 @@ class Scripted:
     async def ask(self, method: str, **fields: Any) -> Any:
         return await self.runner.wire.ask(method, getattr(control, f"{method}Request")(**fields))
 
-    async def record(self, method: str, **fields: Any) -> Any:
-        """The only page of RunExecution's or AwaitExecution's answer."""
-        request = getattr(control, f"{method}Request")(**fields)
-        call = getattr(self.runner.wire.control, method)(
-            request, metadata=self.runner.wire.metadata
+    async def record(self, **fields: Any) -> Any:
+        """The only page of AwaitExecution's answer."""
+        call = self.runner.wire.control.AwaitExecution(
+            control.AwaitExecutionRequest(**fields), metadata=self.runner.wire.metadata
         )
         try:
             (answer,) = [answer async for answer in call]
         except grpc.aio.AioRpcError as error:
             raise Refused(error.code(), error.details() or "") from None
         return answer.page
+
+    async def run(
+        self, *starts: control.StartExecutionRequest, at_once: int = 8, timeout_ms: int = 5000
+    ) -> list[Any]:
+        """The pages of RunExecutions' answer."""
+        request = control.RunExecutionsRequest(
+            starts=starts, at_once=at_once, timeout_ms=timeout_ms
+        )
+        call = self.runner.wire.control.RunExecutions(request, metadata=self.runner.wire.metadata)
+        return [page async for answer in call for page in answer.pages]
 
     async def ends(self) -> None:
         invocation = (await self.session.next()).invocation
@@ -66,7 +75,6 @@ class Scripted:
         arn = await self.runner.start()
         await self.suspends_on(*(callback(name, **options) for name in names))
         page = await self.record(
-            "AwaitExecution",
             execution_arn=arn,
             until=control.AWAIT_UNTIL_SUSPENDED,
             timeout_ms=5000,
@@ -104,11 +112,12 @@ def start_of(runner: Runner, **fields: Any) -> control.StartExecutionRequest:
 async def test_one_call_starts_waits_and_brings_the_record(wire: Wire) -> None:
     async with scripted(wire) as script:
         start = start_of(script.runner, execution_name="o-1", tenant_id="t-1")
-        run = asyncio.create_task(script.record("RunExecution", start=start, timeout_ms=5000))
+        run = asyncio.create_task(script.run(start))
         invocation = (await script.session.next()).invocation
         assert invocation.tenant_id == "t-1"
         await script.session.send(result_of(invocation, SUCCEEDED))
-        page = await run
+        (answer,) = await run
+    page = answer.page
     assert page.head.execution_name == "o-1"
     assert page.head.function_name == "order"
     assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
@@ -123,16 +132,14 @@ async def test_a_record_that_is_late_says_what_it_waits_for(wire: Wire) -> None:
         arn = await script.runner.start()
         invocation = (await script.session.next()).invocation
         page = await script.record(
-            "AwaitExecution", execution_arn=arn, until=control.AWAIT_UNTIL_ENDED, timeout_ms=20
+            execution_arn=arn, until=control.AWAIT_UNTIL_ENDED, timeout_ms=20
         )
         assert page.head.timed_out
         assert page.head.status == model.EXECUTION_STATUS_RUNNING
         assert page.head.waiting_for.startswith(
             f"invocation 1 (request id {invocation.request_id}), which has been running for 0."
         )
-        now = await script.record(
-            "AwaitExecution", execution_arn=arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=0
-        )
+        now = await script.record(execution_arn=arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=0)
         assert not now.head.timed_out
         await script.session.send(result_of(invocation, SUCCEEDED))
 
@@ -141,7 +148,7 @@ async def test_a_suspended_execution_says_for_which_callback(wire: Wire) -> None
     async with scripted(wire) as script:
         arn = await script.waits_for_callbacks("approval")
         page = await script.record(
-            "AwaitExecution", execution_arn=arn, until=control.AWAIT_UNTIL_SUSPENDED, timeout_ms=1
+            execution_arn=arn, until=control.AWAIT_UNTIL_SUSPENDED, timeout_ms=1
         )
         callback_id = page.operations[1].callback_id
         assert page.head.waiting_for == (
@@ -155,9 +162,58 @@ async def test_a_name_used_with_another_input_is_refused(wire: Wire) -> None:
         await script.ask("StartExecution", **{f.name: v for f, v in first.ListFields()})
         other = start_of(script.runner, execution_name="o-1")
         other.payload = "2"
-        with pytest.raises(Refused) as refusal:
-            await script.record("RunExecution", start=other, timeout_ms=5000)
-    assert refusal.value.code is grpc.StatusCode.ALREADY_EXISTS
+        (answer,) = await script.run(other)
+    assert answer.error.code == "DurableExecutionAlreadyStartedException"
+    assert "started with another input" in answer.error.message
+
+
+async def test_of_many_no_more_than_asked_for_are_under_way(wire: Wire) -> None:
+    async with scripted(wire) as script:
+        starts = [start_of(script.runner, execution_name=f"o-{n}") for n in range(3)]
+        starts[1].function_name = "none"
+        run = asyncio.create_task(script.run(*starts, at_once=1))
+        first = (await script.session.next()).invocation
+        # So the third cannot have been started.
+        await script.runner.start("2", "o-2")
+        await script.session.send(result_of(first, SUCCEEDED))
+        await script.ends()
+        answers = await run
+    assert answers[0].page.head.execution_name == "o-0"
+    assert [answer.error.code for answer in answers[1:]] == [
+        "ResourceNotFoundException",
+        "DurableExecutionAlreadyStartedException",
+    ]
+
+
+async def test_those_of_many_that_are_late_are_sent_as_they_stand(wire: Wire) -> None:
+    async with scripted(wire) as script:
+        starts = [start_of(script.runner, execution_name=f"o-{n}") for n in range(3)]
+        answers = await script.run(*starts, at_once=2, timeout_ms=30)
+        assert [answer.page.head.timed_out for answer in answers] == [True] * 3
+        invocation = (await script.session.next()).invocation
+        await script.session.send(result_of(invocation, SUCCEEDED))
+
+
+async def test_a_runner_that_gives_up_leaves_nobody_waiting(wire: Wire) -> None:
+    """The executions go on; what waited for them does not."""
+    async with scripted(wire) as script:
+        starts = [start_of(script.runner, execution_name=f"o-{n}") for n in range(3)]
+        run = asyncio.create_task(script.run(*starts, at_once=2))
+        invocation = (await script.session.next()).invocation
+        run.cancel()
+        await asyncio.wait([run])
+        await script.session.send(result_of(invocation, SUCCEEDED))
+        second = (await script.session.next()).invocation
+        await script.session.send(result_of(second, SUCCEEDED))
+        page = await script.record(
+            execution_arn=second.execution_arn,
+            until=control.AWAIT_UNTIL_ENDED,
+            timeout_ms=5000,
+        )
+        assert not page.head.timed_out
+        # The third was never started.
+        await script.runner.start("2", "o-2")
+        await script.ends()
 
 
 async def test_a_stop_ends_it_with_the_given_error(wire: Wire) -> None:
@@ -177,7 +233,6 @@ async def test_who_waits_for_suspension_is_told_of_an_end(wire: Wire) -> None:
         arn = await script.runner.start()
         waiting = asyncio.create_task(
             script.record(
-                "AwaitExecution",
                 execution_arn=arn,
                 until=control.AWAIT_UNTIL_SUSPENDED,
                 timeout_ms=5000,
@@ -240,9 +295,7 @@ async def test_a_wait_for_callbacks_name_finds_the_callback_in_its_context(wire:
             "AwaitCallback", execution_arn=arn, name="approval", timeout_ms=5000
         )
         assert answer.callback_id
-        page = await script.record(
-            "AwaitExecution", execution_arn=arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=0
-        )
+        page = await script.record(execution_arn=arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=0)
         assert page.head.waiting_for.startswith("callback of 'approval', unanswered")
 
 
@@ -294,9 +347,7 @@ async def test_a_heartbeat_puts_the_time_out_off(wire: Wire) -> None:
                 callback_id=found.callback_id,
                 heartbeat=control.CallbackHeartbeat(),
             )
-        page = await script.record(
-            "AwaitExecution", execution_arn=arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=0
-        )
+        page = await script.record(execution_arn=arn, until=control.AWAIT_UNTIL_NOW, timeout_ms=0)
         assert page.operations[1].status == model.OPERATION_STATUS_STARTED
 
 
@@ -317,7 +368,7 @@ async def test_advancing_a_workspace_advances_all_its_executions(wire: Wire) -> 
             page = await script.runner.result(arn)
             assert page.operations[1].status == model.OPERATION_STATUS_TIMED_OUT
         page = await other.record(
-            "AwaitExecution", execution_arn=elsewhere, until=control.AWAIT_UNTIL_NOW, timeout_ms=0
+            execution_arn=elsewhere, until=control.AWAIT_UNTIL_NOW, timeout_ms=0
         )
         assert page.operations[1].status == model.OPERATION_STATUS_STARTED
 
@@ -336,7 +387,6 @@ async def test_held_time_is_let_go_by_whoever_waits_for_the_end(wire: Wire) -> N
         )
         await script.suspends_on(nap)
         page = await script.record(
-            "AwaitExecution",
             execution_arn=answer.execution_arn,
             until=control.AWAIT_UNTIL_SUSPENDED,
             timeout_ms=5000,

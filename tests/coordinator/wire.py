@@ -212,13 +212,17 @@ class Runner:
             ),
         )
 
-    def _start(self, payload: str) -> Any:
+    def _start(self, payload: str, name: str) -> Any:
         return control.StartExecutionRequest(
-            workspace_id=self.id, function_name="order", payload=payload, skip_time=True
+            workspace_id=self.id,
+            function_name="order",
+            payload=payload,
+            execution_name=name,
+            skip_time=True,
         )
 
-    async def start(self, payload: str = "{}") -> str:
-        answer = await self.wire.ask("StartExecution", self._start(payload))
+    async def start(self, payload: str = "{}", name: str = "") -> str:
+        answer = await self.wire.ask("StartExecution", self._start(payload, name))
         return str(answer.execution_arn)
 
     async def result(self, arn: str, timeout_ms: int = int(LIMIT * 1000)) -> Any:

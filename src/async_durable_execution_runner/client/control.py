@@ -20,13 +20,17 @@ from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import model_pb2, worker_pb2
 from .settings import DEFAULT_MEMORY_MB, FunctionSettings, Isolation
-from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, raised
+from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, error_named, raised
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
 #: Seconds beyond the server's own deadline until it counts as frozen.
 GRACE = 10.0
+
+#: Beyond this, the inputs of one `run_each` go in several messages: protobuf ends at 2 GiB, and
+#: whoever reads a message does nothing else meanwhile.
+_MESSAGE_BYTES = 64 * 1024 * 1024
 
 _ISOLATION = {
     Isolation.WORKER: pb.ISOLATION_WORKER,
@@ -160,37 +164,51 @@ class ControlClient:
 
     async def run(self, start: Start, timeout: float) -> ExecutionRecord:
         """Start it and wait for its end; the record may be `timed_out`."""
-        request = self._run_request(start, timeout)
-        return _record(await self._call("RunExecution", request, timeout))
+        async with aclosing(self.run_each([start], timeout, at_once=1)) as outcomes:
+            async for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                return outcome
+        raise AssertionError("each start has an outcome")
 
     async def run_each(
-        self, starts: Sequence[Start], timeout: float, at_once: int
+        self, starts: Iterable[Start], timeout: float, at_once: int
     ) -> AsyncGenerator[ExecutionRecord | Exception, None]:
         """Run all, with up to `at_once` under way; outcomes in order. `timeout` is for all."""
         deadline = time.monotonic() + timeout
-
-        def requests() -> Iterator[tuple[pb.RunExecutionRequest, float]]:
-            for start in starts:
-                left = max(0.0, deadline - time.monotonic())
-                yield self._run_request(start, left), left + GRACE
-
-        try:
-            answers = self.transport.call_each("RunExecution", requests(), at_once)
-            async with aclosing(answers):
-                async for answer in answers:
-                    if isinstance(answer, grpc.RpcError):
-                        yield await self._translated("RunExecution", answer, timeout + GRACE)
-                    else:
-                        yield _record(answer)
-        except ChannelClosed as error:
-            raise await self._translated("RunExecution", error, timeout) from None
+        for requests in _batches(map(self._start_request, starts)):
+            left = max(0.0, deadline - time.monotonic())
+            request = pb.RunExecutionsRequest(
+                starts=requests, at_once=at_once, timeout_ms=_ms(left)
+            )
+            missing = len(requests)
+            answer = self.transport.messages("RunExecutions", request, left + GRACE)
+            try:
+                async with aclosing(answer):
+                    record: list[pb.ExecutionPage] = []
+                    async for message in answer:
+                        for page in message.pages:
+                            if page.WhichOneof("outcome") == "error":
+                                yield error_named(page.error.code, page.error.message)
+                            else:
+                                record.append(page.page)
+                                if page.more:
+                                    continue
+                                yield _record(record)
+                                record = []
+                            missing -= 1
+            except (grpc.RpcError, ChannelClosed) as error:
+                failure = await self._translated("RunExecutions", error, timeout + GRACE)
+                for _ in range(missing):
+                    yield failure
 
     async def wait(self, arn: str, until: Until, timeout: float) -> ExecutionRecord:
         """The record as soon as `until` holds; after `timeout`, one that is `timed_out`."""
         request = pb.AwaitExecutionRequest(
             execution_arn=arn, until=_UNTIL[until], timeout_ms=_ms(timeout)
         )
-        return _record(await self._call("AwaitExecution", request, timeout))
+        answers = await self._call("AwaitExecution", request, timeout)
+        return _record([answer.page for answer in answers])
 
     async def wait_for_callback(
         self, arn: str, name: str | None, timeout: float
@@ -286,9 +304,6 @@ class ControlClient:
             retry_at_once=start.retry_at_once,
         )
 
-    def _run_request(self, start: Start, timeout: float) -> pb.RunExecutionRequest:
-        return pb.RunExecutionRequest(start=self._start_request(start), timeout_ms=_ms(timeout))
-
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:
         timeout = ANSWER_TIMEOUT if wait is None else wait + GRACE
         try:
@@ -334,9 +349,24 @@ def _ms(length: float) -> int:
     return round(length * 1000)
 
 
-def _record(answers: list[Any]) -> ExecutionRecord:
-    head: pb.ExecutionHead = answers[0].page.head
-    pages: list[pb.ExecutionPage] = [answer.page for answer in answers]
+def _batches(
+    requests: Iterable[pb.StartExecutionRequest],
+) -> Iterator[list[pb.StartExecutionRequest]]:
+    """As many in each as one message may carry."""
+    batch: list[pb.StartExecutionRequest] = []
+    size = 0
+    for request in requests:
+        size += request.ByteSize()
+        if batch and size > _MESSAGE_BYTES:
+            yield batch
+            batch, size = [], request.ByteSize()
+        batch.append(request)
+    if batch:
+        yield batch
+
+
+def _record(pages: list[pb.ExecutionPage]) -> ExecutionRecord:
+    head = pages[0].head
     return ExecutionRecord(
         execution_arn=head.execution_arn,
         execution_name=head.execution_name,

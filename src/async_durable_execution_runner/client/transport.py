@@ -12,10 +12,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
-from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -35,7 +33,7 @@ T = TypeVar("T")
 #: Seconds for an answer that needs no waiting, on a machine under load.
 ANSWER_TIMEOUT = 20.0
 
-_STREAMS = frozenset({"RunExecution", "AwaitExecution"})
+_STREAMS = frozenset({"RunExecutions", "AwaitExecution"})
 # Generated without types.
 _Stub: Any = control_pb2_grpc.ControlServiceStub
 
@@ -52,16 +50,21 @@ def _error_classes() -> dict[str, type[errors.RunnerError]]:
     return found
 
 
+def error_named(code: str, message: str) -> errors.RunnerError:
+    """The error that the coordinator means by `code`."""
+    kind = _error_classes().get(code, errors.RunnerError)
+    if issubclass(kind, errors.InvalidCheckpointToken):
+        kind = errors.InvalidParameterValue
+    return kind(message)
+
+
 def raised(error: Any) -> errors.RunnerError | None:
     """The error that the coordinator raised, from a `grpc.RpcError` of either kind; None
     where the call itself failed."""
     details: str = error.details() or ""
     for key, value in error.trailing_metadata() or ():
         if key == "error-code":
-            kind = _error_classes().get(value, errors.RunnerError)
-            if issubclass(kind, errors.InvalidCheckpointToken):
-                kind = errors.InvalidParameterValue
-            return kind(details)
+            return error_named(value, details)
     match error.code():
         case grpc.StatusCode.UNAUTHENTICATED:
             return errors.Unauthenticated(details)
@@ -85,10 +88,8 @@ class Transport(Protocol):
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
         """Every message of the answer; `grpc.RpcError` or `ChannelClosed`."""
 
-    def call_each(
-        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
-    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
-        """Answers to (request, timeout) pairs, in order, with up to `at_once` under way."""
+    def messages(self, method: str, request: Any, timeout: float) -> AsyncGenerator[Any, None]:
+        """The messages of the answer as they come; `grpc.RpcError` or `ChannelClosed`."""
 
     async def blocking(self, function: Callable[[], T]) -> T:
         """Call what may block the thread for a while."""
@@ -107,25 +108,15 @@ class BlockingTransport:
         answer = self._begin(method, request, timeout)
         return list(answer) if method in _STREAMS else [answer]
 
-    async def call_each(
-        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
-    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
-        under_way: deque[Any] = deque()
+    async def messages(
+        self, method: str, request: Any, timeout: float
+    ) -> AsyncGenerator[Any, None]:
+        call = self._begin(method, request, timeout)
         try:
-            while True:
-                for request, timeout in islice(requests, at_once - len(under_way)):
-                    under_way.append(self._begin(method, request, timeout))
-                if not under_way:
-                    return
-                try:
-                    answer = list(under_way[0])
-                except grpc.RpcError as error:
-                    answer = error
-                under_way.popleft()
-                yield answer
+            for message in call:
+                yield message
         finally:
-            for call in under_way:
-                call.cancel()
+            call.cancel()
 
     def _begin(self, method: str, request: Any, timeout: float) -> Any:
         try:
@@ -154,26 +145,15 @@ class LoopTransport:
             return [message async for message in answer]
         return [await answer]
 
-    async def call_each(
-        self, method: str, requests: Iterator[tuple[Any, float]], at_once: int
-    ) -> AsyncGenerator[list[Any] | grpc.RpcError, None]:
-        under_way: deque[asyncio.Task[list[Any]]] = deque()
+    async def messages(
+        self, method: str, request: Any, timeout: float
+    ) -> AsyncGenerator[Any, None]:
+        call = getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
         try:
-            while True:
-                for request, timeout in islice(requests, at_once - len(under_way)):
-                    call = self.call(method, request, timeout)
-                    under_way.append(asyncio.create_task(call))
-                if not under_way:
-                    return
-                try:
-                    answer: list[Any] | grpc.RpcError = await under_way[0]
-                except grpc.RpcError as error:
-                    answer = error
-                under_way.popleft()
-                yield answer
+            async for message in call:
+                yield message
         finally:
-            for task in under_way:
-                task.cancel()
+            call.cancel()
 
     async def blocking(self, function: Callable[[], T]) -> T:
         return await asyncio.to_thread(function)

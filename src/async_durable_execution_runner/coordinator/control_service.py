@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 _ISOLATIONS = dict(enumerate(Isolation, start=1))
 
+#: Records that are ready together go out together, until a message is as large as this.
+_MESSAGE_BYTES = 1024 * 1024
+
 
 def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
     """Turn `RunnerError` into its gRPC status, for unary methods."""
@@ -47,8 +51,12 @@ def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def _abort(context: Context, error: RunnerError) -> None:
-    code = error.code if isinstance(error, ServiceError) else type(error).__name__
-    await context.abort(grpc.StatusCode[error.grpc_status], str(error), (("error-code", code),))
+    code = (("error-code", _code(error)),)
+    await context.abort(grpc.StatusCode[error.grpc_status], str(error), code)
+
+
+def _code(error: RunnerError) -> str:
+    return error.code if isinstance(error, ServiceError) else type(error).__name__
 
 
 class ControlService(ControlServiceServicer):
@@ -193,17 +201,45 @@ class ControlService(ControlServiceServicer):
     ) -> pb.StartExecutionResponse:
         return pb.StartExecutionResponse(execution_arn=self._start(request).arn)
 
-    async def RunExecution(
-        self, request: pb.RunExecutionRequest, context: Context
-    ) -> AsyncIterator[pb.RunExecutionResponse]:
+    async def RunExecutions(self, request: pb.RunExecutionsRequest, context: Context) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + request.timeout_ms / 1000
+        free = asyncio.Semaphore(max(1, request.at_once))
+        outcomes: deque[asyncio.Future[list[pb.RunPage]]]
+        outcomes = deque(loop.create_future() for _ in request.starts)
+
+        async def run(start: pb.StartExecutionRequest, to: asyncio.Future[Any]) -> None:
+            to.set_result(await self._run(start, deadline))
+            free.release()
+
+        async def start_all() -> None:
+            for start, outcome in zip(request.starts, tuple(outcomes), strict=True):
+                await free.acquire()
+                group.create_task(run(start, outcome))
+                # Others have their turn on the loop between two starts.
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(start_all())
+            while outcomes:
+                await outcomes[0]
+                response, size = pb.RunExecutionsResponse(), 0
+                while outcomes and outcomes[0].done() and size < _MESSAGE_BYTES:
+                    response.pages.extend(outcomes.popleft().result())
+                    size = response.ByteSize()
+                await context.write(response)
+
+    async def _run(self, start: pb.StartExecutionRequest, deadline: float) -> list[pb.RunPage]:
         try:
-            run = self._start(request.start)
-            in_time = await self._ended(run, request.timeout_ms)
+            run = self._start(start)
+            left = deadline - asyncio.get_running_loop().time()
+            in_time = await self._ended(run, max(0, round(left * 1000)))
         except RunnerError as error:
-            await _abort(context, error)
-            return
-        for answer in pages(self._executor, run, in_time, pb.RunExecutionResponse):
-            yield answer
+            return [pb.RunPage(error=pb.RunError(code=_code(error), message=str(error)))]
+        record = list(pages(self._executor, run, in_time, pb.RunPage))
+        for page in record[:-1]:
+            page.more = True
+        return record
 
     async def AwaitExecution(
         self, request: pb.AwaitExecutionRequest, context: Context

@@ -14,7 +14,7 @@ from .waiting import waiting_for
 
 _PAGE_ITEMS = 2000
 
-_Paged = TypeVar("_Paged", pb.RunExecutionResponse, pb.AwaitExecutionResponse)
+_Paged = TypeVar("_Paged", pb.RunPage, pb.AwaitExecutionResponse)
 
 
 def pages(executor: Executor, run: Run, in_time: bool, response: type[_Paged]) -> Iterator[_Paged]:

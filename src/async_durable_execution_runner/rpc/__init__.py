@@ -11,7 +11,7 @@ import os
 #: Metadata of a `Checkpoint` stream: whose it is.
 WORKER_ID = "worker-id"
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised with every change that an older worker host could not follow."""
 
 #: gRPC channel and server options on every connection of gRPC's: messages as large as the service's

@@ -8,7 +8,6 @@ them to their end in place (`drive`) and the asynchronous one can await them.
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -31,15 +30,8 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 DEFAULT_TIMEOUT = 60.0
-#: How many executions `run_many` has asked for at once, at the least, where a process may have
-#: files enough: each has a connection.
+#: How many executions `run_many` has under way together, at the least.
 _MIN_IN_FLIGHT = 256
-
-
-def _at_once(workers: int) -> int:
-    wanted = max(_MIN_IN_FLIGHT, 4 * workers)
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, files // 4))
 
 
 class Engine(Attachment):
@@ -110,7 +102,9 @@ class Engine(Attachment):
         control, progress = self.control, Progress(len(starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
-            running = control.run_each(starts, seconds(timeout), _at_once(self._workers))
+            running = control.run_each(
+                starts, seconds(timeout), max(_MIN_IN_FLIGHT, 4 * self._workers)
+            )
             async with aclosing(running):
                 async for outcome in running:
                     outcomes.append(outcome)

@@ -118,19 +118,39 @@ class StartExecutionResponse(_message.Message):
     execution_arn: str
     def __init__(self, execution_arn: _Optional[str] = ...) -> None: ...
 
-class RunExecutionRequest(_message.Message):
-    __slots__ = ("start", "timeout_ms")
-    START_FIELD_NUMBER: _ClassVar[int]
+class RunExecutionsRequest(_message.Message):
+    __slots__ = ("starts", "at_once", "timeout_ms")
+    STARTS_FIELD_NUMBER: _ClassVar[int]
+    AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
-    start: StartExecutionRequest
+    starts: _containers.RepeatedCompositeFieldContainer[StartExecutionRequest]
+    at_once: int
     timeout_ms: int
-    def __init__(self, start: _Optional[_Union[StartExecutionRequest, _Mapping]] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, starts: _Optional[_Iterable[_Union[StartExecutionRequest, _Mapping]]] = ..., at_once: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
 
-class RunExecutionResponse(_message.Message):
-    __slots__ = ("page",)
+class RunExecutionsResponse(_message.Message):
+    __slots__ = ("pages",)
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    pages: _containers.RepeatedCompositeFieldContainer[RunPage]
+    def __init__(self, pages: _Optional[_Iterable[_Union[RunPage, _Mapping]]] = ...) -> None: ...
+
+class RunPage(_message.Message):
+    __slots__ = ("page", "error", "more")
     PAGE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     page: ExecutionPage
-    def __init__(self, page: _Optional[_Union[ExecutionPage, _Mapping]] = ...) -> None: ...
+    error: RunError
+    more: bool
+    def __init__(self, page: _Optional[_Union[ExecutionPage, _Mapping]] = ..., error: _Optional[_Union[RunError, _Mapping]] = ..., more: bool = ...) -> None: ...
+
+class RunError(_message.Message):
+    __slots__ = ("code", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class AwaitExecutionRequest(_message.Message):
     __slots__ = ("execution_arn", "until", "timeout_ms")

@@ -57,10 +57,10 @@ class ControlServiceStub(object):
                 request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.StartExecutionRequest.SerializeToString,
                 response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.StartExecutionResponse.FromString,
                 _registered_method=True)
-        self.RunExecution = channel.unary_stream(
-                '/async_durable_execution_runner.rpc.v1.ControlService/RunExecution',
-                request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionRequest.SerializeToString,
-                response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionResponse.FromString,
+        self.RunExecutions = channel.unary_stream(
+                '/async_durable_execution_runner.rpc.v1.ControlService/RunExecutions',
+                request_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionsRequest.SerializeToString,
+                response_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionsResponse.FromString,
                 _registered_method=True)
         self.AwaitExecution = channel.unary_stream(
                 '/async_durable_execution_runner.rpc.v1.ControlService/AwaitExecution',
@@ -138,8 +138,8 @@ class ControlServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def RunExecution(self, request, context):
-        """Start, wait for the end, send the record. One call for the common case.
+    def RunExecutions(self, request, context):
+        """Start executions, wait for their ends, send their records. One call for the common case.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,10 +222,10 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.StartExecutionRequest.FromString,
                     response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.StartExecutionResponse.SerializeToString,
             ),
-            'RunExecution': grpc.unary_stream_rpc_method_handler(
-                    servicer.RunExecution,
-                    request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionRequest.FromString,
-                    response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionResponse.SerializeToString,
+            'RunExecutions': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunExecutions,
+                    request_deserializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionsRequest.FromString,
+                    response_serializer=async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionsResponse.SerializeToString,
             ),
             'AwaitExecution': grpc.unary_stream_rpc_method_handler(
                     servicer.AwaitExecution,
@@ -390,7 +390,7 @@ class ControlService(object):
             _registered_method=True)
 
     @staticmethod
-    def RunExecution(request,
+    def RunExecutions(request,
             target,
             options=(),
             channel_credentials=None,
@@ -403,9 +403,9 @@ class ControlService(object):
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/async_durable_execution_runner.rpc.v1.ControlService/RunExecution',
-            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionRequest.SerializeToString,
-            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionResponse.FromString,
+            '/async_durable_execution_runner.rpc.v1.ControlService/RunExecutions',
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionsRequest.SerializeToString,
+            async__durable__execution__runner_dot_rpc_dot_v1_dot_control__pb2.RunExecutionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
