@@ -28,6 +28,9 @@ OPTIONS = [
     # A host may try before its coordinator listens; gRPC would then wait for a second.
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Beyond a thousand calls that the server has yet to look at, it would drop some by chance.
+    ("grpc.server.max_pending_requests", 1_000_000),
+    ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
     # A proxy for HTTP has no business between our processes.
     ("grpc.enable_http_proxy", 0),
 ]
