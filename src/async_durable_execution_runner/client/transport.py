@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 #: Seconds for an answer that needs no waiting, on a machine under load.
 ANSWER_TIMEOUT = 20.0
+#: Seconds. gRPC takes a deadline past the year 2262, which its clock cannot hold, for one that
+#: has passed.
+_LONGEST = 1e9
 
 _STREAMS = frozenset({"RunExecution", "AwaitExecution"})
 # Generated without types.
@@ -128,6 +131,7 @@ class BlockingTransport:
                 call.cancel()
 
     def _begin(self, method: str, request: Any, timeout: float) -> Any:
+        timeout = min(timeout, _LONGEST)
         try:
             return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
         except ValueError as error:
@@ -149,6 +153,7 @@ class LoopTransport:
         self._metadata = metadata(token)
 
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
+        timeout = min(timeout, _LONGEST)
         answer = getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
         if method in _STREAMS:
             return [message async for message in answer]
