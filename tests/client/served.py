@@ -118,7 +118,8 @@ class Served:
         return [sockets(self.pid), sockets(), threading.active_count()]
 
     async def nothing_is_left(self, wire: Wire, before: list[int]) -> None:
-        deadline = time.monotonic() + LIMIT
+        # A peer that leaves in the midst of its first words may be missed only by a keepalive.
+        deadline = time.monotonic() + 2 * LIMIT
         while any(now > then for now, then in zip(self.open(), before, strict=True)):
             assert time.monotonic() < deadline, f"It was {before} and is {self.open()}."
             # Each answer lets this loop get on, with what was cancelled.
