@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,16 +189,10 @@ async def test_a_workspace_s_own_calls_end_when_the_coordinator_is_killed(mortal
         open_workspace(mortal.channel)
 
 
-def in_a_thread(function: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=function)
-    thread.start()
-    return thread
-
-
 @pytest.mark.parametrize("busy", [False, True])
 async def test_a_session_ends_when_the_coordinator_is_killed(mortal: Mortal, busy: bool) -> None:
     control = client(BlockingTransport(mortal.channel, TOKEN), mortal.workspace.id)
-    at_work, killed = threading.Event(), threading.Event()
+    at_work, killed, returned = threading.Event(), threading.Event(), threading.Event()
     session = Session(Connection(mortal.address, TOKEN, "w"), "w", mortal.workspace.id)
 
     def serve(invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
@@ -206,7 +200,12 @@ async def test_a_session_ends_when_the_coordinator_is_killed(mortal: Mortal, bus
         assert killed.wait(LIMIT)
         return worker_pb2.InvocationResult(request_id=invocation.request_id, output="{}")
 
-    thread = in_a_thread(lambda: session.run(serve))
+    def run() -> None:
+        session.run(serve)
+        returned.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
     if busy:
         await mortal.begin(control)
         assert at_work.wait(LIMIT)
@@ -216,7 +215,7 @@ async def test_a_session_ends_when_the_coordinator_is_killed(mortal: Mortal, bus
     mortal.kill()
     killed.set()
     thread.join(LIMIT)
-    assert not thread.is_alive()
+    assert returned.is_set()
     session.stop()
 
 
