@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 #: Seconds for an answer that needs no waiting, on a machine under load.
 ANSWER_TIMEOUT = 20.0
+#: Seconds. gRPC takes a deadline past the year 2262, which its clock cannot hold, for one that
+#: has passed.
+_LONGEST = 1e9
 
 _STREAMS = frozenset({"RunExecutions", "AwaitExecution"})
 # Generated without types.
@@ -119,6 +122,7 @@ class BlockingTransport:
             call.cancel()
 
     def _begin(self, method: str, request: Any, timeout: float) -> Any:
+        timeout = min(timeout, _LONGEST)
         try:
             return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
         except ValueError as error:
@@ -140,7 +144,7 @@ class LoopTransport:
         self._metadata = metadata(token)
 
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
-        answer = getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
+        answer = self._begin(method, request, timeout)
         if method in _STREAMS:
             return [message async for message in answer]
         return [await answer]
@@ -148,12 +152,16 @@ class LoopTransport:
     async def messages(
         self, method: str, request: Any, timeout: float
     ) -> AsyncGenerator[Any, None]:
-        call = getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
+        call = self._begin(method, request, timeout)
         try:
             async for message in call:
                 yield message
         finally:
             call.cancel()
+
+    def _begin(self, method: str, request: Any, timeout: float) -> Any:
+        timeout = min(timeout, _LONGEST)
+        return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
 
     async def blocking(self, function: Callable[[], T]) -> T:
         return await asyncio.to_thread(function)

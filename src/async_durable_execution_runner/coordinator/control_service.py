@@ -17,7 +17,7 @@ from ..core import limits
 from ..core.faults import Fault, Plan
 from ..core.model import Isolation, Operation
 from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
-from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc import PROTOCOL_VERSION, codec, details
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
@@ -51,8 +51,8 @@ def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def _abort(context: Context, error: RunnerError) -> None:
-    code = (("error-code", _code(error)),)
-    await context.abort(grpc.StatusCode[error.grpc_status], str(error), code)
+    status = grpc.StatusCode[error.grpc_status]
+    await context.abort(status, details(str(error)), (("error-code", _code(error)),))
 
 
 def _code(error: RunnerError) -> str:

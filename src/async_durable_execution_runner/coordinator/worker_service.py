@@ -10,7 +10,7 @@ import grpc
 
 from ..core.model import ErrorObject, OperationUpdate
 from ..errors import ServiceError
-from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec
+from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec, details
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
@@ -340,7 +340,7 @@ async def _check_version(context: Context, version: int, who: str) -> None:
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, why: str) -> NoReturn:
-    await context.abort(code, why)
+    await context.abort(code, details(why))
     raise AssertionError("abort raises")
 
 

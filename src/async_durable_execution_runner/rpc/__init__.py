@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import string
+import urllib.parse
 
 #: Metadata of a `Checkpoint` stream: whose it is.
 WORKER_ID = "worker-id"
@@ -28,9 +30,33 @@ OPTIONS = [
     # A host may try before its coordinator listens; gRPC would then wait for a second.
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Beyond a thousand calls that the server has yet to look at, it would drop some by chance.
+    ("grpc.server.max_pending_requests", 1_000_000),
+    ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
     # A proxy for HTTP has no business between our processes.
     ("grpc.enable_http_proxy", 0),
 ]
+
+
+#: What the text of a status may take, escaped: a peer drops the status whose headers take 8 KiB.
+_DETAILS_BYTES = 7_000
+#: All that gRPC does not escape.
+_PLAIN = string.punctuation.replace("%", "") + " "
+
+
+def details(text: str) -> str:
+    """`text` as a status can carry it: without its middle, where the whole would not arrive."""
+    kept, cut = len(text), text
+    if kept > _DETAILS_BYTES:
+        kept, cut = _DETAILS_BYTES, _ends(text, _DETAILS_BYTES)
+    while len(urllib.parse.quote(cut, _PLAIN, errors="replace")) > _DETAILS_BYTES:
+        kept = kept * 3 // 4
+        cut = _ends(text, kept)
+    return cut
+
+
+def _ends(text: str, kept: int) -> str:
+    return f"{text[: kept // 2]} ... {text[-(kept // 2) :]}"
 
 
 def set_up_grpc() -> None:
