@@ -20,10 +20,11 @@ from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
+from .explaining import waiting_for
 from .following import Follower
 from .pages import pages
 from .runs import Run
-from .waiting import until, waiting_for
+from .waiting import until
 from .worker_service import Context
 from .workers import Function
 
@@ -276,7 +277,7 @@ class ControlService(ControlServiceServicer):
             callbacks = found()
             status = codec.execution_status_to_proto(run.execution.status)
             if not callbacks:
-                why = waiting_for(self._executor, run)
+                why = waiting_for(self._executor.leases, run)
                 return pb.AwaitCallbackResponse(waiting_for=why, status=status)
             callback = min(callbacks, key=lambda operation: operation.id in run.disclosed)
             run.disclosed[callback.id] = asyncio.get_running_loop().time()

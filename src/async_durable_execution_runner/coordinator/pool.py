@@ -54,6 +54,36 @@ class WorkerPool:
     def queued(self) -> int:
         return sum(len(share.queue) for share in self.shares.values())
 
+    def shortage(self, share: Share, isolation: Isolation) -> str:
+        """What a job of this share that is not leased waits for, as the end of a sentence."""
+        if isolation is Isolation.INLINE:
+            mine = [
+                worker
+                for worker in self.workers.values()
+                if worker.inline_workspace_id == share.workspace_id
+            ]
+            stuck = [worker.id for worker in mine if worker.state is WorkerState.STUCK]
+            return (
+                f"a free inline worker: {len(stuck)} of {len(mine)} are in handlers that passed "
+                "their deadline, which a thread cannot be stopped from; use another isolation for "
+                "these" + (f": {', '.join(stuck)}" if stuck else "")
+            )
+        if self.trouble:
+            return f"a worker, but none can be started: {self.trouble}"
+        if not self.hosts:
+            return (
+                "a worker host, but none is connected; start one with "
+                "`durable-runner worker-host --connect ADDRESS`"
+            )
+        if share.leased < share.workers:
+            if any(worker.state is WorkerState.STARTING for worker in self.workers.values()):
+                return "a worker, which is being started"
+            slots = sum(host.slots for host in self.hosts.values())
+            return (
+                f"a free worker: the {slots} that there may be are busy, other runners' among them"
+            )
+        return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
+
     def withdraw(self, share: Share) -> None:
         """Drop the share with its queued jobs; kill the workers that are busy with its others."""
         del self.shares[share.workspace_id]
