@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from types import ModuleType
@@ -31,6 +32,8 @@ from .workers import Function
 if TYPE_CHECKING:
     from .lambda_service import Listener
 
+_logger = logging.getLogger(__name__)
+
 _ISOLATIONS = dict(enumerate(Isolation, start=1))
 
 
@@ -42,13 +45,14 @@ def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return await method(self, request, context)
         except RunnerError as error:
-            await _abort(context, error)
+            await _abort(context, error, method.__name__)
 
     return wrapped
 
 
-async def _abort(context: Context, error: RunnerError) -> None:
+async def _abort(context: Context, error: RunnerError, call: str) -> None:
     code = error.code if isinstance(error, ServiceError) else type(error).__name__
+    _logger.info("%s refused, %s: %s", call, code, error)
     await context.abort(grpc.StatusCode[error.grpc_status], str(error), (("error-code", code),))
 
 
@@ -72,6 +76,7 @@ class ControlService(ControlServiceServicer):
                     f"The runner speaks protocol version {request.protocol_version} and the "
                     f"coordinator {PROTOCOL_VERSION}: install the same version on both sides."
                 ),
+                "OpenWorkspace",
             )
         workspace = self._executor.open_workspace(
             max(1, request.workers),
@@ -151,7 +156,7 @@ class ControlService(ControlServiceServicer):
         try:
             workspace = self._executor.workspace(request.workspace_id)
         except RunnerError as error:
-            await _abort(context, error)
+            await _abort(context, error, "FollowOutput")
             return
         follower = Follower()
         workspace.followers.append(follower)
@@ -201,7 +206,7 @@ class ControlService(ControlServiceServicer):
             run = self._start(request.start)
             in_time = await self._ended(run, request.timeout_ms)
         except RunnerError as error:
-            await _abort(context, error)
+            await _abort(context, error, "RunExecution")
             return
         for answer in pages(self._executor, run, in_time, pb.RunExecutionResponse):
             yield answer
@@ -223,7 +228,7 @@ class ControlService(ControlServiceServicer):
                 case _:
                     in_time = True
         except RunnerError as error:
-            await _abort(context, error)
+            await _abort(context, error, "AwaitExecution")
             return
         for answer in pages(self._executor, run, in_time, pb.AwaitExecutionResponse):
             yield answer

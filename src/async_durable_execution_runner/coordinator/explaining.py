@@ -31,24 +31,21 @@ def waiting_for(leases: Leases, run: Run) -> str:
     parts = [_operation(leases, run, operation) for operation in run.execution.waiting]
     timer = run.execution.next_timer()
     if not parts and timer is not None:
-        parts = [f"its {timer[0].kind.value}, due at {_time(timer[1])}"]
+        parts = [f"its {timer[0].kind.value}, due at {clock_time(timer[1])}"]
     return "; ".join(parts) or "nothing that is known"
 
 
 def _operation(leases: Leases, run: Run, operation: Operation) -> str:
-    label = f" {operation.name!r}" if operation.name else ""
+    label = run.label(operation)
     match operation.type:
         case OperationType.CALLBACK:
-            parent = run.execution.operations.get(operation.parent_id or "")
-            if not label and parent is not None and parent.name:
-                label = f" of {parent.name!r}"
-            return f"callback{label}, unanswered (callback id {operation.callback_id})"
+            return f"{label}, unanswered (callback id {operation.callback_id})"
         case OperationType.WAIT:
-            return f"wait{label} until {_time(operation.scheduled_end_ms)} of its own time"
+            return f"{label} until {clock_time(operation.scheduled_end_ms)} of its own time"
         case OperationType.STEP:
-            return f"the next attempt of step{label} at {_time(operation.next_attempt_ms)}"
+            return f"the next attempt of {label} at {clock_time(operation.next_attempt_ms)}"
         case _:
-            return f"the chained invoke{label}{_callee(leases, run, operation)}"
+            return f"the {label}{_callee(leases, run, operation)}"
 
 
 def _callee(leases: Leases, run: Run, operation: Operation) -> str:
@@ -67,5 +64,6 @@ def _doing(lease: Lease) -> str:
     return f"; {stacks.verdict}" if stacks is not None else ""
 
 
-def _time(ms: int | None) -> str:
+def clock_time(ms: int | None) -> str:
+    """A moment on an execution's clock."""
     return datetime.fromtimestamp((ms or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
