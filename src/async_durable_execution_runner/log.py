@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TextIO
 
 from .errors import InvalidConfiguration
 
@@ -67,7 +66,7 @@ def set_up(level: str) -> None:
         logger = logging.getLogger(_PACKAGE)
         logger.setLevel(_LEVELS[level])
         logger.propagate = False
-        handler = LineWriter(sys.stderr)
+        handler = LineWriter(sys.stderr.fileno())
         handler.setFormatter(LineFormatter())
         logger.addHandler(handler)
 
@@ -91,6 +90,7 @@ def short(name: str) -> str:
 
 def span(ms: float) -> str:
     """A length of time, in the largest unit that it has one of."""
+    ms = round(ms, -2)
     units = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
     unit, size = next((each for each in units if ms >= each[1]), units[-1])
     return f"{ms / size:.1f}".removesuffix(".0") + f" {unit}"
@@ -129,15 +129,15 @@ def _printable(text: str) -> str:
 
 
 class LineWriter(logging.Handler):
-    """Writes lines to a stream on a thread of its own.
+    """Writes lines to a file descriptor on a thread of its own.
 
-    The stream may be a pipe that nobody empties. Then lines are left out, which is said where they
+    It may be of a pipe that nobody empties. Then lines are left out, which is said where they
     would be; whoever logs never waits.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, fd: int) -> None:
         super().__init__()
-        self._stream = stream
+        self._fd = fd
         self._lines: list[str] = []
         self._left_out = 0
         self._writing = False
@@ -176,20 +176,18 @@ class LineWriter(logging.Handler):
                     self._left_out = 0
                 self._writing = True
             # Whoever read it may have gone.
-            with suppress(OSError, ValueError):
+            with suppress(OSError):
                 for piece in _pieces(lines):
-                    self._stream.write(piece)
-                    self._stream.flush()
+                    os.write(self._fd, piece)
 
 
-def _pieces(lines: list[str]) -> Iterator[str]:
+def _pieces(lines: list[str]) -> Iterator[bytes]:
     """The lines, as many together as may be written at once."""
-    piece, room = "", _PIECE
+    piece = b""
     for line in lines:
-        size = len(line.encode(errors="replace"))
-        if size > room:
+        encoded = line.encode(errors="backslashreplace")
+        if len(piece) + len(encoded) > _PIECE:
             yield piece
-            piece, room = "", _PIECE
-        piece += line
-        room -= size
+            piece = b""
+        piece += encoded
     yield piece

@@ -58,8 +58,8 @@ class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         given = dict(details.invocation_metadata).get("authorization", "")
         if hmac.compare_digest(str(given).encode(), self._expected.encode()):
             return await continuation(details)
-        why = "wrong" if given else "no"
-        _logger.info("%s refused, UNAUTHENTICATED: it came with %s token", details.method, why)
+        why = "a wrong token" if given else "no token"
+        _logger.info("%s refused, UNAUTHENTICATED: it came with %s", details.method, why)
         return self._refusal
 
 

@@ -106,10 +106,10 @@ def _command(run: Run, command: cm.Command) -> str:
             to = ""
             if (lease := run.lease) is not None:
                 to = f" to {lease.worker}, which has {lease.job.function.timeout_seconds:g} s"
-            return f"{_operations(command.operations)}{more}{to}"
+            return f"{_count(len(command.operations), 'operation')}{more}{to}"
         case cm.Reply():
             end = "; no other checkpoint is taken" if command.token is None else ""
-            return f"{_operations(command.operations)}{end}"
+            return f"{_count(len(command.operations), 'operation')}{end}"
         case cm.InvokeFunction():
             return f"{command.function_name!r} with {_bytes(command.payload)} of input"
         case cm.Finish():
@@ -159,12 +159,12 @@ def _callback(run: Run, callback_id: str) -> str:
     return f"callback {log.short(callback_id)}" if operation is None else run.label(operation)
 
 
-def _operations(operations: Sequence[Operation]) -> str:
-    return f"{len(operations)} operation{'s' if len(operations) != 1 else ''}"
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _bytes(text: str | None) -> str:
-    return f"{limits.size(text or '')} bytes"
+    return _count(limits.size(text or ""), "byte")
 
 
 def _error(error: ErrorObject | None) -> str:
