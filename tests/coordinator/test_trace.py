@@ -215,13 +215,22 @@ async def test_an_inline_handler_that_takes_too_long(
     world: World, caplog: pytest.LogCaptureFixture
 ):
     workspace = world.workspace(retries=0)
-    world.inline_worker(workspace)
     world.function(workspace, for_ever, isolation=Isolation.INLINE, timeout_seconds=0.05)
-    await world.ended(world.start(workspace))
+    first = world.start(workspace)
+    world.inline_worker(workspace)
+    second = world.start(workspace)
+    await world.ended(first)
+    third = world.start(workspace)
+    for run in (second, third):
+        world.stop(run)
     in_order(
         caplog.messages,
+        ": queued, waits for an inline worker, which is being started",
         ": leased to inline worker inline",
+        ": queued, waits for a free inline worker: 1 of 1 are busy",
         "inline worker inline: stuck, its lease is over and its handler goes on",
+        "waits for a free inline worker: 1 of 1 are in handlers that passed their deadline, which "
+        "a thread cannot be stopped from",
     )
 
 

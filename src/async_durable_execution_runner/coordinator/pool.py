@@ -68,11 +68,15 @@ class WorkerPool:
                 for worker in self.workers.values()
                 if worker.inline_workspace_id == share.workspace_id
             ]
+            if not mine:
+                return "an inline worker, which is being started"
             stuck = [worker.id for worker in mine if worker.state is WorkerState.STUCK]
+            if not stuck:
+                return f"a free inline worker: {len(mine)} of {len(mine)} are busy"
             return (
                 f"a free inline worker: {len(stuck)} of {len(mine)} are in handlers that passed "
                 "their deadline, which a thread cannot be stopped from; use another isolation for "
-                "these" + (f": {', '.join(stuck)}" if stuck else "")
+                f"these: {', '.join(stuck)}"
             )
         if self.trouble:
             return f"a worker, but none can be started: {self.trouble}"
