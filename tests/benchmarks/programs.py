@@ -27,9 +27,14 @@ class Answer(NamedTuple):
     result: str
 
 
-def _variables(python: str, grpc_experiments: str) -> dict[str, str]:
+def _variables(python: str, grpc_experiments: str, log: str = "") -> dict[str, str]:
     """The environment variables of a program that is run by `python`."""
-    variables = {**os.environ, "GRPC_EXPERIMENTS": grpc_experiments, "GRPC_VERBOSITY": "NONE"}
+    variables = {
+        **os.environ,
+        "GRPC_EXPERIMENTS": grpc_experiments,
+        "GRPC_VERBOSITY": "NONE",
+        "DURABLE_RUNNER_LOG": log,
+    }
     if python != sys.executable:
         # It could hold this checkout.
         variables.pop("PYTHONPATH", None)
@@ -39,7 +44,9 @@ def _variables(python: str, grpc_experiments: str) -> dict[str, str]:
 class Load:
     """A `load.py`, kept and asked again and again. Ended by leaving its context."""
 
-    def __init__(self, python: str, runner: str, handler: str, grpc_experiments: str) -> None:
+    def __init__(
+        self, python: str, runner: str, handler: str, grpc_experiments: str, log: str = ""
+    ) -> None:
         """Start it; returns while it still starts.
 
         Args:
@@ -47,6 +54,7 @@ class Load:
             runner: One of `load.RUNNERS`.
             handler: The name of a function in `handlers.py`, or `official.py`.
             grpc_experiments: What `GRPC_EXPERIMENTS` is set to.
+            log: What `DURABLE_RUNNER_LOG` is set to.
         """
         self._what = f"load.py {runner} {handler}"
         # To a file: run_many shows progress on a terminal.
@@ -57,7 +65,7 @@ class Load:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=_variables(python, grpc_experiments),
+            env=_variables(python, grpc_experiments, log),
         )
 
     def order(self, executions: int, steps: int) -> None:

@@ -36,9 +36,9 @@ class Bench:
     #: The commit that is compared with.
     against: str
 
-    def load(self, runner: str, handler: str) -> Load:
+    def load(self, runner: str, handler: str, log: str = "") -> Load:
         python = environments.of_aws_runner() if runner == "aws" else sys.executable
-        return Load(python, runner, handler, self.grpc_experiments)
+        return Load(python, runner, handler, self.grpc_experiments, log)
 
     def load_before(self, handler: str) -> Load:
         python = environments.of_commit(self.against)
@@ -170,6 +170,24 @@ def processor_time(bench: Bench) -> Measured:
         turn = in_turns(
             lambda: ours.ask(200, 5).processor / 200,
             lambda: before.ask(200, 5).processor / 200,
+            bench.turns,
+        )
+    return compared(*turn)
+
+
+@row("processor time of each of those 200, log off against debug", at_most=1.0)
+def log_off(bench: Bench) -> Measured:
+    """What `debug` costs. What the log costs while it is off shows against a commit that has none,
+    in the row above."""
+    with (
+        bench.load("pool", "steps_and_wait") as off,
+        bench.load("pool", "steps_and_wait", log="debug") as debug,
+    ):
+        off.ask(20, 20)
+        debug.ask(20, 20)
+        turn = in_turns(
+            lambda: off.ask(200, 5).processor / 200,
+            lambda: debug.ask(200, 5).processor / 200,
             bench.turns,
         )
     return compared(*turn)

@@ -208,6 +208,35 @@ def test_a_run_with_faults_from_the_line_and_from_a_file(here: Path):
     assert "kill@before-commit:2" in done.stdout
 
 
+def test_a_run_can_be_heard(here: Path):
+    done = command("run", "cli_flows:flow", "--input=7", "--workers=1", "--verbose")
+    assert done.returncode == 0
+    assert ">> Started: 'flow' with 1 byte of input" in done.stderr
+    assert "<< Finish: SUCCEEDED" in done.stderr
+
+
+def test_a_run_with_a_log_that_there_is_not_says_so(here: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DURABLE_RUNNER_LOG", "loud")
+    done = command("run", "cli_flows:flow", "--input=7", "--workers=1")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "durable-runner: DURABLE_RUNNER_LOG must be debug or info, or not set; it is 'loud'.\n",
+    )
+
+
+def test_a_worker_host_can_be_heard():
+    with (
+        DurableFunctionTestRunner(parent_of_worker, workers=0, listen="127.0.0.1:0") as runner,
+        worker_host(runner.address, runner.token, "--slots=1", "--verbose") as host,
+    ):
+        assert int(runner.run({}).result)
+        host.terminate()
+        said = host.communicate(timeout=30)[1]
+        assert f": connected to {runner.address}" in said
+    assert "was forked (pid " in said
+
+
 def test_a_run_that_does_not_succeed_is_an_exit_code(here: Path):
     done = command("run", "cli_flows:fails", '--input="no"', "--workers=1")
     assert done.returncode == 1

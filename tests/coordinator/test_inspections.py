@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from async_durable_execution_runner.coordinator import inspections
+from async_durable_execution_runner.coordinator.explaining import waiting_for
 from async_durable_execution_runner.coordinator.runs import Run, Workspace
-from async_durable_execution_runner.coordinator.waiting import waiting_for
 from async_durable_execution_runner.coordinator.workers import Stacks
 
 from .world import KILLED, FakeHost, Script, World, does, for_ever, invoke, step, succeeded
@@ -147,7 +147,7 @@ async def test_a_caller_who_loses_patience_disturbs_nothing(world: World) -> Non
     await world.invoked(run)
     await asyncio.gather(inspect(world, run), inspect(world, run))
     assert len(host.asked) == 1
-    assert "s ago; stuck: in a loop" in waiting_for(world.executor, run)
+    assert "s ago; stuck: in a loop" in waiting_for(world.executor.leases, run)
     assert run.invocations[0].stacks == STUCK
     go.set()
     await world.ended(run)
@@ -165,7 +165,7 @@ async def test_those_that_an_execution_waits_for_are_looked_at_too(world: World)
         await world.until(run, lambda: len(world.executor.leases.of_family(run.family)) == 1)  # noqa: B023
         await world.suspended(run)
         await inspect(world, run)
-        assert waiting_for(world.executor, run).endswith("; stuck: in a loop")
+        assert waiting_for(world.executor.leases, run).endswith("; stuck: in a loop")
 
 
 async def test_what_is_said_of_an_invocation_that_has_ended_is_dropped(world: World) -> None:

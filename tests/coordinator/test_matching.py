@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from async_durable_execution_runner.coordinator.explaining import waiting_for
 from async_durable_execution_runner.coordinator.runs import Run
-from async_durable_execution_runner.coordinator.waiting import waiting_for
 from async_durable_execution_runner.coordinator.workers import WorkerState
 from async_durable_execution_runner.core.model import Isolation
 
@@ -356,12 +356,12 @@ async def test_who_waits_for_a_worker_is_told_why_there_is_none(world: World) ->
     world.function(busy, for_ever)
     world.function(other, lambda _: succeeded())
     run = world.start(busy)
-    assert waiting_for(world.executor, run) == "a worker, which is being started"
+    assert waiting_for(world.executor.leases, run) == "a worker, which is being started"
     await world.until(run, lambda: busy.share.leased == 1)
     text = "a free worker: the 1 that there may be are busy, other runners' among them"
-    assert waiting_for(world.executor, world.start(other)) == text
+    assert waiting_for(world.executor.leases, world.start(other)) == text
     text = "a free worker: 1 of this runner's 1 are busy"
-    assert waiting_for(world.executor, world.start(busy)) == text
+    assert waiting_for(world.executor.leases, world.start(busy)) == text
 
 
 async def test_invocations_of_a_runner_start_in_the_order_of_their_asking(world: World) -> None:

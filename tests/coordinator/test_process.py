@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from .wire import LIMIT, CoordinatorProcess, Wire, start_coordinator, works
+from async_durable_execution_runner.rpc.v1 import control_pb2 as control
+from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+
+from .wire import (
+    LIMIT,
+    CoordinatorProcess,
+    Refused,
+    Wire,
+    checkpoint,
+    start_coordinator,
+    step,
+    worker_hello,
+    works,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -87,3 +100,47 @@ def test_a_path_that_cannot_be_listened_on(tmp_path: Path, listen: str) -> None:
 def test_no_token_is_no_coordinator(tmp_path: Path) -> None:
     sentence = refusal_of(f"unix:{tmp_path}/s", token=None)
     assert sentence == "DURABLE_RUNNER_TOKEN is not set."
+
+
+def test_a_log_that_there_is_not_is_no_coordinator(tmp_path: Path) -> None:
+    sentence = refusal_of(f"unix:{tmp_path}/s", log="loud")
+    assert sentence == "DURABLE_RUNNER_LOG must be debug or info, or not set; it is 'loud'."
+
+
+async def test_it_says_whom_it_refuses_and_why(tmp_path: Path) -> None:
+    coordinator = CoordinatorProcess(tmp_path, log="info")
+    async with Wire(coordinator.address, "wrong") as stranger, Wire(coordinator.address) as wire:
+        with pytest.raises(Refused):
+            await stranger.status()
+        await stranger.stream("Session").refusal()
+        with pytest.raises(Refused):
+            await wire.ask("StopExecution", control.StopExecutionRequest(execution_arn="no\nARN"))
+        hello = worker_hello("stranger")
+        await wire.stream("Session").refusal(pb.SessionRequest(hello=hello))
+        async with wire.runner() as runner:
+            await runner.register()
+            session = await wire.session("honest", runner.id)
+            arn = await runner.start()
+            invocation = (await session.next()).invocation
+            checkpoints = wire.stream("Checkpoint")
+            # The second time its token is stale.
+            for _ in range(2):
+                answer = await checkpoints.ask(checkpoint(invocation, step("one", "s3cret")))
+            assert answer.error.message.startswith("Invalid Checkpoint Token")
+    code, said = coordinator.end()
+    refused = [line.partition("Z ")[2] for line in said.splitlines() if "refused" in line]
+    service = "/async_durable_execution_runner.rpc.v1."
+    token = "refused, UNAUTHENTICATED: it came with a wrong token"
+    assert (code, refused) == (
+        0,
+        [
+            f"{service}ControlService/GetStatus {token}",
+            f"{service}WorkerService/Session {token}",
+            "StopExecution refused, ResourceNotFoundException: Execution not found: no\\nARN",
+            "a worker's or host's call refused, PERMISSION_DENIED: No worker named 'stranger' is "
+            "expected; workers are started by their worker host.",
+            f"{arn.rpartition('/')[2][:8]} !! checkpoint refused: Invalid Checkpoint Token: it has "
+            "been used, or was never given out.",
+        ],
+    )
+    assert "s3cret" not in said

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from async_durable_execution_runner.coordinator.waiting import waiting_for
+from async_durable_execution_runner.coordinator.explaining import waiting_for
 from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit
 from async_durable_execution_runner.core.model import Isolation, OutputLine, OutputStream
 from async_durable_execution_runner.errors import WorkersUnavailable
@@ -57,7 +57,9 @@ async def test_everybody_who_waits_is_told_and_so_are_those_who_come_later(world
         await world.ended(world.start(workspace))
     world.executor.pool.prepare(4)
     assert len(host.started) == starts
-    assert waiting_for(world.executor, runs[0]).startswith("a worker, but none can be started: 3")
+    assert waiting_for(world.executor.leases, runs[0]).startswith(
+        "a worker, but none can be started: 3"
+    )
 
 
 async def test_a_new_host_is_a_new_chance(world: World) -> None:
@@ -132,7 +134,9 @@ async def test_a_host_that_goes_while_its_workers_start_is_no_failed_start(world
     assert len(host.started) == 4
     host.leave()
     assert world.executor.pool.trouble == ""
-    assert waiting_for(world.executor, runs[0]).startswith("a worker host, but none is connected")
+    assert waiting_for(world.executor.leases, runs[0]).startswith(
+        "a worker host, but none is connected"
+    )
     world.host()
     await waiting
 

@@ -36,12 +36,15 @@ def start_coordinator(
     listen: str,
     *,
     token: str | None = TOKEN,
+    log: str = "",
     stdin: int | IO[bytes] = subprocess.PIPE,
     stderr: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     environment = {key: value for key, value in os.environ.items() if "DURABLE" not in key}
     if token is not None:
         environment["DURABLE_RUNNER_TOKEN"] = token
+    if log:
+        environment["DURABLE_RUNNER_LOG"] = log
     return subprocess.Popen(
         [sys.executable, "-m", "async_durable_execution_runner.coordinator", "--listen", listen],
         stdin=stdin,
@@ -54,10 +57,14 @@ def start_coordinator(
 class CoordinatorProcess:
     """Started, ready, and ended by the end of its standard input."""
 
-    def __init__(self, directory: Path, listen: str = "unix:{directory}/coordinator.sock") -> None:
+    def __init__(
+        self, directory: Path, listen: str = "unix:{directory}/coordinator.sock", log: str = ""
+    ) -> None:
         # No pipe: what gRPC says of garbage would fill it, and then the coordinator would wait.
         self._stderr = (directory / "stderr").open("w+b")
-        self.process = start_coordinator(listen.format(directory=directory), stderr=self._stderr)
+        self.process = start_coordinator(
+            listen.format(directory=directory), log=log, stderr=self._stderr
+        )
         assert self.process.stdout is not None
         word, _, self.address = self.process.stdout.readline().decode().strip().partition(" ")
         assert word == "ready"

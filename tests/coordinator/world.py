@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from async_durable_execution_runner.coordinator.executor import Executor
+from async_durable_execution_runner.coordinator.explaining import waiting_for
 from async_durable_execution_runner.coordinator.runs import Call, Run, Workspace
-from async_durable_execution_runner.coordinator.waiting import until, waiting_for
+from async_durable_execution_runner.coordinator.waiting import until
 from async_durable_execution_runner.coordinator.workers import (
     ConnectedHost,
     ExitCause,
@@ -358,7 +359,7 @@ class World:
 
     async def until(self, run: Run, condition: Callable[[], bool], seconds: float = 5.0) -> None:
         in_time = await until(self.executor, run, condition, seconds)
-        assert in_time, f"waits for {waiting_for(self.executor, run)}"
+        assert in_time, f"waits for {waiting_for(self.executor.leases, run)}"
 
     @contextmanager
     def awaiting_end(self, run: Run) -> Iterator[None]:

@@ -68,6 +68,25 @@ async def test_a_known_trouble_is_the_service_s() -> None:
     assert body == {"Type": "Service", "Message": "no workers"}
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Refusal("OddException", "odd", 418), "OddException: odd"),
+        (
+            errors.ResourceNotFound("no such function"),
+            "ResourceNotFoundException: no such function",
+        ),
+        (errors.WorkersUnavailable("no workers"), "ServiceException: no workers"),
+    ],
+)
+async def test_a_refusal_is_in_the_log(
+    caplog: pytest.LogCaptureFixture, error: Exception, said: str
+) -> None:
+    with caplog.at_level("INFO", "async_durable_execution_runner.gateway"):
+        await answer_to(error)
+    assert caplog.messages == [f"GET /2015-03-31/functions refused, {said}"]
+
+
 async def test_an_unexpected_error_is_one_sentence_and_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

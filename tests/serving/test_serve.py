@@ -329,3 +329,21 @@ def test_what_cannot_be_served_is_one_line(
     assert done.returncode == code
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_serving_can_be_heard(project: Path):
+    arguments = ("--functions=functions.toml", "--skip-time", "--workers=1", "--verbose")
+    with serving(project, *arguments) as (process, _, url):
+        assert invoked(client(url), "PlaceOrder", b'{"order": "s3cret"}')["order"] == "s3cret"
+        with pytest.raises(ClientError):
+            client(url).invoke(FunctionName="Nobody", Payload=b"{}")
+        process.terminate()
+        heard = process.stderr.read()
+    for line in (
+        ">> Started: 'PlaceOrder' with 19 bytes of input, arn:aws:lambda:",
+        ".. time skips 1 d, to when wait 'cool off' is due",
+        "<< Finish: SUCCEEDED (",
+        "POST /2015-03-31/functions/Nobody/invocations refused, ResourceNotFoundException: ",
+    ):
+        assert line in heard
+    assert "s3cret" not in heard

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import log
 from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
 from . import arguments as kinds
 from . import executions, logs
@@ -117,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server.add_argument(
         "--reload", action="store_true", help="serve changed code and files as they are then"
     )
+    _add_verbose(server)
     add_access_key(server)
     server.set_defaults(run=_serve)
 
@@ -172,6 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="describe this machine to the runner; may be repeated",
     )
+    _add_verbose(host)
     host.set_defaults(run=_worker_host)
 
     return execute(parser, arguments)
@@ -181,6 +184,8 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     """What a command's `run` returns; an error of ours in one line, and its exit code."""
     parsed = parser.parse_args(arguments)
     try:
+        if getattr(parsed, "verbose", False):
+            os.environ[log.VARIABLE] = "debug"
         code = int(parsed.run(parsed))
         sys.stdout.flush()
         return code
@@ -210,11 +215,20 @@ def _add_handler(parser: argparse.ArgumentParser) -> None:
         help="(default: %(default)s)",
     )
     parser.add_argument("--workers", type=kinds.count, help="processes (default: one per core)")
+    _add_verbose(parser)
     parser.add_argument(
         "--timeout",
         type=kinds.seconds,
         default=60.0,
         help="seconds for a run (default: %(default)s)",
+    )
+
+
+def _add_verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="log what executions and workers do, as DURABLE_RUNNER_LOG=debug has it",
     )
 
 

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, ClassVar
 
+from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 
 # pytest shows the line of the test, not ours.
@@ -53,13 +54,23 @@ class ChildProcess:
         module: str,
         *arguments: str,
         token: str,
+        level: str = "",
         ended: Callable[[ChildProcess], None] = lambda _: None,
     ) -> None:
-        """Start `module` of this package; `ended` is called, on a thread, when it has ended."""
+        """Start a process of ours.
+
+        Args:
+            module: A module of this package, which is run.
+            arguments: Its command line.
+            token: The coordinator's.
+            level: What it logs, which then goes to our standard error with all else that it
+                writes there; "" for nothing.
+            ended: Is called, on a thread, when the process has ended.
+        """
         self._ended = threading.Event()
         self._words = ""
         # Unlinked from the start: nothing stays on disk, however this process ends.
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = None if level else tempfile.TemporaryFile()  # noqa: SIM115
         # `-P`: a module in the current directory must not shadow one of ours. A session of
         # its own: Ctrl-C is for the test process, which then takes the cluster down.
         self._process = subprocess.Popen(
@@ -67,7 +78,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, **_import_path(), TOKEN_VARIABLE: token},
+            env={**os.environ, **_import_path(), TOKEN_VARIABLE: token, log.VARIABLE: level},
             start_new_session=True,
         )
 
@@ -115,6 +126,8 @@ class ChildProcess:
             how = f"was ended by {signal.Signals(-code).name}"
         else:
             how = f"exited with code {code}"
+        if self._stderr is None:
+            return f"{how}; what it wrote is on standard error"
         words = self._last_words()
         return f"{how}; its last output was:\n{words}" if words else f"{how} and wrote no error"
 
@@ -129,7 +142,8 @@ class ChildProcess:
             self._process.kill()
             self._ended.wait()
         self._words = self._last_words()
-        self._stderr.close()
+        if self._stderr is not None:
+            self._stderr.close()
 
     def abandon(self) -> None:
         """In a fork of its parent: let go of the lifeline; the process is not ours."""
@@ -137,7 +151,7 @@ class ChildProcess:
         self._process.returncode = 0
 
     def _last_words(self, lines: int = 8) -> str:
-        if self._stderr.closed:
+        if self._stderr is None or self._stderr.closed:
             return self._words
         size = os.fstat(self._stderr.fileno()).st_size
         tail = os.pread(self._stderr.fileno(), 8000, max(0, size - 8000))
@@ -164,6 +178,7 @@ class Cluster:
                 "This process was forked from one that had a runner, and gRPC does not survive "
                 'that: start it with "spawn" or "forkserver", or before the first runner.'
             )
+        self._level = log.chosen()
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
@@ -179,7 +194,7 @@ class Cluster:
         self._address = ""
         try:
             self.coordinator = ChildProcess(
-                "coordinator", "--listen", self._listen, token=self.token
+                "coordinator", "--listen", self._listen, token=self.token, level=self._level
             )
         except OSError as error:
             if self._directory is not None:
@@ -266,7 +281,11 @@ class Cluster:
         address = self._listen if self._listen.startswith("unix:") else self.address
         arguments = ("--connect", address, "--slots", str(slots), "--lifeline")
         host = ChildProcess(
-            "host", *arguments, token=self.token, ended=lambda host: self._replace(host, slots)
+            "host",
+            *arguments,
+            token=self.token,
+            level=self._level,
+            ended=lambda host: self._replace(host, slots),
         )
         self._hosts.append(host)
         self.slots += slots

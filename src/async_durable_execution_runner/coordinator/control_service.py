@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,15 +22,18 @@ from ..rpc import PROTOCOL_VERSION, codec, details
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
+from .explaining import waiting_for
 from .following import Follower
 from .pages import pages
 from .runs import Run
-from .waiting import until, waiting_for
+from .waiting import until
 from .worker_service import Context
 from .workers import Function
 
 if TYPE_CHECKING:
     from .lambda_service import Listener
+
+_logger = logging.getLogger(__name__)
 
 _ISOLATIONS = dict(enumerate(Isolation, start=1))
 
@@ -45,14 +49,15 @@ def _statuses(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return await method(self, request, context)
         except RunnerError as error:
-            await _abort(context, error)
+            await _abort(context, error, method.__name__)
 
     return wrapped
 
 
-async def _abort(context: Context, error: RunnerError) -> None:
-    status = grpc.StatusCode[error.grpc_status]
-    await context.abort(status, details(str(error)), (("error-code", _code(error)),))
+async def _abort(context: Context, error: RunnerError, call: str) -> None:
+    status, code = grpc.StatusCode[error.grpc_status], _code(error)
+    _logger.info("%s refused, %s: %s", call, code, error)
+    await context.abort(status, details(str(error)), (("error-code", code),))
 
 
 def _code(error: RunnerError) -> str:
@@ -79,6 +84,7 @@ class ControlService(ControlServiceServicer):
                     f"The runner speaks protocol version {request.protocol_version} and the "
                     f"coordinator {PROTOCOL_VERSION}: install the same version on both sides."
                 ),
+                "OpenWorkspace",
             )
         workspace = self._executor.open_workspace(
             max(1, request.workers),
@@ -158,7 +164,7 @@ class ControlService(ControlServiceServicer):
         try:
             workspace = self._executor.workspace(request.workspace_id)
         except RunnerError as error:
-            await _abort(context, error)
+            await _abort(context, error, "FollowOutput")
             return
         follower = Follower()
         workspace.followers.append(follower)
@@ -225,8 +231,9 @@ class ControlService(ControlServiceServicer):
                 await outcomes[0]
                 response, size = pb.RunExecutionsResponse(), 0
                 while outcomes and outcomes[0].done() and size < _MESSAGE_BYTES:
-                    response.pages.extend(outcomes.popleft().result())
-                    size = response.ByteSize()
+                    record = outcomes.popleft().result()
+                    size += sum(page.ByteSize() for page in record)
+                    response.pages.extend(record)
                 await context.write(response)
 
     async def _run(self, start: pb.StartExecutionRequest, deadline: float) -> list[pb.RunPage]:
@@ -235,6 +242,7 @@ class ControlService(ControlServiceServicer):
             left = deadline - asyncio.get_running_loop().time()
             in_time = await self._ended(run, max(0, round(left * 1000)))
         except RunnerError as error:
+            _logger.info("RunExecutions refused one, %s: %s", _code(error), error)
             return [pb.RunPage(error=pb.RunError(code=_code(error), message=str(error)))]
         record = list(pages(self._executor, run, in_time, pb.RunPage))
         for page in record[:-1]:
@@ -258,7 +266,7 @@ class ControlService(ControlServiceServicer):
                 case _:
                     in_time = True
         except RunnerError as error:
-            await _abort(context, error)
+            await _abort(context, error, "AwaitExecution")
             return
         for answer in pages(self._executor, run, in_time, pb.AwaitExecutionResponse):
             yield answer
@@ -312,7 +320,7 @@ class ControlService(ControlServiceServicer):
             callbacks = found()
             status = codec.execution_status_to_proto(run.execution.status)
             if not callbacks:
-                why = waiting_for(self._executor, run)
+                why = waiting_for(self._executor.leases, run)
                 return pb.AwaitCallbackResponse(waiting_for=why, status=status)
             callback = min(callbacks, key=lambda operation: operation.id in run.disclosed)
             run.disclosed[callback.id] = asyncio.get_running_loop().time()

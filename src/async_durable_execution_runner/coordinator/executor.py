@@ -49,6 +49,7 @@ from .runs import (
     Workspace,
 )
 from .timekeeper import Timekeeper
+from .trace import trace
 from .workers import Function, Share
 
 _DAY_SECONDS = 24 * 3600
@@ -70,6 +71,7 @@ class Executor:
         )
         self.pool = self.leases.pool
         self.timekeeper = Timekeeper(self.feed)
+        self._trace = trace(self.leases)
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
         #: By execution: of those that have a fault plan, or of which crash points are asked for.
@@ -238,9 +240,13 @@ class Executor:
         if not isinstance(event, ev.TimePassed):
             self._let_time_pass(run, event.now_ms)
         answer = None
+        trace = self._trace
         try:
-            for command in execution.handle(event):
+            handled = execution.handle(event) if trace is None else trace.handle(run, event)
+            for command in handled:
                 answer = self._carry_out(run, command) or answer
+            if trace is not None:
+                trace.waits(run)
         finally:
             # Also where it was refused: the time that passed first may have changed much.
             self.timekeeper.settle(run.family)
@@ -251,7 +257,10 @@ class Executor:
     def _let_time_pass(self, run: Run, now_ms: int) -> None:
         timer = run.execution.next_timer()
         if timer is not None and timer[1] <= now_ms:
-            for command in run.execution.handle(ev.TimePassed(now_ms)):
+            passed = ev.TimePassed(now_ms)
+            trace = self._trace
+            handled = run.execution.handle(passed) if trace is None else trace.handle(run, passed)
+            for command in handled:
                 self._carry_out(run, command)
 
     def _carry_out(self, run: Run, command: Command) -> Deliver | Reply | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, TypeVar, assert_never
 
+from .. import log
 from ..core import faults as f
 from ..core.faults import Change, Plan, Point
 from ..core.model import OperationUpdate
@@ -68,6 +69,7 @@ class Injector:
         self._run = run
         self._injection = injection
         self._loop = asyncio.get_running_loop()
+        self._say = log.info(__name__)
         self._moments = Moments(run, injection)
         #: Replies that were dropped, by the checkpoint token of their request.
         self._dropped: dict[str, object] = {}
@@ -215,9 +217,11 @@ class Injector:
     ) -> Instead | asyncio.Event | None:
         """Do it; say what whoever asked gets instead, or what it has to wait for."""
         worker = lease.worker
+        if (say := self._say) is not None:
+            say("%s .. fault %s strikes %s", log.short(self._run.arn), fired.fault, worker)
         match what:
             case f.Kill():
-                self._pool.kill(worker)
+                self._pool.kill(worker, "a fault was planned")
                 return Answer.SILENCE
             case f.KillHost():
                 assert worker.host is not None
@@ -310,7 +314,7 @@ class Injector:
 
     def _bury(self, frozen: Frozen) -> None:
         if self._injection.frozen.get(frozen.worker.id) is frozen:
-            self._pool.kill(frozen.worker)
+            self._pool.kill(frozen.worker, "a fault froze it")
 
     def _late(self, worker_id: str, reply: T, refused: Callable[[T], str]) -> T:
         """A checkpoint that comes too late, from a zombie or a copy, and its refusal."""

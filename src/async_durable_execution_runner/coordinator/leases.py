@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from .. import log
 from ..core.divergence import Divergence
 from ..core.model import ErrorObject, OutputLine
 from ..errors import ResourceNotFound
@@ -41,6 +42,7 @@ class Leases:
         self._subjects: dict[str, Subject] = {}
         self.pool = WorkerPool(new_id, self._leased, self._lost, self._workers_unavailable)
         self.inspections = Inspections()
+        self._say = log.info(__name__)
 
     def submit(self, subject: Subject, function: Function, arn: str, request_id: str = "") -> str:
         """Have it invoked when a worker is free, from the pool's next `dispatch` on; the id of the
@@ -85,12 +87,16 @@ class Leases:
             return False
         if subject.overtaken:
             del self._subjects[job.request_id]
+            if (say := self._say) is not None:
+                say("%s: dropped, its execution has ended", job)
             self._overtaken(subject)
             return False
         invocation = InvocationState(job.request_id, worker.id, worker.pid, subject.now)
         lease = Lease(job, worker, subject, invocation)
         self.set_deadline(lease, job.function.timeout_seconds)
         subject.lease = lease
+        if (say := self._say) is not None:
+            say("%s: leased to %s", job, worker)
         self._begins(lease)
         return True
 
@@ -145,6 +151,9 @@ class Leases:
         """Its worker has to go; with `inspect`, after a look at what it is doing."""
         lease.timed_out = True
         lease.deadline = None
+        if (say := self._say) is not None:
+            limit = lease.job.function.timeout_seconds
+            say("%s: its time of %g s is over, %s has it", lease.job, limit, lease.worker)
         if lease.worker.host is None or lease.worker.frozen is not None:
             error = causes.timed_out(lease.job.request_id, lease.job.function.timeout_seconds, ())
             self.pool.abandon(lease.worker)
@@ -157,8 +166,10 @@ class Leases:
 
     def _inspected(self, lease: Lease, stacks: Stacks) -> None:
         lease.note(stacks)
+        if (say := self._say) is not None:
+            say("%s: was looked at, %s", lease.worker, stacks.verdict)
         if self.pool.workers.get(lease.worker.id) is lease.worker:
-            self.pool.kill(lease.worker)
+            self.pool.kill(lease.worker, "the time of its invocation is over")
 
     def _complete(
         self,

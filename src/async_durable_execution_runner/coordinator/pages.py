@@ -9,8 +9,8 @@ from ..core.faults import CrashPoint
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from .executor import Executor
+from .explaining import waiting_for
 from .runs import FiredFault, InvocationState, Run
-from .waiting import waiting_for
 
 _PAGE_ITEMS = 2000
 
@@ -49,7 +49,7 @@ def _begin(executor: Executor, page: pb.ExecutionPage, run: Run, in_time: bool) 
         result=root.result,
         error=codec.error_to_proto(root.error) if root.error else None,
         timed_out=not in_time,
-        waiting_for="" if execution.ended else waiting_for(executor, run),
+        waiting_for="" if execution.ended else waiting_for(executor.leases, run),
         unfired_faults=map(str, run.injection.plan.unfired) if run.injection else (),
     )
     page.head.CopyFrom(head)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from .. import log
 from ..core.model import Isolation
 from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, WorkerState
 
@@ -42,6 +43,9 @@ class WorkerPool:
         self.unmatched = False
         self.trouble = ""
         self._failed_starts = 0
+        self._say = log.info(__name__)
+        #: Where somebody listens: what was submitted since the last dispatch.
+        self._submitted: list[Job] = []
 
     # -- work ------------------------------------------------------------------------------
 
@@ -49,19 +53,57 @@ class WorkerPool:
         """Queue the job; `dispatch` is to be called when the turn that asks for it is over."""
         job.share.add(job)
         self.unmatched = True
+        if self._say is not None:
+            self._submitted.append(job)
 
     @property
     def queued(self) -> int:
         return sum(len(share.queue) for share in self.shares.values())
 
+    def shortage(self, share: Share, isolation: Isolation) -> str:
+        """What a job of this share that is not leased waits for, as the end of a sentence."""
+        if isolation is Isolation.INLINE:
+            mine = [
+                worker
+                for worker in self.workers.values()
+                if worker.inline_workspace_id == share.workspace_id
+            ]
+            if not mine:
+                return "an inline worker, which is being started"
+            stuck = [worker.id for worker in mine if worker.state is WorkerState.STUCK]
+            if not stuck:
+                return f"a free inline worker: {len(mine)} of {len(mine)} are busy"
+            return (
+                f"a free inline worker: {len(stuck)} of {len(mine)} are in handlers that passed "
+                "their deadline, which a thread cannot be stopped from; use another isolation for "
+                f"these: {', '.join(stuck)}"
+            )
+        if self.trouble:
+            return f"a worker, but none can be started: {self.trouble}"
+        if not self.hosts:
+            return (
+                "a worker host, but none is connected; start one with "
+                "`durable-runner worker-host --connect ADDRESS`"
+            )
+        if share.leased < share.workers:
+            if any(worker.state is WorkerState.STARTING for worker in self.workers.values()):
+                return "a worker, which is being started"
+            slots = sum(host.slots for host in self.hosts.values())
+            return (
+                f"a free worker: the {slots} that there may be are busy, other runners' among them"
+            )
+        return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
+
     def withdraw(self, share: Share) -> None:
         """Drop the share with its queued jobs; kill the workers that are busy with its others."""
+        if (say := self._say) is not None and share.queue:
+            say("%d queued invocations are dropped: their runner was closed", len(share.queue))
         del self.shares[share.workspace_id]
         share.clear()
         for worker in list(self.workers.values()):
             if worker.job is not None and worker.job.share is share:
                 self.end_lease(worker)
-                self.kill(worker)
+                self.kill(worker, "its runner was closed")
         self.dispatch()
 
     def finish(self, worker: Worker, request_id: str) -> Job | None:
@@ -70,14 +112,16 @@ class WorkerPool:
             if worker.host is None:
                 self._idle(worker)
             else:
-                self.kill(worker)
+                self.kill(worker, "it returned from an invocation that was over")
             return None
         job = worker.job
         if job is None or job.request_id != request_id or worker.state is not WorkerState.LEASED:
             return None
         self.end_lease(worker)
+        if (say := self._say) is not None:
+            say("%s: returned by %s", job, worker)
         if job.alone or worker.retired:
-            self.kill(worker)
+            self.kill(worker, "it was for this invocation" if job.alone else "its code has changed")
         else:
             self._idle(worker)
         return job
@@ -93,16 +137,20 @@ class WorkerPool:
         if worker.host is None or worker.frozen is not None:
             self.end_lease(worker)
             worker.state = WorkerState.STUCK
+            if (say := self._say) is not None:
+                say("%s: stuck, its lease is over and its handler goes on", worker)
             self.dispatch()
         else:
-            self.kill(worker)
+            self.kill(worker, "its lease is over")
 
     def doom(self, worker: Worker) -> None:
         """The lease is over, and `kill` will follow; till then it is given nothing more."""
         worker.state = WorkerState.DOOMED
 
-    def kill(self, worker: Worker) -> None:
+    def kill(self, worker: Worker, why: str) -> None:
         """Ask the worker's host to kill it; `lost` follows where it holds a lease."""
+        if (say := self._say) is not None and worker.state is not WorkerState.ENDING:
+            say("%s: to be killed, %s", worker, why)
         if worker.host is None:
             worker.state = WorkerState.STUCK
         elif worker.state is not WorkerState.ENDING:
@@ -114,17 +162,21 @@ class WorkerPool:
         """Stop the worker's process; `gone` is called when it is no more."""
         assert worker.host is not None
         worker.frozen = gone
+        if (say := self._say) is not None:
+            say("%s: frozen", worker)
         worker.host.stop_worker(worker.id, True)
 
     def thaw(self, worker: Worker) -> None:
         if self.workers.get(worker.id) is worker and worker.host is not None:
+            if (say := self._say) is not None:
+                say("%s: goes on", worker)
             worker.host.stop_worker(worker.id, False)
 
     def release(self, execution_arn: str) -> None:
         """The execution ended: its own process, if it had one, goes too."""
         for worker in list(self.workers.values()):
             if worker.bound_to == execution_arn and worker.job is None:
-                self.kill(worker)
+                self.kill(worker, "its execution has ended")
 
     def outlive(self, worker: Worker, execution_arn: str) -> None:
         """The execution ended, and a handler is still in it: its runner may have another worker."""
@@ -140,11 +192,13 @@ class WorkerPool:
             if worker.host is not None and worker.functions & function_ids:
                 worker.retired = True
                 if worker.state is WorkerState.IDLE:
-                    self.kill(worker)
+                    self.kill(worker, "its code has changed")
 
     # -- hosts and workers come and go -----------------------------------------------------
 
     def add_host(self, host: ConnectedHost) -> None:
+        if (say := self._say) is not None:
+            say("%s: joined with %d slots (pid %d)", host, host.slots, host.pid)
         self.hosts[host.id] = host
         self.trouble = ""
         self._failed_starts = 0
@@ -154,6 +208,8 @@ class WorkerPool:
         """Its stream ended: nobody will report on its workers any more."""
         if self.hosts.get(host.id) is host:
             del self.hosts[host.id]
+            if (say := self._say) is not None:
+                say("%s: left, and with it %d workers", host, len(host.workers))
         for worker in [each for each in self.workers.values() if each.host is host]:
             exit = WorkerExit(ExitCause.UNKNOWN, detail="its worker host went away")
             self._gone(worker, exit)
@@ -165,6 +221,8 @@ class WorkerPool:
             self.trouble = ""
         worker.pid = pid
         worker.send = send
+        if (say := self._say) is not None:
+            say("%s: ready (pid %d)", worker, pid)
         self._idle(worker)
 
     def add_inline(self, worker: Worker) -> None:
@@ -177,7 +235,7 @@ class WorkerPool:
         if worker.host is None:
             self._gone(worker, WorkerExit(ExitCause.UNKNOWN, detail="the inline worker went away"))
         else:
-            self.kill(worker)
+            self.kill(worker, "its session has ended")
 
     def _unreported(self, worker: Worker) -> None:
         if self.workers.get(worker.id) is worker:
@@ -199,6 +257,8 @@ class WorkerPool:
                 )
         self._gone(worker, exit)
         if self.trouble:
+            if (say := self._say) is not None:
+                say("no worker is started any more: %s", self.trouble.partition("\n")[0])
             self._unavailable(self.trouble)
 
     def _gone(self, worker: Worker, exit: WorkerExit) -> None:
@@ -206,6 +266,9 @@ class WorkerPool:
         if worker.host is not None:
             worker.host.workers.discard(worker.id)
         job = worker.job
+        if (say := self._say) is not None:
+            held = "" if job is None else f"; it had {job}"
+            say("%s: gone (pid %d), %s%s", worker, worker.pid, exit, held)
         self.end_lease(worker)
         if job is not None:
             self._lost(job, worker, exit)
@@ -215,6 +278,8 @@ class WorkerPool:
 
     def _idle(self, worker: Worker) -> None:
         worker.state = WorkerState.IDLE
+        if (say := self._say) is not None:
+            say("%s: idle", worker)
         self.dispatch()
 
     # -- matching --------------------------------------------------------------------------
@@ -231,6 +296,19 @@ class WorkerPool:
                 turns.append(share)
                 self.shares[share.workspace_id] = self.shares.pop(share.workspace_id)
         self._start_workers()
+        if self._submitted:
+            self._say_queued()
+
+    def _say_queued(self) -> None:
+        """Say why those that were submitted wait, if they do."""
+        submitted, self._submitted = self._submitted, []
+        for job in submitted:
+            if self._say is not None and job in job.share.queue:
+                before = job.share.queue.index(job)
+                place = f"queued behind {before}" if before else "queued"
+                # The remedy, and what workers wrote, are for errors.
+                why = self.shortage(job.share, job.function.isolation).split("\n")[0].split(";")[0]
+                self._say("%s: %s, waits for %s", job, place, why)
 
     def _match(self, share: Share) -> tuple[Job, Worker] | None:
         """The oldest of its jobs that an idle worker fits, taken from its queue."""
@@ -303,6 +381,8 @@ class WorkerPool:
         worker = Worker(self._new_id(), host, self._failed_starts)
         self.workers[worker.id] = worker
         host.workers.add(worker.id)
+        if (say := self._say) is not None:
+            say("%s: starting on %s", worker, host)
         host.start_worker(worker.id)
         return True
 
@@ -314,7 +394,7 @@ class WorkerPool:
             idle = [each for each in workers if each.state is WorkerState.IDLE]
             # Rather one that anybody may use again than one that a suspended execution has.
             if worker := min(idle, key=lambda each: bool(each.bound_to), default=None):
-                self.kill(worker)
+                self.kill(worker, "its host is full and an invocation needs another")
 
 
 def _fitness(worker: Worker, job: Job) -> int:

@@ -256,6 +256,25 @@ class Run:
                     found.append(operation)
         return found
 
+    def label(self, operation: Operation) -> str:
+        """The operation in words: "step 'charge'", "callback of 'approval'"."""
+        kind = operation.type.value.lower().replace("_", " ")
+        parent = self.execution.operations.get(operation.parent_id or "")
+        if operation.name:
+            return f"{kind} {operation.name!r}"
+        if operation.type is OperationType.CALLBACK and parent is not None and parent.name:
+            return f"{kind} of {parent.name!r}"
+        return kind
+
+    def named(self, timer: Timer) -> str:
+        """The timer in words: "retry of step 'charge'", "its execution time-out"."""
+        operation = self.execution.operations[timer.operation_id]
+        if operation.type is OperationType.EXECUTION:
+            return f"its {timer.kind.value}"
+        label = self.label(operation)
+        what = timer.kind.value.removeprefix(label.partition(" ")[0]).strip()
+        return f"{what} of {label}" if what else label
+
     async def watch(self, condition: Callable[[], bool]) -> bool:
         """Wait until `condition` holds; False where whoever waits should look around first."""
         watcher = Watcher(condition, asyncio.get_running_loop().create_future())

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import hmac
+import logging
 import os
 import secrets
 import signal
@@ -22,6 +23,8 @@ from typing import Any, NoReturn
 import grpc
 import uvloop
 
+from .. import log
+from ..errors import InvalidConfiguration
 from ..rpc import OPTIONS, is_local
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
@@ -30,6 +33,8 @@ from .executor import Executor
 from .worker_service import WorkerService
 
 TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
+
+_logger = logging.getLogger(__name__)
 
 
 class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
@@ -53,6 +58,8 @@ class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         given = dict(details.invocation_metadata).get("authorization", "")
         if hmac.compare_digest(str(given).encode(), self._expected.encode()):
             return await continuation(details)
+        why = "a wrong token" if given else "no token"
+        _logger.info("%s refused, UNAUTHENTICATED: it came with %s", details.method, why)
         return self._refusal
 
 
@@ -106,6 +113,7 @@ def _leave(listen: str) -> NoReturn:
         with contextlib.suppress(OSError):
             path.unlink()
             path.parent.rmdir()
+    logging.shutdown()
     os._exit(0)
 
 
@@ -116,6 +124,10 @@ def main() -> None:
     token = os.environ.pop(TOKEN_VARIABLE, "")
     if not token:
         sys.exit(_failed(f"{TOKEN_VARIABLE} is not set."))
+    try:
+        log.set_up(log.take())
+    except InvalidConfiguration as error:
+        sys.exit(_failed(str(error)))
 
     def ready(address: str) -> None:
         sys.stdout.write(f"ready {address}\n")

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .. import log
 from ..core import events as ev
 from ..core import limits
 from ..core.model import OperationType
@@ -37,6 +38,7 @@ class Timekeeper:
     def __init__(self, feed: Callable[[Run, ev.Event], object]) -> None:
         self._feed = feed
         self._loop = asyncio.get_running_loop()
+        self._say = log.debug(__name__)
 
     @staticmethod
     def add_family(clock: VirtualClock, skip: bool, hold: bool) -> Family:
@@ -70,8 +72,12 @@ class Timekeeper:
             if wait is not None and wait < delay:
                 skip_to = due_ms if wait == 0 else None
                 self._arm(family, wait, (due_ms, True), skip_to)
+                if (say := self._say) is not None:
+                    say(*_skipping(owner, timer, delay, wait))
                 return
         self._arm(family, delay, (due_ms, quiescent), due_ms)
+        if quiescent and (say := self._say) is not None:
+            say(*_armed(owner, timer, delay))
 
     def _answer_may_come(self, family: Family, timer: Timer, owner: Run) -> float | None:
         """Seconds to hold before skipping to `timer`; None for as long as it takes."""
@@ -181,3 +187,24 @@ class Timekeeper:
             if family.quiet is None:
                 family.quiet = self._loop.create_future()
             await asyncio.shield(family.quiet)
+
+
+def _skipping(owner: Run, timer: Timer, delay: float, wait: float) -> tuple[str, ...]:
+    """The log's line on time that is skipped: a format and its arguments."""
+    when = f"in {wait:.1f} s, unless there is an answer before, " if wait else ""
+    name, skipped = log.short(owner.arn), log.span(delay * 1000)
+    return "%s .. %stime skips %s, to when %s is due", name, when, skipped, owner.named(timer)
+
+
+def _armed(owner: Run, timer: Timer, delay: float) -> tuple[str, ...]:
+    """The same for a timer that fires in real time."""
+    family = owner.family
+    why = ""
+    if family.advancing:
+        why = ", or when the clock is advanced that far"
+    elif family.skip and family.hold:
+        why = "; time is not skipped before somebody waits for the end"
+    elif family.skip:
+        why = "; time is not skipped while a callback may be answered"
+    name, due = log.short(owner.arn), log.span(delay * 1000)
+    return "%s .. %s is due in %s of real time%s", name, owner.named(timer), due, why

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import grpc
 
+from .. import log
 from ..core.model import ErrorObject, OperationUpdate
 from ..errors import ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec, details
@@ -19,6 +21,8 @@ from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .runs import Run
 from .workers import ConnectedHost, Job, Stacks, Worker, WorkerState
+
+_logger = logging.getLogger(__name__)
 
 Context = Any
 """A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
@@ -267,6 +271,7 @@ class WorkerService(WorkerServiceServicer):
                 operations, marker, token = reply.operations, reply.next_marker, reply.token
                 self._note_sources(request, updates)
         except ServiceError as error:
+            _logger.info("%s !! checkpoint refused: %s", log.short(request.execution_arn), error)
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
         answer = pb.CheckpointResponse(checkpoint_token=token, next_marker=marker, sources=sources)
         codec.extend(answer.operations, codec.operation_to_proto, operations)
@@ -340,6 +345,7 @@ async def _check_version(context: Context, version: int, who: str) -> None:
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, why: str) -> NoReturn:
+    _logger.info("a worker's or host's call refused, %s: %s", code.name, why)
     await context.abort(code, details(why))
     raise AssertionError("abort raises")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .. import log
 from ..core.model import Isolation, OutputLine
 
 REGION = "us-east-1"
@@ -132,6 +133,10 @@ class Job:
         name = self.function.name.partition(":")[0]
         return f"{self.share.workspace_id}/{name}" if self.function.own_processes else ""
 
+    def __str__(self) -> str:
+        whose = log.short(self.execution_arn) or f"function {self.function.name!r}"
+        return f"invocation {log.short(self.request_id)} of {whose}"
+
 
 class WorkerState(Enum):
     STARTING = "starting"
@@ -166,6 +171,9 @@ class ConnectedHost:
     #: The ids of the workers that were started here.
     workers: set[str] = field(default_factory=set)
 
+    def __str__(self) -> str:
+        return f"host {self.id}"
+
 
 @dataclass(slots=True, eq=False)
 class Worker:
@@ -197,6 +205,9 @@ class Worker:
     retired: bool = False
     #: Set where the worker was stopped on purpose; to be called when it is gone.
     frozen: Callable[[Worker], None] | None = None
+
+    def __str__(self) -> str:
+        return f"{'' if self.host else 'inline '}worker {log.short(self.id)}"
 
 
 class ExitCause(Enum):

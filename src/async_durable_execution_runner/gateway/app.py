@@ -113,11 +113,13 @@ class Gateway:
             return _with_id(response, result.get("RequestId"))
         except (ServiceError, Refusal) as error:
             code = _modelled(error.code, operation)
+            _logger.info("%s %s refused, %s: %s", method, path, code, error.message)
             response = responses.failure(code, error.message, error.http_status)
             if isinstance(error, _CutOff):
                 response.headers.append(("connection", "close"))
             return _with_id(response)
         except RunnerError as error:
+            _logger.info("%s %s refused, ServiceException: %s", method, path, error)
             return _with_id(responses.failure("ServiceException", str(error), 500))
         except Gone:
             raise

@@ -16,7 +16,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from .. import errors
+from .. import errors, log
 from ..rpc import is_local, set_up_grpc
 
 
@@ -38,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
             "yet, the token would travel in the clear.",
             2,
         )
+    try:
+        level = log.take()
+    except errors.InvalidConfiguration as error:
+        return _say(str(error), 2)
     labels = dict(label.partition("=")[::2] for label in options.label)
 
     # What is imported stays: it is frozen afterwards, and looked through for garbage by nobody.
@@ -57,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
         host_end.close()
         _become_forkserver(forkserver_end, connection)
     forkserver_end.close()
+    # Not before the fork: handlers are to find logging as Python has it.
+    log.set_up(level)
     if not options.lifeline:
         signal.signal(signal.SIGINT, on_interrupt)
     host = WorkerHost(

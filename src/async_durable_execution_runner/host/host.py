@@ -25,7 +25,7 @@ from uuid import uuid4
 import grpc
 import grpc.aio
 
-from .. import errors
+from .. import errors, log
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
 from ..worker import output, stacks
@@ -63,6 +63,7 @@ class WorkerHost:
         self._reports: asyncio.Queue[worker_pb2.SuperviseRequest | None] = asyncio.Queue()
         self._reading: set[asyncio.Task[None]] = set()
         self._reporting: asyncio.Task[None] | None = None
+        self._say = log.info(__name__)
 
     async def run(self) -> None:
         """Until the lifeline ends or a signal comes (returns), or the coordinator refuses or
@@ -123,6 +124,8 @@ class WorkerHost:
                 lambda: stub.Supervise(metadata=self.connection.metadata),
                 worker_pb2.SuperviseRequest(hello=hello),
             )
+            if (say := self._say) is not None:
+                say("host %s: connected to %s", hello.host_id, self.connection.address)
             self._reporting = asyncio.ensure_future(self._send_reports(call))
             try:
                 while message is not grpc.aio.EOF:
@@ -188,6 +191,8 @@ class WorkerHost:
         self._tell_forkserver({"start": worker_id}, [file.fileno()])
 
     def _not_started(self, worker_id: str, why: str) -> None:
+        if (say := self._say) is not None:
+            say("host: worker %s could not be started: %s", log.short(worker_id), why)
         exited = worker_pb2.WorkerExited(
             worker_id=worker_id, cause=worker_pb2.EXIT_CAUSE_NOT_STARTED, detail=why
         )
@@ -219,6 +224,8 @@ class WorkerHost:
         match report:
             case {"started": str(worker_id), "pid": int(pid)}:
                 self._workers[worker_id].pid = pid
+                if (say := self._say) is not None:
+                    say("host: worker %s was forked (pid %d)", log.short(worker_id), pid)
             case {"failed": str(worker_id), "why": str(why)}:
                 self._workers.pop(worker_id).output.close()
                 self._not_started(worker_id, why)
@@ -255,9 +262,13 @@ class WorkerHost:
         exited.worker_id = worker_id
         exited.output.extend(codec.line_to_proto(line) for line in lines)
         exited.output_truncated = truncated
+        if (say := self._say) is not None:
+            say("host: worker %s (pid %d) ended%s", log.short(worker_id), worker.pid, _how(exited))
         self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
 
     def _lose_forkserver(self) -> None:
+        if (say := self._say) is not None:
+            say("host: lost the process that forks its workers, and them: %d", len(self._workers))
         for worker_id, worker in list(self._workers.items()):
             if worker.pid:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -284,3 +295,16 @@ class WorkerHost:
             self.forkserver.settimeout(2)
             while self.forkserver.recv(65536):
                 pass
+
+
+def _how(exited: worker_pb2.WorkerExited) -> str:
+    """How a worker ended, as the end of the log's line."""
+    match exited.cause:
+        case worker_pb2.EXIT_CAUSE_EXITED:
+            return f" with exit status {exited.exit_code}"
+        case worker_pb2.EXIT_CAUSE_SIGNALED:
+            return f" by signal {exited.signal}"
+        case worker_pb2.EXIT_CAUSE_MEMORY:
+            return f", out of memory: {exited.peak_memory_bytes} bytes"
+        case _:
+            return f": {exited.detail}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from async_durable_execution_runner.coordinator.waiting import waiting_for
+from async_durable_execution_runner.coordinator.explaining import waiting_for
 
 from .world import PENDING, Script, World, retry
 
@@ -18,7 +18,7 @@ async def test_the_next_attempt_of_a_step(world: World) -> None:
     world.function(workspace, script)
     run = await world.suspended(world.start(workspace, hold_time=True))
     due = "the next attempt of step at 2025-06-15 15:08:10 UTC"
-    assert waiting_for(world.executor, run) == due
+    assert waiting_for(world.executor.leases, run) == due
 
 
 async def test_the_next_try_of_an_invocation(world: World) -> None:
@@ -31,4 +31,4 @@ async def test_the_next_try_of_an_invocation(world: World) -> None:
     world.function(workspace, script)
     run = await world.suspended(world.start(workspace, hold_time=True))
     due = "its invocation retry, due at 2025-06-15 15:06:41 UTC"
-    assert waiting_for(world.executor, run) == due
+    assert waiting_for(world.executor.leases, run) == due

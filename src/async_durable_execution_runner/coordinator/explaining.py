@@ -1,0 +1,69 @@
+"""What an execution waits for, in words: for the time-outs that a caller sees, and for the log."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from ..core.model import Operation, OperationType
+from .leases import Leases
+from .runs import Call, Lease, Run
+
+
+def waiting_for(leases: Leases, run: Run) -> str:
+    """One sentence part: "callback 'approval' (…)", "a free worker: …", and so on."""
+    if run.execution.ended:
+        return f"nothing: it ended {run.execution.status.value}"
+    if run.lease is not None:
+        invocation = run.lease.invocation
+        elapsed = (run.now - invocation.start_ms) / 1000
+        heard = ""
+        if run.lease.last_checkpoint is not None:
+            silent = asyncio.get_running_loop().time() - run.lease.last_checkpoint
+            heard = f", its last checkpoint {silent:.1f} s ago"
+        return (
+            f"invocation {len(run.invocations)} (request id {invocation.request_id}), which has "
+            f"been running for {elapsed:.1f} s of {run.function.timeout_seconds:g} s "
+            f"on worker {invocation.worker_id} (pid {invocation.pid}){heard}{_doing(run.lease)}"
+        )
+    if not run.execution.suspended:
+        return leases.pool.shortage(run.workspace.share, run.function.isolation)
+    parts = [_operation(leases, run, operation) for operation in run.execution.waiting]
+    timer = run.execution.next_timer()
+    if not parts and timer is not None:
+        parts = [f"its {timer[0].kind.value}, due at {clock_time(timer[1])}"]
+    return "; ".join(parts) or "nothing that is known"
+
+
+def _operation(leases: Leases, run: Run, operation: Operation) -> str:
+    label = run.label(operation)
+    match operation.type:
+        case OperationType.CALLBACK:
+            return f"{label}, unanswered (callback id {operation.callback_id})"
+        case OperationType.WAIT:
+            return f"{label} until {clock_time(operation.scheduled_end_ms)} of its own time"
+        case OperationType.STEP:
+            return f"the next attempt of {label} at {clock_time(operation.next_attempt_ms)}"
+        case _:
+            return f"the {label}{_callee(leases, run, operation)}"
+
+
+def _callee(leases: Leases, run: Run, operation: Operation) -> str:
+    for child in run.family.runs:
+        if child.parent == (run, operation.id):
+            return f", whose execution {child.arn} waits for {waiting_for(leases, child)}"
+    for lease in leases.of_family(run.family):
+        call = lease.subject
+        if isinstance(call, Call) and (call.parent, call.operation_id) == (run, operation.id):
+            return f", a plain function on worker {lease.worker.id}{_doing(lease)}"
+    return ", a plain function that has not returned"
+
+
+def _doing(lease: Lease) -> str:
+    stacks = lease.invocation.stacks
+    return f"; {stacks.verdict}" if stacks is not None else ""
+
+
+def clock_time(ms: int | None) -> str:
+    """A moment on an execution's clock."""
+    return datetime.fromtimestamp((ms or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,193 @@
+"""What the coordinator and the worker hosts say of their work, for a person to read.
+
+`DURABLE_RUNNER_LOG` chooses how much: "info" for workers, hosts and refusals, "debug" for all that
+executions do as well. Each process reads it when it starts and writes to its standard error. What
+handlers write goes another way, and nothing here knows of it.
+
+Whoever logs asks for a logger's method once, when it is made, and keeps it; where nobody listens
+that is None, and a look at it is all that logging costs. Payloads are never logged, only their
+sizes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from .errors import InvalidConfiguration
+
+VARIABLE = "DURABLE_RUNNER_LOG"
+
+_PACKAGE = __name__.partition(".")[0]
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
+#: Of a line; the rest is left out.
+_MOST_CHARACTERS = 800
+#: That wait to be written; what comes while there are so many is left out.
+_MOST_LINES = 20_000
+#: Bytes at most that are written at once: POSIX keeps so many together in a pipe, so that the
+#: lines of several processes do not run into each other.
+_PIECE = 4096
+#: Seconds for the last lines to be written when the process ends.
+_PATIENCE = 0.5
+
+Say = Callable[..., None]
+"""A logger's method: a format and its arguments."""
+
+
+def chosen() -> str:
+    """What the environment asks for: "debug", "info", or "" for silence.
+
+    `InvalidConfiguration` where it asks for anything else.
+    """
+    given = os.environ.get(VARIABLE, "")
+    level = given.strip().lower()
+    if level and level not in _LEVELS:
+        raise InvalidConfiguration(
+            f"{VARIABLE} must be debug or info, or not set; it is {given!r}."
+        )
+    return level
+
+
+def take() -> str:
+    """The same, and take the variable out of the environment, so that no handler sees it."""
+    level = chosen()
+    os.environ.pop(VARIABLE, None)
+    return level
+
+
+def set_up(level: str) -> None:
+    """Have this process write its log to standard error; nothing where `level` is ""."""
+    if level and sys.stderr is not None:
+        logger = logging.getLogger(_PACKAGE)
+        logger.setLevel(_LEVELS[level])
+        logger.propagate = False
+        handler = LineWriter(sys.stderr.fileno())
+        handler.setFormatter(LineFormatter())
+        logger.addHandler(handler)
+
+
+def info(name: str) -> Say | None:
+    """The method with which the logger `name` logs at INFO; None where nobody would read it."""
+    logger = logging.getLogger(name)
+    return logger.info if logger.isEnabledFor(logging.INFO) else None
+
+
+def debug(name: str) -> Say | None:
+    """The same for DEBUG."""
+    logger = logging.getLogger(name)
+    return logger.debug if logger.isEnabledFor(logging.DEBUG) else None
+
+
+def short(name: str) -> str:
+    """The first eight characters of an id, or of the last part of an ARN."""
+    return name.rpartition("/")[2][:8]
+
+
+def span(ms: float) -> str:
+    """A length of time, in the largest unit that it has one of."""
+    ms = round(ms, -2)
+    units = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+    unit, size = next((each for each in units if ms >= each[1]), units[-1])
+    return f"{ms / size:.1f}".removesuffix(".0") + f" {unit}"
+
+
+class LineFormatter(logging.Formatter):
+    """One line for each record, whatever is in it: `12:01:07.120Z` and the message.
+
+    What is not printable, such as a line feed or a terminal's escape, is written as Python writes
+    it in a literal. Only the traceback of an exception has lines of its own.
+    """
+
+    default_time_format = "%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(message)s")
+        self.converter = time.gmtime
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        if record.levelno > logging.INFO:
+            record.message = f"{record.levelname}: {record.message}"
+        more = len(record.message) - _MOST_CHARACTERS
+        if more > 0:
+            record.message = f"{record.message[:_MOST_CHARACTERS]}… ({more} more characters)"
+        return _printable(super().formatMessage(record))
+
+    def formatException(self, ei: object) -> str:
+        return "\n".join(map(_printable, super().formatException(ei).split("\n")))  # type: ignore[arg-type]
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+class LineWriter(logging.Handler):
+    """Writes lines to a file descriptor on a thread of its own.
+
+    It may be of a pipe that nobody empties. Then lines are left out, which is said where they
+    would be; whoever logs never waits.
+    """
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self._lines: list[str] = []
+        self._left_out = 0
+        self._writing = False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._write, name="durable-log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = f"{self.format(record)}\n"
+        except Exception:
+            self.handleError(record)
+            return
+        with self._changed:
+            if len(self._lines) < _MOST_LINES:
+                self._lines.append(line)
+                self._changed.notify_all()
+            else:
+                self._left_out += 1
+
+    def flush(self) -> None:
+        """Wait until all is written, though not for ever."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._lines or self._writing), _PATIENCE)
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._lines)
+                lines, self._lines = self._lines, []
+                if self._left_out:
+                    lines.append(
+                        f"… {self._left_out} lines are left out: they were not read in time.\n"
+                    )
+                    self._left_out = 0
+                self._writing = True
+            # Whoever read it may have gone.
+            with suppress(OSError):
+                for piece in _pieces(lines):
+                    os.write(self._fd, piece)
+
+
+def _pieces(lines: list[str]) -> Iterator[bytes]:
+    """The lines, as many together as may be written at once."""
+    piece = b""
+    for line in lines:
+        encoded = line.encode(errors="backslashreplace")
+        if len(piece) + len(encoded) > _PIECE:
+            yield piece
+            piece = b""
+        piece += encoded
+    yield piece
