@@ -66,6 +66,10 @@ class Engine:
     def control(self) -> Any:
         return self
 
+    @property
+    def attachment(self) -> Any:
+        return self
+
     def drive(self, coroutine: Any) -> Any:
         return asyncio.run(coroutine)
 

@@ -118,7 +118,7 @@ class ControlClient:
         return function_id
 
     async def replace_functions(
-        self, functions: Iterable[tuple[str, worker_pb2.FunctionCode, bool, FunctionSettings]]
+        self, functions: Iterable[tuple[str, worker_pb2.FunctionCode | str, bool, FunctionSettings]]
     ) -> None:
         """Have these (name, code, durable, settings) and no others, as their files are now."""
         requests = [self._registration(*each) for each in functions]

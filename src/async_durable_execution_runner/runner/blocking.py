@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from ..client.settings import Isolation, Seconds, seconds
+from ..client.settings import FunctionSettings, Isolation, Seconds, seconds, settings
 from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
 from .mocks import MockFunction
-from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF
+from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF, Attachment
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus, Start
@@ -73,21 +73,24 @@ class BaseRunner:
 
         `HandlerNotLoadable` where the handler cannot travel to a worker, or is not durable.
         """
-        self._engine = Engine(
-            handler,
-            function_name=function_name,
-            workers=workers,
+        defaults = settings(
+            FunctionSettings(),
             isolation=isolation,
-            skip_time=skip_time,
             execution_timeout=execution_timeout,
             invocation_timeout=invocation_timeout,
             memory=memory,
             env=env,
+        )
+        attachment = Attachment(
+            defaults,
+            workers=workers,
             invocation_retries=invocation_retries,
             retry_backoff=retry_backoff,
             listen=listen,
             start_time=start_time,
-            faults=faults,
+        )
+        self._engine = Engine(
+            attachment, handler, function_name, skip_time=skip_time, faults=faults
         )
 
     @property
@@ -101,12 +104,12 @@ class BaseRunner:
     @property
     def address(self) -> str:
         """Where the coordinator listens, for `durable-runner worker-host --connect`."""
-        return self._engine.cluster.address
+        return self._engine.attachment.cluster.address
 
     @property
     def token(self) -> str:
         """What a worker host has to bring, in DURABLE_RUNNER_TOKEN."""
-        return self._engine.cluster.token
+        return self._engine.attachment.cluster.token
 
     def register_durable_function(
         self,
@@ -123,16 +126,16 @@ class BaseRunner:
 
         `name` may carry a qualifier ("charge:prod"). What is not given is as the runner's.
         """
-        self._engine.register(
-            name,
-            handler,
-            durable=True,
+        attachment = self._engine.attachment
+        own = settings(
+            attachment.defaults,
             isolation=isolation,
             execution_timeout=execution_timeout,
             invocation_timeout=invocation_timeout,
             memory=memory,
             env=env,
         )
+        attachment.register(name, handler, durable=True, settings=own)
 
     def register_function(
         self,
@@ -145,15 +148,15 @@ class BaseRunner:
         env: Mapping[str, str] | None = None,
     ) -> None:
         """A plain function, `handler(event, context)`, for chained invokes."""
-        self._engine.register(
-            name,
-            handler,
-            durable=False,
+        attachment = self._engine.attachment
+        own = settings(
+            attachment.defaults,
             isolation=isolation,
             invocation_timeout=invocation_timeout,
             memory=memory,
             env=env,
         )
+        attachment.register(name, handler, durable=False, settings=own)
 
     def mock_function(
         self,
@@ -169,11 +172,11 @@ class BaseRunner:
         with the payload (or gives, one per call). `mock.calls` has the payloads.
         """
         mock = MockFunction(name, result=result, error=error, side_effect=side_effect)
-        self._engine.mock(mock)
+        self._engine.attachment.mock(mock)
         return mock
 
     def __repr__(self) -> str:
-        state = "open" if self._engine.is_open else "not open"
+        state = "open" if self._engine.attachment.is_open else "not open"
         return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
 
 

@@ -8,11 +8,13 @@ them to their end in place (`drive`) and the asynchronous one can await them.
 
 from __future__ import annotations
 
+import copy
 import resource
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from ..client.drive import drive
 from ..client.settings import Isolation, Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound
@@ -22,14 +24,16 @@ from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_diverg
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of
 from .progress import Progress
-from .registration import Attachment
+from .registration import Attachment, function_name_of
 
 if TYPE_CHECKING:
-    from ..client.control import RunnerStatus, Start, Until
+    from ..client.control import ControlClient, RunnerStatus, Start, Until
+    from ..client.transport import LoopTransport
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
+T = TypeVar("T")
 DEFAULT_TIMEOUT = 60.0
 #: How many executions `run_many` has asked for at once, at the least, where a process may have
 #: files enough: each has a connection.
@@ -42,22 +46,63 @@ def _at_once(workers: int) -> int:
     return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, files // 4))
 
 
-class Engine(Attachment):
-    """One runner."""
+class Engine:
+    """One runner: the executions of the functions that an attachment registers."""
 
     def __init__(
         self,
-        handler: Callable[..., Any] | None,
+        attachment: Attachment,
+        handler: Callable[..., Any] | None = None,
+        function_name: str | None = None,
         *,
         skip_time: bool = True,
         faults: Faults = (),
-        **of_attachment: Any,
     ) -> None:
+        """`handler` is registered, as the function of executions for which none is named."""
+        self.attachment = attachment
         self._skip_time = skip_time
         self.plan = RunnerPlan(faults)
         self._relay = OutputRelay()
         self._last_arn: str | None = None
-        super().__init__(handler, **of_attachment)
+        self._control_on_loop: ControlClient | None = None
+        self.function_name = function_name or ""
+        if handler is not None:
+            self.function_name = function_name or function_name_of(handler)
+            attachment.register(self.function_name, handler, durable=True)
+
+    # -- opening and closing ---------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the attachment. Blocks."""
+        self.attachment.open()
+
+    def use_loop(self) -> LoopTransport:
+        """From now on make calls on the running event loop. The caller closes the transport."""
+        from ..client.transport import LoopTransport
+
+        cluster = self.attachment.cluster
+        transport = LoopTransport(cluster.address, cluster.token)
+        self._control_on_loop = self.attachment.control_over(transport)
+        return transport
+
+    def blocking(self) -> Self:
+        """This engine for other threads, whose calls block whatever its runner's go over."""
+        view = copy.copy(self)
+        view._control_on_loop = None
+        return view
+
+    def close(self) -> None:
+        self._control_on_loop = None
+        self.attachment.close()
+
+    @property
+    def control(self) -> ControlClient:
+        return self._control_on_loop or self.attachment.control
+
+    @staticmethod
+    def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+        """The outcome of a coroutine that awaits nothing but calls, where these block."""
+        return drive(coroutine)
 
     # -- executions ------------------------------------------------------------------------
 
@@ -110,7 +155,7 @@ class Engine(Attachment):
         control, progress = self.control, Progress(len(starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
-            running = control.run_each(starts, seconds(timeout), _at_once(self._workers))
+            running = control.run_each(starts, seconds(timeout), _at_once(self.attachment.workers))
             async with aclosing(running):
                 async for outcome in running:
                     outcomes.append(outcome)
@@ -160,11 +205,6 @@ class Engine(Attachment):
             host, port, access_keys or {}, self._skip_time, faults
         )
 
-    def follow_output(self) -> Iterator[Any]:
-        """What handlers write from now on, as `FollowOutputResponse`, until this is closed."""
-        assert self._workspace is not None
-        return self._workspace.follow_output()
-
     async def status(self) -> RunnerStatus:
         return await self.control.status()
 
@@ -197,7 +237,7 @@ class Engine(Attachment):
             raise OperationNotFound(
                 f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
             )
-        stacks = await self._inline.stacks(why, self.control.transport)
+        stacks = await self.attachment.inline.stacks(why, self.control.transport)
         why += "".join(f"; {each.verdict}" for each in stacks.values())
         raise TimeoutError(
             f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
@@ -220,7 +260,7 @@ class Engine(Attachment):
     ) -> DurableFunctionTestResult:
         await self._hand_on_output(record)
         if record.timed_out:
-            record = await self._inline.look(record, self.control.transport)
+            record = await self.attachment.inline.look(record, self.control.transport)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
             raise TimeoutError(
@@ -231,7 +271,7 @@ class Engine(Attachment):
         return result
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
-        function = self._functions.get(record.function_name)
+        function = self.attachment.functions.get(record.function_name)
         # What ran inline has been on the test's own output already.
         if function is None or function.settings.isolation is not Isolation.INLINE:
             self._relay.hand_on(record)

@@ -10,10 +10,10 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..core.divergence import divergences_text
 from ..core.model import ExecutionStatus, HistoryEvent
@@ -27,35 +27,17 @@ from ..results.tables import effects_table
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..client.control import ControlClient, Start
+    from ..client.control import Start
+    from .engine import Engine
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
 Check = Callable[[DurableFunctionTestResult], object]
 """Judges a result: raises, or returns False, where it is wrong."""
 
 _SHOWN_FAILURES = 20
 _SHOWN_PROBLEMS = 3
-
-
-class Driver(Protocol):
-    """What is needed of the engine, in any thread."""
-
-    @property
-    def control(self) -> ControlClient: ...
-
-    @property
-    def workers(self) -> int: ...
-
-    def drive(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
-
-    def wait_for_callback(
-        self, execution: object, name: str | None, timeout: float
-    ) -> Coroutine[Any, Any, str]: ...
-
-    def callback_success(self, callback_id: str, result: object) -> Coroutine[Any, Any, None]: ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -161,7 +143,7 @@ class Explorer:
 
     def __init__(
         self,
-        engine: Driver,
+        engine: Engine,
         start: Start,
         timeout: float,
         check: Check | None = None,
@@ -231,7 +213,7 @@ class Explorer:
             return run
 
         try:
-            with ThreadPoolExecutor(4 * self._engine.workers, "explore") as threads:
+            with ThreadPoolExecutor(4 * self._engine.attachment.workers, "explore") as threads:
                 return list(threads.map(one, plans))
         finally:
             progress.close()

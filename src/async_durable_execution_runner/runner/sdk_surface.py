@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
+from ..client.settings import FunctionSettings
 from ..results.result import DurableFunctionTestResult
 from .engine import Engine
 from .mocks import MockFunction
+from .registration import Attachment
 
 if TYPE_CHECKING:
     from ..client.transport import LoopTransport
@@ -53,7 +55,7 @@ class DurableFunctionLocalTestRunner:
     ) -> None:
         """`poll_interval` is taken for compatibility: nothing is polled."""
         self.poll_interval = poll_interval
-        self._engine = Engine(handler, function_name=function_name)
+        self._engine = Engine(Attachment(FunctionSettings()), handler, function_name)
         self._input = input
         self._timeout = timeout
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -123,12 +125,13 @@ class DurableFunctionLocalTestRunner:
 
     def mock_invoke_result(self, function_name: str, result: Any) -> None:
         """What a chained invoke of `function_name` returns."""
-        self._engine.mock(MockFunction(function_name, result=result))
+        self._engine.attachment.mock(MockFunction(function_name, result=result))
 
     async def _opened(self) -> Engine:
         loop = asyncio.get_running_loop()
-        if not self._engine.is_open:
-            await asyncio.to_thread(self._engine.ensure_open)
+        attachment = self._engine.attachment
+        if not attachment.is_open:
+            await asyncio.to_thread(attachment.ensure_open)
         if self._transport is None or self._loop is not loop:
             self._loop = loop
             self._transport = self._engine.use_loop()
