@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
+from ..client.drive import drive
 from ..client.settings import FunctionSettings, Isolation, Seconds, seconds, settings
 from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
@@ -230,7 +231,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
             faults=faults,
             replay_every_checkpoint=replay_every_checkpoint,
         )
-        return engine.drive(engine.run(start, timeout))
+        return drive(engine.run(start, timeout))
 
     def run_many(
         self,
@@ -245,7 +246,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         """
         engine = self._engine
         starts = [engine.start_of(input, None, None, function_name) for input in inputs]
-        return engine.drive(engine.run_many(starts, timeout))
+        return drive(engine.run_many(starts, timeout))
 
     def explore_crashes(
         self,
@@ -291,7 +292,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         start = engine.start_of(
             input, execution_name, payload, function_name, skip_time, tenant_id, faults
         )
-        return ExecutionHandle(engine, engine.drive(engine.start(start)))
+        return ExecutionHandle(engine, drive(engine.start(start)))
 
     def run_until_suspended(
         self,
@@ -310,8 +311,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         """
         engine = self._engine
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id=tenant_id)
-        handle = ExecutionHandle(engine, engine.drive(engine.start(start, hold_time=True)))
-        engine.drive(engine.wait(handle.arn, "suspended", timeout))
+        handle = ExecutionHandle(engine, drive(engine.start(start, hold_time=True)))
+        drive(engine.wait(handle.arn, "suspended", timeout))
         return handle
 
     def advance(
@@ -324,7 +325,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
 
         Returns when all that fell due on the way has been handled.
         """
-        self._engine.drive(self._engine.advance(duration, execution, timeout))
+        drive(self._engine.advance(duration, execution, timeout))
 
     def serve_aws_api(
         self,
@@ -339,11 +340,11 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         `access_keys`, secrets by key id, requests must be signed with one of them; beyond
         loopback there must be one. `InvalidParameterValue` where nothing can listen there.
         """
-        return self._engine.drive(self._engine.serve_aws_api(host, port, access_keys))
+        return drive(self._engine.serve_aws_api(host, port, access_keys))
 
     def status(self) -> RunnerStatus:
         """The processes behind this runner, and all others of this process."""
-        return self._engine.drive(self._engine.status())
+        return drive(self._engine.status())
 
 
 def explorer(

@@ -21,6 +21,7 @@ from typing import Any, Self
 from async_durable_execution import ErrorObject
 
 from ..aws.api import BlockingClock, Client, Clock, LoopClock
+from ..client.drive import drive
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
 from .cloud_engine import CloudEngine
@@ -117,7 +118,7 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         """
         engine = self._engine
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id)
-        return engine.drive(engine.run(start, timeout))
+        return drive(engine.run(start, timeout))
 
     def run_many(
         self,
@@ -129,7 +130,7 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         """One execution per input, all at once; results in order. `timeout` is for all."""
         engine = self._engine
         starts = [engine.start_of(input, None, None, function_name, None) for input in inputs]
-        return engine.drive(engine.run_many(starts, timeout))
+        return drive(engine.run_many(starts, timeout))
 
     def start(
         self,
@@ -143,7 +144,7 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         """Start an execution and do not wait for it."""
         engine = self._engine
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id)
-        return ExecutionHandle(engine, engine.drive(engine.start(start)))
+        return ExecutionHandle(engine, drive(engine.start(start)))
 
     def stop(
         self,
@@ -151,7 +152,7 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         error: ErrorObject | BaseException | str | None = None,
     ) -> None:
         """End an execution at once, as STOPPED; the one started last, where none is given."""
-        self._engine.drive(self._engine.stop(execution_arn, error))
+        drive(self._engine.stop(execution_arn, error))
 
 
 class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedCalls):

@@ -7,13 +7,12 @@ Lambda answers.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..aws import history
 from ..aws.api import Client, Clock, LambdaApi, make_client
-from ..client.drive import drive
 from ..client.settings import Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound, ResourceNotFound, RunnerError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
 _FIRST_POLL = 0.1
 #: Seconds until an execution that was started is known, and until its history is all there.
 SETTLING = 30.0
@@ -91,10 +89,6 @@ class CloudEngine:
                 "The runner is not open: use it inside its `with` (or `async with`) block."
             )
         return self._api
-
-    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The outcome of one of this engine's coroutines, where calls block."""
-        return drive(coroutine)
 
     # -- executions ------------------------------------------------------------------------
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import copy
 import resource
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from ..client.drive import drive
 from ..client.settings import Isolation, Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
 DEFAULT_TIMEOUT = 60.0
 #: How many executions `run_many` has asked for at once, at the least, where a process may have
 #: files enough: each has a connection.
@@ -98,11 +96,6 @@ class Engine:
     @property
     def control(self) -> ControlClient:
         return self._control_on_loop or self.attachment.control
-
-    @staticmethod
-    def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-        """The outcome of a coroutine that awaits nothing but calls, where these block."""
-        return drive(coroutine)
 
     # -- executions ------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..client.drive import drive
 from ..core.divergence import divergences_text
 from ..core.model import ExecutionStatus, HistoryEvent
 from ..core.wellformed import problems as history_problems
@@ -162,13 +163,13 @@ class Explorer:
     def _answer(self, arn: str) -> None:
         engine, timeout = self._engine, self._timeout
         for name, result in self._callbacks.items():
-            callback_id = engine.drive(engine.wait_for_callback(arn, name, timeout))
+            callback_id = drive(engine.wait_for_callback(arn, name, timeout))
             # Not while a handler runs, nor while the end of a chained invoke is on its way: whoever
             # comes first would differ from run to run. By no time: when all is quiet. What never
             # is, is named where the end is waited for.
             with contextlib.suppress(TimeoutError):
-                engine.drive(engine.control.advance(arn, 0, timeout))
-            engine.drive(engine.callback_success(callback_id, result))
+                drive(engine.control.advance(arn, 0, timeout))
+            drive(engine.callback_success(callback_id, result))
 
     def explore(self, depth: int) -> CrashReport:
         """Blocks, and uses threads of its own."""
@@ -235,14 +236,14 @@ class Explorer:
         return f"it did not end within {self._timeout:g} s; it waits for {record.waiting_for}"
 
     def _run(self, start: Start) -> ExecutionRecord:
-        engine, control = self._engine, self._engine.control
+        control = self._engine.control
         if self._outside is None:
-            return engine.drive(control.run(start, self._timeout))
-        arn = engine.drive(control.start(start))
+            return drive(control.run(start, self._timeout))
+        arn = drive(control.start(start))
         # It may end before it asks; what that means is judged by its result.
         with contextlib.suppress(OperationNotFound):
             self._outside(arn)
-        return engine.drive(control.wait(arn, "ended", self._timeout))
+        return drive(control.wait(arn, "ended", self._timeout))
 
 
 def _succeeded(result: DurableFunctionTestResult) -> bool:

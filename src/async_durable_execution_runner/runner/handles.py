@@ -8,12 +8,12 @@ Each is there twice, blocking and to be awaited, over the one interface `Executi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from async_durable_execution import ErrorObject
 
+from ..client.drive import drive
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult, Event
 from .engine import DEFAULT_TIMEOUT
@@ -24,13 +24,9 @@ if TYPE_CHECKING:
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
-
 
 class Executions(Protocol):
     """The executions of the coordinator, or of Lambda."""
-
-    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
 
     async def wait(
         self, execution: object, until: Until, timeout: Seconds
@@ -86,7 +82,7 @@ class BlockingCalls(ABC):
         execution_arn: str | ExecutionHandle | DurableFunctionTestResult,
         timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> DurableFunctionTestResult:
-        return self._executions.drive(self._executions.wait(execution_arn, "ended", timeout))
+        return drive(self._executions.wait(execution_arn, "ended", timeout))
 
     def wait_for_callback(
         self,
@@ -99,21 +95,19 @@ class BlockingCalls(ABC):
         Of the execution that was started last, where none is given; then the first argument
         may be the name. A `wait_for_callback` operation's goes by that operation's name.
         """
-        return self._executions.drive(
-            self._executions.wait_for_callback(execution_arn, name, timeout)
-        )
+        return drive(self._executions.wait_for_callback(execution_arn, name, timeout))
 
     def send_callback_success(self, callback_id: str, result: Any = None) -> None:
         """Answer a callback. Text and bytes go untouched, anything else as JSON."""
-        self._executions.drive(self._executions.callback_success(callback_id, result))
+        drive(self._executions.callback_success(callback_id, result))
 
     def send_callback_failure(
         self, callback_id: str, error: ErrorObject | BaseException | str | None = None
     ) -> None:
-        self._executions.drive(self._executions.callback_failure(callback_id, error))
+        drive(self._executions.callback_failure(callback_id, error))
 
     def send_callback_heartbeat(self, callback_id: str) -> None:
-        self._executions.drive(self._executions.callback_heartbeat(callback_id))
+        drive(self._executions.callback_heartbeat(callback_id))
 
 
 class AwaitedCalls(ABC):
@@ -188,15 +182,15 @@ class ExecutionHandle:
 
     def result(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
         """Wait for its end; `TimeoutError`, with the reason, if that does not come."""
-        return self._executions.drive(self._executions.wait(self.arn, "ended", timeout))
+        return drive(self._executions.wait(self.arn, "ended", timeout))
 
     def snapshot(self) -> DurableFunctionTestResult:
         """The execution as it is now; PENDING while it has not ended."""
-        return self._executions.drive(self._executions.wait(self.arn, "now", DEFAULT_TIMEOUT))
+        return drive(self._executions.wait(self.arn, "now", DEFAULT_TIMEOUT))
 
     def run_until_suspended(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
         """Wait until it waits for time or for somebody, or has ended."""
-        return self._executions.drive(self._executions.wait(self.arn, "suspended", timeout))
+        return drive(self._executions.wait(self.arn, "suspended", timeout))
 
     def history(self) -> list[Event]:
         return self.snapshot().history
@@ -206,15 +200,15 @@ class ExecutionHandle:
 
     def stop(self, error: ErrorObject | BaseException | str | None = None) -> None:
         """End it at once, as STOPPED."""
-        self._executions.drive(self._executions.stop(self.arn, error))
+        drive(self._executions.stop(self.arn, error))
 
     def wait_for_callback(self, name: str | None = None, timeout: Seconds = DEFAULT_TIMEOUT) -> str:
         """The id of an open callback, once there is one."""
-        return self._executions.drive(self._executions.wait_for_callback(self, name, timeout))
+        return drive(self._executions.wait_for_callback(self, name, timeout))
 
     def advance(self, duration: timedelta | float, timeout: Seconds = DEFAULT_TIMEOUT) -> None:
         """Move its clock forward; returns when what fell due has been handled."""
-        self._executions.drive(self._executions.advance(duration, self, timeout))
+        drive(self._executions.advance(duration, self, timeout))
 
     def __repr__(self) -> str:
         return f"<ExecutionHandle {self.arn}>"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..client.cluster import shared_cluster
+from ..client.drive import drive
 from ..client.settings import FunctionSettings, settings
 from ..errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
 from ..rpc import codec
@@ -84,7 +85,7 @@ def serve(
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
-        url = engine.drive(engine.serve_aws_api(host, port, access_keys))
+        url = drive(engine.serve_aws_api(host, port, access_keys))
         for line in lines:
             say(f"{line}\n")
         say(f"\nexport AWS_ENDPOINT_URL_LAMBDA={url}\n")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from ..client.drive import drive
 from ..client.settings import FunctionSettings, Isolation
 from ..errors import InvalidConfiguration, NotStarted
 from ..runner.engine import Engine
@@ -105,9 +106,7 @@ class WebRunner:
         engine = Engine(attachment, skip_time=False)
         engine.open()
         try:
-            self._url = engine.drive(
-                engine.serve_aws_api(service.host, service.port, service.access_keys)
-            )
+            self._url = drive(engine.serve_aws_api(service.host, service.port, service.access_keys))
         except BaseException:
             engine.close()
             raise
