@@ -1,6 +1,6 @@
 """What both runners do, written once: executions, callbacks, time, results.
 
-Its coroutines await nothing but the transport, so that the synchronous runner can drive
+The engine's coroutines await nothing but the transport, so that the synchronous runner can drive
 them to their end in place (`drive`) and the asynchronous one can await them.
 """
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 DEFAULT_TIMEOUT = 60.0
-#: How many executions `run_many` has asked for at once, at the least, where a process may have
-#: files enough: each has a connection.
+#: `run_many` has at least so many executions under way at once where the process may open enough
+#: files: each execution has a connection.
 _MIN_IN_FLIGHT = 256
 
 
@@ -75,7 +75,7 @@ class Engine:
         self.attachment.open()
 
     def use_loop(self) -> LoopTransport:
-        """From now on make calls on the running event loop. The caller closes the transport."""
+        """Make calls on the running event loop from now on. The caller closes the transport."""
         from ..client.transport import LoopTransport
 
         cluster = self.attachment.cluster
@@ -170,7 +170,7 @@ class Engine:
     async def wait(
         self, execution: object, until: Until, timeout: Seconds
     ) -> DurableFunctionTestResult:
-        """The result at the end, at suspension, or as it is "now"."""
+        """The result when the execution has ended or is suspended, or as it is "now"."""
         record = await self.control.wait(self.arn_of(execution), until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
         problem = f"did not {verb} within {seconds(timeout):g} s"
@@ -192,7 +192,7 @@ class Engine:
     async def serve_aws_api(
         self, host: str, port: int, access_keys: Mapping[str, str] | None
     ) -> str:
-        # Whether one struck an execution that is started there is not seen here.
+        # Nobody sees here whether a fault struck an execution that is started over HTTP.
         faults = self.plan.of_all()
         return await self.control.serve_aws_api(
             host, port, access_keys or {}, self._skip_time, faults
@@ -202,7 +202,7 @@ class Engine:
         return await self.control.status()
 
     def arn_of(self, execution: object) -> str:
-        """Of an ARN, a handle or a result; of None, the execution that was started last."""
+        """The ARN in an ARN, a handle or a result; for None that of the execution started last."""
         if execution is None:
             if self._last_arn is None:
                 raise NotStarted("No execution was started yet: call start() or run() first.")
@@ -265,7 +265,7 @@ class Engine:
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
         function = self.attachment.functions.get(record.function_name)
-        # What ran inline has been on the test's own output already.
+        # What an inline handler wrote has been on the test's own output already.
         if function is None or function.settings.isolation is not Isolation.INLINE:
             self._relay.hand_on(record)
         for arn in record.children:

@@ -1,7 +1,8 @@
 """Crash exploration: run once cleanly, then once for each moment with the worker killed there.
 
 Every run is judged against the clean one; a failure comes with the one line that reproduces
-it. Built on runs with a fault plan alone: there is no second way through the coordinator.
+it. The runs differ from others only in their fault plans: the coordinator does not know of
+explorations.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 Check = Callable[[DurableFunctionTestResult], object]
-"""Judges a result: raises, or returns False, where it is wrong."""
+"""A function that judges a result: it raises, or returns False, where the result is wrong."""
 
 _SHOWN_FAILURES = 20
 _SHOWN_PROBLEMS = 3
@@ -43,18 +44,18 @@ _SHOWN_PROBLEMS = 3
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CrashRun:
-    """One run with the worker killed at one moment, or at two; no `problems` if all is well."""
+    """One run with the worker killed at one moment, or at two. Without `problems` all is well."""
 
     faults: tuple[str, ...]
-    #: What was under way there.
+    #: What was under way when the worker was killed.
     label: str
     problems: tuple[str, ...]
-    #: None where it did not end at all.
+    #: None where the run failed with an error of the runner's.
     result: DurableFunctionTestResult | None
 
     @property
     def reproduction(self) -> str:
-        """The argument of `run` that does it again."""
+        """The argument of `run` that reproduces this run."""
         plan = self.faults[0] if len(self.faults) == 1 else self.faults
         return f"faults={json.dumps(plan)}"
 
@@ -69,10 +70,10 @@ class CrashReport:
     function_name: str
     clean: DurableFunctionTestResult
     runs: Sequence[CrashRun]
-    #: Pairs of crashes that were not tried: what follows them follows one that was.
+    #: How many pairs of crashes were not tried, since another that leads to the same state was.
     pruned: int
     seconds: float
-    #: Whether a `check` of yours has passed the clean run.
+    #: Whether there was a `check`, which then has passed the clean run.
     checked: bool = False
 
     @property
@@ -93,11 +94,11 @@ class CrashReport:
 
     @property
     def ok(self) -> bool:
-        """Every run came out like the clean one, which succeeded, or was as `check` wants it."""
+        """Whether all runs came out like the clean one, which succeeded or passed `check`."""
         return not self.failures and (self.checked or _succeeded(self.clean))
 
     def assert_ok(self) -> None:
-        """`AssertionError`, with the report, unless it is `ok`."""
+        """Raise `AssertionError`, with the report, unless the report is `ok`."""
         if not self.ok:
             raise AssertionError(str(self))
 
@@ -164,15 +165,15 @@ class Explorer:
         engine, timeout = self._engine, self._timeout
         for name, result in self._callbacks.items():
             callback_id = drive(engine.wait_for_callback(arn, name, timeout))
-            # Not while a handler runs, nor while the end of a chained invoke is on its way: whoever
-            # comes first would differ from run to run. By no time: when all is quiet. What never
-            # is, is named where the end is waited for.
+            # A callback is not answered while a handler runs or the end of a chained invoke is on
+            # its way, as the order would differ from run to run. Advancing by no time returns when
+            # all is quiet; where it never is, the wait for the end says why.
             with contextlib.suppress(TimeoutError):
                 drive(engine.control.advance(arn, 0, timeout))
             drive(engine.callback_success(callback_id, result))
 
     def explore(self, depth: int) -> CrashReport:
-        """Blocks, and uses threads of its own."""
+        """Run all and report. This blocks, and uses threads of its own."""
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one crash is needed.")
         began = time.monotonic()
@@ -240,7 +241,7 @@ class Explorer:
         if self._outside is None:
             return drive(control.run(start, self._timeout))
         arn = drive(control.start(start))
-        # It may end before it asks; what that means is judged by its result.
+        # The execution may end before it asks for a callback; its result is judged all the same.
         with contextlib.suppress(OperationNotFound):
             self._outside(arn)
         return drive(control.wait(arn, "ended", self._timeout))
@@ -298,7 +299,7 @@ def _wrong_in_itself(
 
 
 def _effects(ledger: Ledger) -> Counter[tuple[str, str]]:
-    """How often each effect happened outside; the receiver of a key takes it once."""
+    """How often each effect happened outside, where an idempotency key makes it happen once."""
     seen = Counter((each.name, json.dumps(each.key, sort_keys=True)) for each in ledger)
     return Counter({pair: n if pair[1] == "null" else 1 for pair, n in seen.items()})
 

@@ -1,6 +1,6 @@
 """A runner's functions and, while it is open, its workspace in a coordinator.
 
-gRPC is imported on opening, when the processes are already on their way.
+gRPC is imported when the workspace is opened: the processes are starting by then.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ class Attachment:
         durable: bool,
         settings: FunctionSettings | None = None,
     ) -> None:
-        """Know `handler` by `name` from now on; `HandlerNotLoadable` where it cannot be."""
+        """Register `handler` as the function `name`; `HandlerNotLoadable` if workers cannot load
+        it."""
         from ..worker import loading
 
         chosen = settings or self.defaults
@@ -117,7 +118,8 @@ class Attachment:
         self._add(name, Registration(code, durable, chosen))
 
     def replace_functions(self, functions: Mapping[str, Registration]) -> None:
-        """Know these by name, and no others. Later invocations run what is in their files now."""
+        """Register these functions by name, and drop all others. Later invocations run what is in
+        the functions' files now."""
         self.functions = dict(functions)
         if self._control is not None:
             made = [(name, f.code, f.durable, f.settings) for name, f in functions.items()]
@@ -149,7 +151,7 @@ class Attachment:
     # -- opening and closing ---------------------------------------------------------------
 
     def open(self) -> None:
-        """Have a workspace, in the shared cluster or in one of its own. Blocks."""
+        """Open a workspace, in the shared cluster or in one of this runner's own. This blocks."""
         if self._workspace is not None:
             raise NotStarted("This runner is open already: one `with` at a time.")
         self._cluster = cluster = Cluster(self._listen) if self._listen else shared_cluster()
@@ -170,7 +172,7 @@ class Attachment:
                 epoch_ms=self._epoch_ms,
                 unavailable=self._unavailable,
             )
-            # For runners that nobody closes.
+            # This is for runners that nobody closes.
             weakref.finalize(self, self._workspace.close)
             blocking = transport.BlockingTransport(channel, cluster.token)
             self._control = self.control_over(blocking)
@@ -181,13 +183,13 @@ class Attachment:
             raise
 
     def ensure_open(self) -> None:
-        """`open`, from any thread, unless it is."""
+        """Open the workspace unless it is open, from any thread."""
         with self._opening:
             if not self.is_open:
                 self.open()
 
     def control_over(self, transport: Transport) -> ControlClient:
-        """What makes this runner's calls over a transport other than the blocking one."""
+        """A client for this runner's calls over `transport`."""
         from ..client.control import ControlClient
 
         assert self._workspace is not None
@@ -217,7 +219,7 @@ class Attachment:
 
     @property
     def control(self) -> ControlClient:
-        """What makes this runner's calls where they block."""
+        """The client for this runner's calls where they block."""
         if self._control is None:
             raise _not_open()
         return self._control
