@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner.client.drive import drive
 from gateway import handlers
 from gateway.clients import Client, client_for
 
@@ -128,6 +129,6 @@ def test_a_runner_in_real_time_serves_in_real_time(name: str) -> None:
         arn = client.invoke(FunctionName="slow", InvocationType="Event", DurableExecutionName=name)[
             "DurableExecutionArn"
         ]
-        result = runner._engine.drive(runner._engine.wait(arn, "suspended", 30))
+        result = drive(runner._engine.wait(arn, "suspended", 30))
         assert result.get_wait("pause").end_timestamp is None
         assert client.get_durable_execution(DurableExecutionArn=arn)["Status"] == "RUNNING"

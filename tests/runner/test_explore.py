@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -66,8 +65,9 @@ class Engine:
     def control(self) -> Any:
         return self
 
-    def drive(self, coroutine: Any) -> Any:
-        return asyncio.run(coroutine)
+    @property
+    def attachment(self) -> Any:
+        return self
 
     async def run(self, start: Start, seconds: float) -> ExecutionRecord:
         return self.play(start)

@@ -37,8 +37,8 @@ def plain(event: Any, context: Any) -> Any:
         ({"function_name": 5}, "function_name=5 must be a string"),
         ({"tenant_id": 5}, "tenant_id=5 must be a string"),
         ({"tenant_id": "\ud800"}, "tenant_id=.* is not UTF-8"),
-        ({"faults": 5}, "5 is no fault: give text, like kill@after-commit:17, or a Fault"),
-        ({"faults": ["kill@invocation-start:1", None]}, "None is no fault"),
+        ({"faults": 5}, "5 is not a fault: give text, like kill@after-commit:17, or a Fault"),
+        ({"faults": ["kill@invocation-start:1", None]}, "None is not a fault"),
     ],
 )
 def test_what_nothing_can_be_started_with(given: dict[str, Any], problem: str) -> None:

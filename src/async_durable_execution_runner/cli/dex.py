@@ -87,7 +87,9 @@ def _option(
     default: str,
     text: str,
     kind: Callable[[str], Any] = str,
-    **more: Any,
+    *,
+    dest: str | None = None,
+    metavar: str | None = None,
 ) -> None:
     variable = f"AWS_DEX_{name.upper().replace('-', '_')}"
     parser.add_argument(
@@ -95,7 +97,8 @@ def _option(
         type=kind,
         default=os.environ.get(variable, default),
         help=f"{text} (default: {default}, or ${variable})",
-        **more,
+        dest=dest,
+        metavar=metavar,
     )
 
 

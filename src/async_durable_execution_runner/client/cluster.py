@@ -1,9 +1,9 @@
 """The coordinator and the worker hosts that this process starts for its own use.
 
-One shared cluster serves all runners of the process; it is started by the first of them
-and found dead or alive by the next. Its processes hang on *lifelines*: pipes whose other
-end only this process holds, so that they are gone when it is gone, however it went. It
-knows how to start, watch and explain processes, and nothing of executions.
+One shared cluster serves all runners of the process; the first runner starts the cluster, and the
+next one finds it dead or alive. The cluster's processes hang on *lifelines*: pipes whose other end
+only this process holds, so that they end when this process ends, however it does. A cluster knows
+how to start, watch and explain processes, and nothing of executions.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
 #: Seconds for the coordinator to say that it is ready, on a machine under load.
 START_TIMEOUT = 30.0
-#: Seconds for a process to go once its lifeline was cut.
+#: Seconds that a process has to end once its lifeline was cut.
 STOP_TIMEOUT = 2.0
-#: A host that died is replaced, but not more often than this within `_HOST_RESTART_WINDOW`.
+#: How often a host that died is replaced at most within `_HOST_RESTART_WINDOW` seconds.
 _HOST_RESTARTS = 3
 _HOST_RESTART_WINDOW = 30.0
 _MIN_SLOTS = 64
@@ -47,7 +47,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class ChildProcess:
-    """One process of ours: its lifeline, its end, and the last that it said."""
+    """One process of this package: its lifeline, its end, and the last that the process wrote."""
 
     def __init__(
         self,
@@ -57,22 +57,22 @@ class ChildProcess:
         level: str = "",
         ended: Callable[[ChildProcess], None] = lambda _: None,
     ) -> None:
-        """Start a process of ours.
+        """Start a process.
 
         Args:
-            module: A module of this package, which is run.
-            arguments: Its command line.
-            token: The coordinator's.
-            level: What it logs, which then goes to our standard error with all else that it
-                writes there; "" for nothing.
-            ended: Is called, on a thread, when the process has ended.
+            module: The module of this package that the process runs.
+            arguments: The arguments of the process.
+            token: What the process finds in its environment as DURABLE_RUNNER_TOKEN.
+            level: What the process logs, which then goes to the standard error of this process
+                with all else that it writes there; "" for nothing.
+            ended: Is called, on a thread of its own, when the process has ended.
         """
         self._ended = threading.Event()
         self._words = ""
-        # Unlinked from the start: nothing stays on disk, however this process ends.
+        # The file is unlinked from the start: nothing stays on disk, however this process ends.
         self._stderr = None if level else tempfile.TemporaryFile()  # noqa: SIM115
-        # `-P`: a module in the current directory must not shadow one of ours. A session of
-        # its own: Ctrl-C is for the test process, which then takes the cluster down.
+        # `-P`, as a module in the current directory must not shadow one of this package. A session
+        # of its own, as Ctrl-C is for the test process, which then takes the cluster down.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", f"{_PACKAGE}.{module}", *arguments],
             stdin=subprocess.PIPE,
@@ -98,11 +98,12 @@ class ChildProcess:
         return not self._ended.is_set()
 
     def wait(self, timeout: float) -> bool:
-        """Whether it has ended, after waiting for that for at most `timeout` seconds."""
+        """Wait at most `timeout` seconds for the end of the process; whether it has ended."""
         return self._ended.wait(timeout)
 
     def read_line(self, timeout: float) -> str:
-        """The first line of its standard output; empty if it ended or took too long."""
+        """The first line of the process's standard output; empty if the process ended or took
+        longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
         pipe, line = self._pipe(self._process.stdout), b""
         with selectors.DefaultSelector() as readable:
@@ -118,7 +119,8 @@ class ChildProcess:
         return line.decode(errors="replace").strip()
 
     def epitaph(self) -> str:
-        """How it ended and its last words: "ended by SIGKILL; it wrote nothing"."""
+        """How the process ended, and what it wrote last: "was ended by SIGKILL and wrote no
+        error"."""
         code = self._process.returncode
         if code is None:
             how = f"runs (pid {self.pid})"
@@ -136,7 +138,7 @@ class ChildProcess:
             self._pipe(pipe).close()
 
     def end(self) -> None:
-        """Cut its lifeline and wait until it is gone, by force where it does not go."""
+        """Cut the lifeline and wait until the process has ended, by force where it does not."""
         self.cut_lifeline()
         if not self.wait(STOP_TIMEOUT):
             self._process.kill()
@@ -146,7 +148,8 @@ class ChildProcess:
             self._stderr.close()
 
     def abandon(self) -> None:
-        """In a fork of its parent: let go of the lifeline; the process is not ours."""
+        """Let go of the lifeline, in a fork of the parent: the process is not a child of the
+        fork."""
         self.cut_lifeline()
         self._process.returncode = 0
 
@@ -171,7 +174,7 @@ class Cluster:
     def __init__(self, listen: str | None = None) -> None:
         """Start the coordinator, on a private Unix socket or on `listen` ("127.0.0.1:0").
 
-        Returns while it still starts; `address` waits for it.
+        This returns while the coordinator still starts; `address` waits for it.
         """
         if _forked:
             raise RunnerError(
@@ -182,12 +185,12 @@ class Cluster:
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
-        #: How many worker processes its hosts may run at once.
+        #: How many worker processes the hosts may run at once.
         self.slots = 0
         self._deaths: list[float] = []
         self._trouble = ""
         self._closing = False
-        #: Called before it is closed: connections that would complain of their end.
+        #: Functions to call when the cluster has ended: they close connections that would complain.
         self.on_close: list[Callable[[], object]] = []
         self._lock = threading.RLock()
         self._listen = listen or self._private_socket()
@@ -206,7 +209,7 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Where it listens, as gRPC wants it, once it does."""
+        """The coordinator's address as gRPC wants it, once the coordinator listens there."""
         with self._lock:
             if not self._address:
                 word, _, address = self.coordinator.read_line(START_TIMEOUT).partition(" ")
@@ -229,10 +232,10 @@ class Cluster:
                 self._start_host(max(workers, _MIN_SLOTS) - self.slots)
 
     def obituary(self) -> str | None:
-        """What is known of its end, in a sentence; None if it is alive.
+        """What is known of the coordinator's end, in a sentence; None if it is alive.
 
-        To be asked after a call failed: the end of a process may be seen a moment
-        later than the end of its connection.
+        Ask this after a call has failed. It waits for a moment, since the end of a process may be
+        seen later than the end of its connection.
         """
         if self._trouble:
             return self._trouble
@@ -249,8 +252,8 @@ class Cluster:
             for process in processes:
                 process.end()
             self._hosts = []
-            # Not before: a call that waits is to learn that the coordinator has ended, not
-            # that its runner was closed.
+            # This is not done before: a call that waits is to learn that the coordinator has
+            # ended, not that its runner was closed.
             while self.on_close:
                 self.on_close.pop()()
             if self._directory is not None:
@@ -258,7 +261,7 @@ class Cluster:
         Cluster._all.discard(self)
 
     def abandon(self) -> None:
-        """In a fork of the owner: let go of it without touching it."""
+        """Let go of the cluster without touching it, in a fork of the process that owns it."""
         self._closing = True
         for process in (*self._hosts, self.coordinator):
             process.abandon()
@@ -268,7 +271,7 @@ class Cluster:
         for parent in (None, "/tmp"):
             self._directory = tempfile.mkdtemp(prefix="durable-", dir=parent)
             path = os.path.join(self._directory, "coordinator.sock")
-            # The others have a meaning in gRPC's addresses.
+            # These characters have a meaning in gRPC's addresses.
             if len(os.fsencode(path)) < _MAX_SOCKET_PATH and not set(path) & set(",%?#"):
                 return f"unix:{path}"
             os.rmdir(self._directory)
@@ -303,7 +306,7 @@ class Cluster:
                 host.end()
                 self._start_host(slots)
                 return
-            # Nothing can run here any more; ending the coordinator ends every call that waits.
+            # Nothing can run here any more. Ending the coordinator ends every call that waits.
             self._trouble = (
                 f"The worker host died {len(self._deaths)} times within "
                 f"{_HOST_RESTART_WINDOW:.0f} seconds and is not started again; the last one "
@@ -324,7 +327,7 @@ _forked = False
 
 
 def shared_cluster() -> Cluster:
-    """The cluster of this process, started if there is none or if it died."""
+    """The cluster of this process; a new one is started if there is none or it has died."""
     global _shared
     with _shared_lock:
         if _shared is None or not _shared.alive:
@@ -337,7 +340,13 @@ def shared_cluster() -> Cluster:
 def unavailable(
     cluster: Cluster | None, what: str, detail: str
 ) -> CoordinatorUnavailable | WorkersUnavailable:
-    """The error for a call that found no coordinator: its cause, and what to do."""
+    """The error for a call that found no coordinator, with the cause and what to do.
+
+    Args:
+        cluster: The cluster that was called, if it is known.
+        what: What failed, such as "The coordinator was lost during StartExecution".
+        detail: What gRPC says of the failure.
+    """
     obituary = cluster.obituary() if cluster is not None else None
     kind = WorkersUnavailable if cluster and cluster.has_host_trouble else CoordinatorUnavailable
     if obituary is None:

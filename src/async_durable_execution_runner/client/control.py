@@ -1,4 +1,5 @@
-"""The control service as a runner calls it: plain data in, plain data and our errors out."""
+"""The control service as a runner calls it: plain data in, plain data and this package's errors
+out."""
 
 # ruff: noqa: ASYNC109 - a gRPC deadline goes with the call; `asyncio.timeout` cannot set it.
 
@@ -25,7 +26,7 @@ from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, error_named, ra
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-#: Seconds beyond the server's own deadline until it counts as frozen.
+#: Seconds beyond the server's own deadline after which the server counts as frozen.
 GRACE = 10.0
 
 #: Beyond this, the inputs of one `run_each` go in several messages: protobuf ends at 2 GiB, and
@@ -49,7 +50,7 @@ _UNTIL: dict[Until, pb.AwaitUntil] = {
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What an execution is started with; without a name it is given one."""
+    """What an execution is started with. The coordinator gives it a name where there is none."""
 
     function: str
     payload: str
@@ -71,7 +72,8 @@ class HostStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """`request_id` is empty while it is idle; `pid` is the test's own for an inline worker."""
+    """A worker. `request_id` is empty while the worker is idle; `pid` is that of the test's own
+    process for an inline worker."""
 
     worker_id: str
     host_id: str
@@ -81,14 +83,15 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunnerStatus:
-    """The coordinator (`pid` is its own) and all that is connected to it, for all runners."""
+    """The coordinator, whose own `pid` this is, and all that is connected to it, for all runners
+    of the process."""
 
     pid: int
     hosts: Sequence[HostStatus]
     workers: Sequence[WorkerStatus]
     executions: int
     queued_invocations: int
-    #: Why workers cannot be started, where that is so.
+    #: Why workers cannot be started; empty where they can be.
     trouble: str
 
 
@@ -101,8 +104,14 @@ class ControlClient:
         workspace_id: str,
         unavailable: Callable[[str, str], Exception],
     ) -> None:
-        """`unavailable` makes the error for a call that failed itself, from what failed and
-        what gRPC says of it; it may block."""
+        """A client for one workspace.
+
+        Args:
+            transport: What the calls go over.
+            workspace_id: The workspace.
+            unavailable: Makes the error for a call that failed itself, from what failed and what
+                gRPC says of the failure; it may block.
+        """
         self.transport = transport
         self.workspace_id = workspace_id
         self._unavailable = unavailable
@@ -115,16 +124,27 @@ class ControlClient:
         durable: bool,
         settings: FunctionSettings,
     ) -> str:
-        """The function's id. `code` is from `loading.describe`, or an inline function's key."""
+        """Register a function.
+
+        Args:
+            name: The function's name.
+            code: What `loading.describe` made, or an inline function's key.
+            durable: Whether the function is durable.
+            settings: How the function is configured.
+
+        Returns:
+            The function's id.
+        """
         request = self._registration(name, code, durable, settings)
         answer = await self._call("RegisterFunction", request)
         function_id: str = answer[0].function_id
         return function_id
 
     async def replace_functions(
-        self, functions: Iterable[tuple[str, worker_pb2.FunctionCode, bool, FunctionSettings]]
+        self, functions: Iterable[tuple[str, worker_pb2.FunctionCode | str, bool, FunctionSettings]]
     ) -> None:
-        """Have these (name, code, durable, settings) and no others, as their files are now."""
+        """Register these functions, each as (name, code, durable, settings), and drop all others.
+        Later invocations run what is in the functions' files now."""
         requests = [self._registration(*each) for each in functions]
         request = pb.ReplaceFunctionsRequest(workspace_id=self.workspace_id, functions=requests)
         await self._call("ReplaceFunctions", request)
@@ -156,14 +176,16 @@ class ControlClient:
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
-        """The execution's ARN. With `hold_time`, nothing is skipped until its end is awaited."""
+        """Start an execution; return its ARN. With `hold_time`, no time is skipped until somebody
+        waits for the end."""
         request = self._start_request(start)
         request.hold_time = hold_time
         arn: str = (await self._call("StartExecution", request))[0].execution_arn
         return arn
 
     async def run(self, start: Start, timeout: float) -> ExecutionRecord:
-        """Start it and wait for its end; the record may be `timed_out`."""
+        """Start an execution and wait for its end; the record is `timed_out` if that does not come
+        within `timeout` seconds."""
         async with aclosing(self.run_each([start], timeout, at_once=1)) as outcomes:
             async for outcome in outcomes:
                 if isinstance(outcome, Exception):
@@ -174,7 +196,8 @@ class ControlClient:
     async def run_each(
         self, starts: Iterable[Start], timeout: float, at_once: int
     ) -> AsyncGenerator[ExecutionRecord | Exception, None]:
-        """Run all, with up to `at_once` under way; outcomes in order. `timeout` is for all."""
+        """Run all executions, with up to `at_once` under way; the outcomes come in order. `timeout`
+        is in seconds, for all of them together."""
         deadline = time.monotonic() + timeout
         for requests in _batches(map(self._start_request, starts)):
             left = max(0.0, deadline - time.monotonic())
@@ -203,7 +226,7 @@ class ControlClient:
                     yield failure
 
     async def wait(self, arn: str, until: Until, timeout: float) -> ExecutionRecord:
-        """The record as soon as `until` holds; after `timeout`, one that is `timed_out`."""
+        """The record as soon as `until` holds; after `timeout` seconds one that is `timed_out`."""
         request = pb.AwaitExecutionRequest(
             execution_arn=arn, until=_UNTIL[until], timeout_ms=_ms(timeout)
         )
@@ -213,7 +236,12 @@ class ControlClient:
     async def wait_for_callback(
         self, arn: str, name: str | None, timeout: float
     ) -> tuple[str, str, model.ExecutionStatus]:
-        """The callback's id; or "", what the execution waits for instead, and its status."""
+        """Wait for an open callback for at most `timeout` seconds.
+
+        Returns:
+            The callback's id, or "" if none was opened; what the execution waits for; and the
+            execution's status.
+        """
         request = pb.AwaitCallbackRequest(
             execution_arn=arn, name=name or "", timeout_ms=_ms(timeout)
         )
@@ -239,14 +267,15 @@ class ControlClient:
         await self._call("StopExecution", request)
 
     async def advance(self, arn: str | None, duration: float, timeout: float) -> None:
-        """Move the clock of one execution, or of all; `TimeoutError`."""
+        """Move the clock of one execution, or of all where `arn` is None, by `duration` seconds;
+        `TimeoutError` if what falls due is not done within `timeout` real seconds."""
         request = pb.AdvanceTimeRequest(
             execution_arn=arn or "", workspace_id=self.workspace_id, duration_ms=_ms(duration)
         )
         try:
             await self.transport.call("AdvanceTime", request, timeout)
         except (grpc.RpcError, ChannelClosed) as error:
-            # The server sets no limit of its own here.
+            # The server itself sets no limit to this call.
             if getattr(error, "code", str)() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise TimeoutError(
                     f"Time was advanced, but what fell due was not done within {timeout:g} s."
@@ -261,7 +290,20 @@ class ControlClient:
         skip_time: bool,
         faults: Sequence[str],
     ) -> str:
-        """The endpoint's URL; `InvalidParameterValue` where nothing can listen there."""
+        """Have the coordinator serve the AWS API.
+
+        Args:
+            host, port: Where the coordinator is to listen; port 0 takes any that is free.
+            access_keys: Secrets by key id; requests must be signed with one, if there are any.
+            skip_time: Whether the executions that are started there skip time.
+            faults: The fault plan of these executions.
+
+        Returns:
+            The endpoint's URL.
+
+        Raises:
+            InvalidParameterValue: Nothing can listen there.
+        """
         request = pb.ServeAwsApiRequest(
             workspace_id=self.workspace_id,
             host=host,
@@ -324,7 +366,7 @@ class ControlClient:
 
 
 class _Decoded(Sequence[T]):
-    """Messages that are decoded when somebody looks: most tests never see the history."""
+    """Messages that are decoded when somebody looks at them: most tests never see the history."""
 
     def __init__(self, parts: Sequence[Sequence[Any]], decode: Callable[[Any], T]) -> None:
         self._parts = parts

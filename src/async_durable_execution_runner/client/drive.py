@@ -1,4 +1,4 @@
-"""Coroutines that never suspend, run to their end without an event loop."""
+"""How coroutines that never suspend are run to their end without an event loop."""
 
 from __future__ import annotations
 

@@ -24,31 +24,32 @@ _MOST = 2**31 - 1
 class Isolation(Enum):
     """How far invocations are kept apart from each other and from the test."""
 
-    #: Warm worker processes; each serves any invocation.
+    #: Invocations run in warm worker processes, of which each serves any invocation.
     WORKER = "worker"
-    #: A fresh process per execution.
+    #: Each execution has a fresh process.
     EXECUTION = "execution"
-    #: A fresh process per invocation: every invocation is a cold start.
+    #: Each invocation has a fresh process: every invocation is a cold start.
     INVOCATION = "invocation"
-    #: On a thread of the test process: for a debugger, `monkeypatch`, closures.
+    #: Invocations run on a thread of the test process: for a debugger, `monkeypatch`, closures.
     INLINE = "inline"
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionSettings:
-    """What Lambda would have configured. Times in seconds, memory in MiB."""
+    """What Lambda would have configured. Times are in seconds, memory is in MiB."""
 
     isolation: Isolation = Isolation.WORKER
     execution_timeout: int = LONGEST_EXECUTION
     invocation_timeout: float = DEFAULT_INVOCATION_TIMEOUT
-    #: Enforced where given.
+    #: A worker that uses more is killed; None: there is no limit.
     memory: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     #: "JSON" or "Text".
     log_format: str | None = None
-    #: How long an execution is remembered after its end; None: as long as the runner is open.
+    #: How long an execution is remembered after its end; None: until the runner is closed.
     retention_days: int | None = None
-    #: Warm workers serve it and no other: its modules may read its `env` when they are imported.
+    #: Whether warm workers that serve this function serve no other: the function's modules may read
+    #: its `env` when they are imported.
     own_processes: bool = False
 
 
@@ -64,7 +65,22 @@ def settings(
     retention_days: int | None = None,
     own_processes: bool | None = None,
 ) -> FunctionSettings:
-    """`base` with what is given here instead; `ValueError` for what cannot be."""
+    """The settings of `base`, with those that are given here instead.
+
+    Args:
+        base: The settings that hold where the others are None.
+        isolation: An `Isolation` or its value.
+        execution_timeout: Seconds on the execution's clock, or a timedelta.
+        invocation_timeout: Seconds of real time, or a timedelta.
+        memory: MiB that a worker may use.
+        env: Environment variables, which are added to those of `base`.
+        log_format: "JSON" or "Text".
+        retention_days: How long an execution is remembered after its end.
+        own_processes: Whether warm workers that serve the function serve no other.
+
+    Raises:
+        ValueError: One of these cannot be.
+    """
     timeout = base.execution_timeout
     if execution_timeout is not None:
         # The service counts whole seconds.
@@ -106,7 +122,8 @@ def _isolation(value: Isolation | str) -> Isolation:
 
 
 def seconds(length: Seconds) -> float:
-    """`TypeError` for what is no length of time, `ValueError` for what has no end."""
+    """The number of seconds in a length of time; `TypeError` for what is not a length of time,
+    `ValueError` for one that is not finite."""
     try:
         value = length.total_seconds() if isinstance(length, timedelta) else float(length)
     except (TypeError, ValueError):
@@ -123,7 +140,8 @@ def positive(name: str, length: Seconds) -> float:
 
 
 def whole(name: str, value: int, least: int = 1) -> int:
-    """`value`, if it is a number that the coordinator can count to."""
+    """`value`; `ValueError` unless it is a whole number from `least` to the largest that the wire
+    carries."""
     if not isinstance(value, int) or not least <= value <= _MOST:
         raise ValueError(f"{name}={value!r} must be a whole number, from {least} to {_MOST}.")
     return value

@@ -17,13 +17,14 @@ Imports nothing of the runner before a test asks for it.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -113,7 +114,7 @@ def durable_runner(
             "its class or its module."
         )
     if request.config.getoption("--durable-mode") == "cloud":
-        with _cloud_runner(request.config, *marker.args, **marker.kwargs) as cloud:
+        with _cloud_runner(request.config, marker) as cloud:
             yield cloud
         return
     from ..runner.blocking import DurableFunctionTestRunner
@@ -122,18 +123,16 @@ def durable_runner(
         yield runner
 
 
-def _cloud_runner(
-    config: pytest.Config,
-    handler: Callable[..., Any],
-    *,
-    function_name: str | None = None,
-    **local_only: Any,
-) -> DurableFunctionCloudTestRunner:
+def _cloud_runner(config: pytest.Config, marker: pytest.Mark) -> DurableFunctionCloudTestRunner:
+    """A runner for the marker's function where it is deployed; options of workers do not apply."""
+    from ..runner.blocking import DurableFunctionTestRunner
     from ..runner.cloud import DurableFunctionCloudTestRunner
     from ..runner.registration import function_name_of
 
+    signature = inspect.signature(DurableFunctionTestRunner)
+    given = signature.bind(*marker.args, **marker.kwargs).arguments
     return DurableFunctionCloudTestRunner(
-        function_name or function_name_of(handler),
+        given.get("function_name") or function_name_of(given["handler"]),
         region=config.getoption("--durable-region"),
         lambda_endpoint=config.getoption("--durable-endpoint"),
     )

@@ -1,6 +1,6 @@
 """What handlers did to the world outside, as a test asks for it: `result.ledger`.
 
-Handlers record it with `ledger.record`. Knows nothing of gRPC or of runners.
+Handlers record effects with `ledger.record`. This module knows nothing of gRPC or of runners.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ __tracebackhide__ = True
 class Effect:
     """One side effect, as a handler recorded it.
 
-    `invocation` counts those of its execution from 1, and indexes `result.invocations` with 1
-    taken off. A plain function's effect stands with the execution and the operation that
-    invoked it.
+    `invocation` is the number of the invocation in its execution, from 1: the invocation is
+    `result.invocations[invocation - 1]`. An effect of a plain function is counted to the execution
+    and the operation that invoked the function.
     """
 
     name: str
-    #: The idempotency key; None where it was recorded without one.
+    #: The idempotency key; None where the effect was recorded without one.
     key: Any
     data: Mapping[str, Any]
     execution_arn: str
     function_name: str
-    #: The step, or else the context around; None at the top level of a handler.
+    #: The step, or else the context around the effect; None at the top level of a handler.
     operation_id: str | None
     operation_name: str | None
-    #: Of the step, from 1. None outside of steps.
+    #: The step's attempt, from 1; None outside of steps.
     attempt: int | None
     invocation: int
     request_id: str
-    #: On the execution's own clock, which skips.
+    #: The time on the execution's own clock, which skips.
     timestamp: datetime
-    #: In a durable function, but in no step that its thread knew of: every replay repeats it.
+    #: Whether a durable function recorded the effect outside of any step that the thread knew of:
+    #: then every replay repeats it.
     outside_step: bool = False
-    #: It came when its invocation had ended already or been cut off.
+    #: Whether the effect came when its invocation had already ended or had been cut off.
     stale: bool = False
-    #: How its invocation failed, if it did.
+    #: How the invocation failed, if it did.
     invocation_error: ErrorObject | None = None
 
 
 class Ledger(Sequence[Effect]):
-    """The effects of an execution and of all that it invoked in a chain, as they came."""
+    """The effects of an execution and of all that it invoked in a chain, in order."""
 
     def __init__(self, effects: Iterable[Effect] = ()) -> None:
         self._effects = tuple(effects)
@@ -63,28 +64,33 @@ class Ledger(Sequence[Effect]):
         return Ledger(each for each in self._effects if each.name == name)
 
     def count(self, value: Any) -> int:
-        """How many effects have this name; of an `Effect`, how many are equal to it."""
+        """How many effects have the name `value`; if that is an `Effect`, how many are equal to
+        it."""
         return len(self.named(value)) if isinstance(value, str) else self._effects.count(value)
 
     def assert_effect_once(self, name: str, key: object = None) -> None:
-        """It happened exactly once; with `key`, it happened exactly once under this key."""
+        """Fail unless the effect `name` happened exactly once, under `key` where that is given."""
         found = self._found(name, key)
         if len(found) != 1:
             how = f"happened {len(found)} times, not once" if found else "did not happen"
             raise AssertionError(self._failure(f"{_title(name, key)} {how}", found))
 
     def assert_no_effect(self, name: str, key: object = None) -> None:
+        """Fail if the effect `name` happened, under `key` where that is given."""
         found = self._found(name, key)
         if found:
             raise AssertionError(self._failure(f"{_title(name, key)} happened", found))
 
     def assert_idempotent(self, by: str = "key") -> None:
-        """What was repeated said under which key, so that the other side can tell it is the same.
+        """Fail if an effect was repeated under another key than before, or under none: the
+        receiver could not tell that the effect is the same.
 
-        `by` is "key" or a field of the data. An operation is held to its own earlier tries (of
-        one attempt in one invocation): what a try recorded under a name has the keys of the try
-        before it, or as many of them as it came to. Effects of one try under different keys are
-        different effects.
+        A try is one attempt of an operation in one invocation. The keys under which a try
+        recorded an effect must be those of the tries before it, or as many of them as the try
+        came to. Effects of one try under different keys are different effects.
+
+        Args:
+            by: "key", or the name of a field of the data that serves as the key.
         """
         operations: dict[object, list[Effect]] = {}
         for each in self._effects:
@@ -148,13 +154,13 @@ def effect(source: model.Effect) -> Effect:
 
 
 def _problem(effects: Sequence[Effect], by: str) -> str:
-    """What keeps the recordings of one operation from being one and the same; "" if nothing."""
+    """Why the recordings of one operation are not one and the same effect; "" if they are."""
     tries: dict[tuple[str, int | None], set[str]] = {}
     for each in effects:
         value = each.key if by == "key" else each.data.get(by)
         if value is None:
             return f"was repeated without a {by!r}"
-        # As text, since JSON values need not be hashable.
+        # Texts are compared, since JSON values need not be hashable.
         text = json.dumps(value, sort_keys=True)
         tries.setdefault((each.request_id, each.attempt), set()).add(text)
     first, *later = tries.values()

@@ -1,7 +1,8 @@
 """Operations as a test inspects them, in both styles: `op.result` and `op.step_details.result`.
 
-Built from `core.model` operations, whoever delivered those. Enums and errors are the
-SDK's public ones. Knows nothing of gRPC, of runners, or of how an execution is run.
+They are built from the operations of `core.model`, whoever delivered those. Enums and errors are
+the public ones of the SDK. This module knows nothing of gRPC, of runners, or of how an execution
+is run.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class ChainedInvokeDetails:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Operation:
-    """What all operations have. `result` is the raw JSON text; times are the execution's own."""
+    """What all operations have. `result` is the raw JSON text; times are those of the execution's
+    own clock."""
 
     kind: ClassVar[str] = "operation"
 
@@ -84,7 +86,7 @@ class Operation:
 
     @property
     def duration(self) -> timedelta | None:
-        """From start to end on the execution's clock; None while it is open."""
+        """The time from start to end on the execution's clock; None while the operation is open."""
         return self.end_timestamp - self.start_timestamp if self.end_timestamp else None
 
     @property
@@ -150,7 +152,7 @@ class OperationLookup:
         return _find(self, name, InvokeOperation)
 
     def get_all_operations(self) -> list[Operation]:
-        """Every operation below, parents before their children."""
+        """All operations at any depth, parents before their children."""
         return [operation for _, operation in _walk(self._children)]
 
 
@@ -229,7 +231,7 @@ _OperationT = TypeVar("_OperationT", bound=Operation)
 
 
 def timestamp(ms: int) -> datetime:
-    # Not `fromtimestamp(ms / 1000)`: a float may lose the last millisecond.
+    # `fromtimestamp(ms / 1000)` will not do: a float may lose the last millisecond.
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 
@@ -303,7 +305,7 @@ def operation_tree(
 
 
 def error_text(error: ErrorObject) -> str:
-    """ "Type: message", or the half that is there."""
+    """ "Type: message", or the one of them that the error has."""
     return (
         ": ".join(part for part in (error.type, error.message) if part) or "an error without text"
     )

@@ -1,4 +1,4 @@
-"""What was recorded of an execution: plain data, from whoever recorded it."""
+"""What was recorded of an execution: plain data, whoever recorded it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.divergence import Divergence
 
 @dataclass(frozen=True, slots=True)
 class InvocationRecord:
-    """One invocation as the coordinator recorded it. `outcome` is empty while it runs."""
+    """One invocation as the coordinator recorded it. `outcome` is empty while the handler runs."""
 
     request_id: str
     worker_id: str = ""
@@ -30,22 +30,26 @@ class InvocationRecord:
 
 @dataclass(frozen=True, slots=True)
 class FaultFired:
-    """A planned fault that fired: `fault` is its text, `moment` where it was ("after-commit:3"),
-    `label` what happened there, `invocation` which one it struck (from 1 on), `timestamp` on the
-    execution's clock, `note` what became of it where that took a while."""
+    """A planned fault that fired."""
 
+    #: The fault's text.
     fault: str
+    #: The moment at which the fault struck, such as "after-commit:3".
     moment: str
+    #: What happened at this moment.
     label: str
+    #: The number of the invocation that the fault struck, from 1.
     invocation: int
+    #: The time on the execution's clock.
     timestamp: datetime
+    #: What became of the fault, where that took a while.
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CrashPoint:
-    """A moment at which a crash can strike. `key` is equal where the durable state and the
-    effects that are not yet durable are."""
+    """A moment at which a crash can strike. Two moments have the same `key` if the durable state
+    and the effects that are not yet durable are the same."""
 
     moment: str
     label: str
@@ -54,7 +58,8 @@ class CrashPoint:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """Everything known of one execution at one moment."""
+    """Everything that is known of one execution at one moment. Times are in milliseconds on the
+    execution's clock."""
 
     execution_arn: str
     status: model.ExecutionStatus
@@ -69,10 +74,10 @@ class ExecutionRecord:
     operations: Sequence[model.Operation] = ()
     events: Sequence[model.HistoryEvent] = ()
     invocations: Sequence[InvocationRecord] = ()
-    #: ARNs of the executions that it invoked in a chain.
+    #: The ARNs of the executions that this one invoked in a chain.
     children: Sequence[str] = ()
     faults: Sequence[FaultFired] = ()
     unfired_faults: Sequence[str] = ()
     points: Sequence[CrashPoint] = ()
-    #: Its own and those of all that it invoked in a chain, as they came.
+    #: The effects of this execution and of all that it invoked in a chain, in order.
     effects: Sequence[model.Effect] = ()

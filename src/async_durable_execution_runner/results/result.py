@@ -1,7 +1,7 @@
-"""What a test inspects when an execution has ended, or as far as it came.
+"""What a test inspects when an execution has ended, or has come as far as it could.
 
-A result is a view of an `ExecutionRecord`: plain data, from whoever recorded it. It
-knows nothing of gRPC or of runners, and never changes after it was made.
+A result is a view of an `ExecutionRecord`, whoever recorded that. A result knows nothing of gRPC
+or of runners, and never changes after it was made.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """A record that the handler logged. `timestamp` is real time, not the execution's."""
+    """A record that the handler logged. `timestamp` is real time, not the execution's time."""
 
     logger: str
     level: int
@@ -52,8 +52,8 @@ class LogRecord:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One run of the handler. `outcome` is SUCCEEDED, FAILED, PENDING as the handler returned,
-    ERROR where the invocation itself failed, and empty while it runs."""
+    """One run of the handler. `outcome` is SUCCEEDED, FAILED or PENDING as the handler returned,
+    ERROR where the invocation itself failed, and empty while the handler runs."""
 
     request_id: str
     worker_id: str
@@ -64,11 +64,12 @@ class Invocation:
     error: ErrorObject | None
     lines: tuple[model.OutputLine, ...] = field(repr=False)
     output_truncated: bool = False
-    #: Where it passed its deadline, or the caller's patience: what its threads and tasks were
-    #: doing, twice, with the user's own frames first. Empty where its worker could not say.
+    #: What the threads and tasks of an invocation that passed its deadline, or the caller's
+    #: patience, were doing, twice, with the user's own frames first. Empty where the worker could
+    #: not say.
     stacks: tuple[str, ...] = field(default=(), repr=False)
-    #: One line on the two, that begins with "stuck" (in the same place both times), "slow" or
-    #: "unknown"; empty where nobody lost patience.
+    #: One line on these stacks, which begins with "stuck" (in the same place both times), "slow"
+    #: or "unknown"; empty where nobody lost patience.
     verdict: str = ""
 
     @property
@@ -77,7 +78,7 @@ class Invocation:
 
     @property
     def output(self) -> str:
-        """All that it printed and logged, in order."""
+        """All that the invocation printed and logged, in order."""
         return _text(self.lines, *model.OutputStream)
 
     @property
@@ -86,7 +87,8 @@ class Invocation:
 
     @property
     def stderr(self) -> str:
-        """What it printed to `sys.stderr`, and what reached the descriptors without Python."""
+        """What the invocation printed to `sys.stderr`, and what reached the descriptors without
+        Python."""
         return _text(self.lines, model.OutputStream.STDERR, model.OutputStream.RAW)
 
     @property
@@ -100,7 +102,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of the history. `details` holds what its type has, under the service's
+    """One event of the history. `details` holds what events of its type have, under the service's
     names in snake case: `result`, `error`, `attempt`, `timeout`, ..."""
 
     event_id: int
@@ -122,7 +124,7 @@ class Event:
 
 
 class DurableFunctionTestResult(OperationLookup):
-    """How an execution ended and what it did. `print(result)` shows all of it."""
+    """How an execution ended and what the execution did. `print(result)` shows everything."""
 
     def __init__(self, record: ExecutionRecord) -> None:
         self._record = record
@@ -137,15 +139,15 @@ class DurableFunctionTestResult(OperationLookup):
         self.execution_arn: str = record.execution_arn
         self.execution_name: str = record.execution_name
         self.function_name: str = record.function_name
-        #: On the execution's own clock, which skips.
+        #: The times on the execution's own clock, which skips.
         self.start_timestamp: datetime = timestamp(record.start_ms)
         self.end_timestamp: datetime | None = optional_timestamp(record.end_ms)
-        #: In words, what an execution that has not ended waits for.
+        #: What an execution that has not ended waits for, in words.
         self.waiting_for: str = record.waiting_for
-        #: The planned faults that fired, in order, and the texts of those that never did.
+        #: The planned faults that fired, in order, and the texts of the faults that never did.
         self.faults: list[FaultFired] = list(record.faults)
         self.unfired_faults: list[str] = list(record.unfired_faults)
-        #: Where a crash could have struck; recorded for crash exploration only.
+        #: The moments at which a crash could have struck; only crash exploration records them.
         self.crash_points: list[CrashPoint] = list(record.points)
 
     @cached_property
@@ -182,12 +184,12 @@ class DurableFunctionTestResult(OperationLookup):
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The side effects that it recorded, and those of all that it invoked in a chain."""
+        """The side effects of the execution and of all that it invoked in a chain."""
         return Ledger(map(effect, self._record.effects))
 
     @cached_property
     def divergences(self) -> list[Divergence]:
-        """Where replays asked for other operations than are recorded; each is told once."""
+        """The places where replays asked for other operations than are recorded, each once."""
         found: dict[Divergence, Divergence] = {}
         for invocation in self._record.invocations:
             for each in invocation.divergences:
@@ -196,7 +198,7 @@ class DurableFunctionTestResult(OperationLookup):
 
     @property
     def duration(self) -> timedelta | None:
-        """From start to end on the execution's clock; None while it runs."""
+        """The time from start to end on the execution's clock; None while the execution runs."""
         return self.end_timestamp - self.start_timestamp if self.end_timestamp else None
 
     @property
@@ -211,7 +213,7 @@ class DurableFunctionTestResult(OperationLookup):
         return "".join(invocation.output for invocation in self.invocations)
 
     def get_execution(self, name: str | None = None) -> ExecutionOperation:
-        """The EXECUTION operation; there is one, so the name is only checked."""
+        """The EXECUTION operation; `OperationNotFound` if `name` is not the execution's."""
         root = self._tree[0]
         if root is None or name not in (None, root.name, self.execution_name):
             raise OperationNotFound(
@@ -230,7 +232,8 @@ class DurableFunctionTestResult(OperationLookup):
         return list(operation.child_operations)
 
     def get_deserialized_result(self, serdes: SerDes[Any] | None = None) -> Any:
-        """The result as Python data, by `serdes`, or by the SDK's default one or plain JSON."""
+        """The result as Python data, read by `serdes`, or else by the SDK's default serializer, or
+        as plain JSON."""
         return _deserialize(self.result, serdes)
 
     def get_operation_deserialized_result(
@@ -323,7 +326,7 @@ def _deserialize(payload: str | None, serdes: SerDes[Any] | None) -> Any:
         try:
             return ExtendedTypeSerDes[Any]().deserialize_sync(payload)
         except Exception:
-            # A payload that the default serializer did not write: JSON by any other means.
+            # The default serializer did not write this payload: it is JSON by other means.
             return json.loads(payload)
     at_once = getattr(serdes, "deserialize_sync", None)
     if at_once is not None:
@@ -335,6 +338,6 @@ def _deserialize(payload: str | None, serdes: SerDes[Any] | None) -> Any:
     async def finish() -> Any:
         return await value
 
-    # A thread of its own, as the test may be inside a running event loop.
+    # The coroutine gets a thread of its own, as the test may be inside a running event loop.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, finish()).result()

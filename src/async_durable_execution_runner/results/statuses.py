@@ -1,7 +1,7 @@
-"""`InvocationStatus` as results report it: the SDK's members and two of our own.
+"""`InvocationStatus` as results report it: the SDK's members and two more.
 
 An SDK enum has no word for an execution that timed out or was stopped, and an enum
-cannot be extended. So this is a look-alike: `SUCCEEDED`, `FAILED` and `PENDING` *are*
+cannot be extended. So this class is a look-alike: `SUCCEEDED`, `FAILED` and `PENDING` *are*
 the SDK's members, so that `is` holds whichever of the two a test imports.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
 
     class InvocationStatus(Enum):
-        """How an execution stands, or ended."""
+        """How an execution stands, or how it ended."""
 
         SUCCEEDED = "SUCCEEDED"
         FAILED = "FAILED"
@@ -37,7 +37,7 @@ else:
             return f"InvocationStatus.{self.name}"
 
     class _EnumLike(type):
-        """What one does with an enum class: iterate, call, index, test for membership."""
+        """What can be done with an enum class: iterate, call, index, test for membership."""
 
         __members__ = MappingProxyType(
             {
@@ -73,7 +73,7 @@ else:
             return any(instance is member for member in cls)
 
     class InvocationStatus(metaclass=_EnumLike):
-        """How an execution stands, or ended."""
+        """How an execution stands, or how it ended."""
 
         SUCCEEDED = SdkInvocationStatus.SUCCEEDED
         FAILED = SdkInvocationStatus.FAILED

@@ -18,7 +18,7 @@ _SHOWN_ITEMS = 50
 
 
 def elide(items: Sequence[T]) -> list[T | str]:
-    """All of them, or the first and the last with a word on how many are in between."""
+    """All items, or the first and the last with a word on how many are in between."""
     left_out = len(items) - _SHOWN_ITEMS
     if left_out <= 1:
         return list(items)
@@ -27,7 +27,7 @@ def elide(items: Sequence[T]) -> list[T | str]:
 
 
 def effects_table(effects: Sequence[Effect]) -> Iterator[str]:
-    """A line per effect, and one where an invocation failed after its last."""
+    """A line for each effect, and one where an invocation failed after its last effect."""
     header = ("effects", "key", "data", "function", "operation", "attempt", "invocation", "")
     several = len({(each.execution_arn, each.function_name) for each in effects}) > 1
     ends = {each.request_id: each for each in effects if each.invocation_error is not None}

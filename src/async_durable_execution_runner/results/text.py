@@ -1,6 +1,7 @@
-"""An execution as text: what one wants to see when an assertion fails.
+"""An execution as text: what a person wants to see when an assertion fails.
 
-Plain text without colour, aligned, as wide as its content needs; long payloads are cut.
+The text is plain, without colour, aligned, and as wide as its content needs; long payloads are
+cut.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
         f"{number:>3}  {invocation.request_id[:8]}",
         invocation.outcome or "running",
         "" if invocation.duration is None else duration_text(invocation.duration),
-        # Lambda does not say where it ran.
+        # Lambda does not say where an invocation ran.
         f"{invocation.worker_id[:13]} (pid {invocation.pid})" if invocation.pid else "",
         brief(invocation.error) if invocation.error is not None else "",
     )
@@ -165,13 +166,15 @@ def _faults(result: DurableFunctionTestResult) -> Iterator[str]:
 
 
 def _error(error: ErrorObject) -> str:
-    # A traceback's entries end with the end of a line, and may have several; others do not.
+    # The entries of a Python traceback end with a line break and may have several; those of other
+    # stack traces do not.
     trace = [line for entry in error.stack_trace or () for line in entry.splitlines()]
     return "\n".join([error_text(error), *_telling(trace, _SHOWN_TRACE_LINES)])
 
 
 def _telling(lines: list[str], most: int) -> list[str]:
-    """The last, but for what a fatal signal leaves: there the innermost frames come first."""
+    """The last lines, or where a fatal signal left them the first: the innermost frames come
+    first there."""
     for number, line in enumerate(lines):
         if line.startswith("Fatal Python error"):
             return lines[number : number + most]

@@ -1,6 +1,6 @@
 """`AsyncDurableFunctionTestRunner`: the entry point for asynchronous tests.
 
-Only the shape of the API is here; what it does is `engine.Engine`'s.
+Only the shape of the API is here; `engine.Engine` does the work.
 """
 
 # ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
@@ -30,7 +30,10 @@ __tracebackhide__ = True
 
 
 class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
-    """`DurableFunctionTestRunner` for `async with` and `await`; arguments as there."""
+    """`DurableFunctionTestRunner` for `async with` and `await`.
+
+    Methods without a docstring do what the methods of that class do.
+    """
 
     _transport: LoopTransport
 
@@ -85,7 +88,8 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
         payload: str | None = None,
         function_name: str | None = None,
     ) -> CrashReport:
-        """`outside` runs in a thread, and so gets a handle that blocks."""
+        """As in `DurableFunctionTestRunner`; `outside` runs in a thread and is called with a handle
+        that blocks."""
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)
         explore = explorer(engine, start, timeout, check, callbacks, outside).explore
@@ -153,5 +157,5 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
         return await self._engine.serve_aws_api(host, port, access_keys)
 
     async def status(self) -> RunnerStatus:
-        """The processes behind this runner, and all others of this process."""
+        """The processes behind this runner and behind all others of the test process."""
         return await self._engine.status()

@@ -4,7 +4,7 @@
         result = runner.run(input={"order_id": "o-1"}, timeout=10)
     assert result.status is InvocationStatus.SUCCEEDED
 
-Only the shape of the API is here; what it does is `engine.Engine`'s.
+Only the shape of the API is here; `engine.Engine` does the work.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from ..client.settings import Isolation, Seconds, seconds
+from ..client.drive import drive
+from ..client.settings import FunctionSettings, Isolation, Seconds, seconds, settings
 from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
 from .mocks import MockFunction
-from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF
+from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF, Attachment
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus, Start
@@ -55,39 +56,49 @@ class BaseRunner:
     ) -> None:
         """A runner for `handler`, a function decorated with `@durable_execution`.
 
-        - `function_name`: its name in Lambda; the handler's own where there is none.
-        - `workers`: how many invocations run at once; one per CPU where there is none.
-        - `isolation`: "worker", "execution", "invocation" or "inline", see `Isolation`.
-        - `skip_time`: waits, retries and time-outs take no real time.
-        - `execution_timeout`, `invocation_timeout`: seconds or a timedelta; 366 days (on
-          the execution's clock) and 30 seconds (of real time) where there is none.
-        - `memory`: MiB a worker may use before it is killed; no limit where there is none.
-        - `env`: environment variables of the function.
-        - `invocation_retries`, `retry_backoff`: how many failed invocations in a row an execution
-          survives (None: any, as on Lambda, until its time-out), and the pause before the first.
-        - `listen`: "127.0.0.1:0" for a coordinator of its own on a TCP port, to which worker
-          hosts may be connected by hand (`address` and `token`); then `workers=0` starts none.
-        - `faults`: a fault plan for each of its executions, such as "kill@after-commit:3";
-          `docs/fault-testing.md` has the language.
-        - `start_time`: what the clock shows when an execution starts; now where there is none.
+        Args:
+            handler: The function; it must be importable or picklable unless it runs inline.
+            function_name: Its name in Lambda; by default the handler's own.
+            workers: How many invocations run at once; by default one per CPU.
+            isolation: "worker", "execution", "invocation" or "inline", see `Isolation`.
+            skip_time: Whether waits, retries and time-outs take no real time.
+            execution_timeout: Seconds on the execution's clock, or a timedelta; by default 366
+                days.
+            invocation_timeout: Seconds of real time, or a timedelta; by default 30 seconds.
+            memory: MiB that a worker may use before it is killed; by default there is no limit.
+            env: Environment variables of the function.
+            invocation_retries: How many failed invocations in a row an execution survives. None:
+                any number until the execution's time-out, as on Lambda.
+            retry_backoff: Seconds before the first of these retries, or a timedelta.
+            listen: "127.0.0.1:0" gives the runner a coordinator of its own on a TCP port, to
+                which worker hosts may be connected by hand (`address` and `token`); `workers=0`
+                then starts no workers.
+            start_time: What the clock shows when an execution starts; by default the time of day.
+            faults: A fault plan for each execution of this runner, such as
+                "kill@after-commit:3"; `docs/fault-testing.md` describes the language.
 
-        `HandlerNotLoadable` where the handler cannot travel to a worker, or is not durable.
+        Raises:
+            HandlerNotLoadable: The handler cannot travel to a worker, or is not durable.
+            ValueError: One of the other arguments cannot be.
         """
-        self._engine = Engine(
-            handler,
-            function_name=function_name,
-            workers=workers,
+        defaults = settings(
+            FunctionSettings(),
             isolation=isolation,
-            skip_time=skip_time,
             execution_timeout=execution_timeout,
             invocation_timeout=invocation_timeout,
             memory=memory,
             env=env,
+        )
+        attachment = Attachment(
+            defaults,
+            workers=workers,
             invocation_retries=invocation_retries,
             retry_backoff=retry_backoff,
             listen=listen,
             start_time=start_time,
-            faults=faults,
+        )
+        self._engine = Engine(
+            attachment, handler, function_name, skip_time=skip_time, faults=faults
         )
 
     @property
@@ -101,12 +112,12 @@ class BaseRunner:
     @property
     def address(self) -> str:
         """Where the coordinator listens, for `durable-runner worker-host --connect`."""
-        return self._engine.cluster.address
+        return self._engine.attachment.cluster.address
 
     @property
     def token(self) -> str:
-        """What a worker host has to bring, in DURABLE_RUNNER_TOKEN."""
-        return self._engine.cluster.token
+        """What a worker host must have in its environment as DURABLE_RUNNER_TOKEN."""
+        return self._engine.attachment.cluster.token
 
     def register_durable_function(
         self,
@@ -119,20 +130,27 @@ class BaseRunner:
         memory: int | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Another durable function, for chained invokes and `run(function_name=...)`.
+        """Add a durable function, for chained invokes and `run(function_name=...)`.
 
-        `name` may carry a qualifier ("charge:prod"). What is not given is as the runner's.
+        Args:
+            name: The function's name, with a qualifier ("charge:prod") or without.
+            handler: A function decorated with `@durable_execution`.
+            isolation, execution_timeout, invocation_timeout, memory, env: As for the runner,
+                whose own hold where these are not given; `env` is added to the runner's.
+
+        Raises:
+            HandlerNotLoadable: The handler cannot travel to a worker, or is not durable.
         """
-        self._engine.register(
-            name,
-            handler,
-            durable=True,
+        attachment = self._engine.attachment
+        own = settings(
+            attachment.defaults,
             isolation=isolation,
             execution_timeout=execution_timeout,
             invocation_timeout=invocation_timeout,
             memory=memory,
             env=env,
         )
+        attachment.register(name, handler, durable=True, settings=own)
 
     def register_function(
         self,
@@ -144,16 +162,26 @@ class BaseRunner:
         memory: int | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """A plain function, `handler(event, context)`, for chained invokes."""
-        self._engine.register(
-            name,
-            handler,
-            durable=False,
+        """Add a plain function, `handler(event, context)`, for chained invokes.
+
+        Args:
+            name: The function's name, with a qualifier ("charge:prod") or without.
+            handler: A function that is not durable.
+            isolation, invocation_timeout, memory, env: As for the runner, whose own hold where
+                these are not given; `env` is added to the runner's.
+
+        Raises:
+            HandlerNotLoadable: The handler cannot travel to a worker, or is durable.
+        """
+        attachment = self._engine.attachment
+        own = settings(
+            attachment.defaults,
             isolation=isolation,
             invocation_timeout=invocation_timeout,
             memory=memory,
             env=env,
         )
+        attachment.register(name, handler, durable=False, settings=own)
 
     def mock_function(
         self,
@@ -163,22 +191,32 @@ class BaseRunner:
         error: ErrorObject | BaseException | type[BaseException] | str | None = None,
         side_effect: Callable[[Any], Any] | Iterable[Any] | None = None,
     ) -> MockFunction:
-        """A stand-in for a function that is not there; it runs in the test process.
+        """Add a stand-in for a function that is not there. The mock runs in the test process.
 
-        It returns `result`, or raises `error`, or does what `side_effect` does when called
-        with the payload (or gives, one per call). `mock.calls` has the payloads.
+        Args:
+            name: The name of the function that the mock stands in for.
+            result: What the mock returns, any JSON value.
+            error: What the mock raises instead.
+            side_effect: A function that is called with each payload and whose outcome is the
+                mock's, or an iterable with one outcome for each call.
+
+        Returns:
+            The mock; `mock.calls` has the payloads that it was called with.
         """
         mock = MockFunction(name, result=result, error=error, side_effect=side_effect)
-        self._engine.mock(mock)
+        self._engine.attachment.mock(mock)
         return mock
 
     def __repr__(self) -> str:
-        state = "open" if self._engine.is_open else "not open"
+        state = "open" if self._engine.attachment.is_open else "not open"
         return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
 
 
 class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
-    """Runs a durable function in worker processes. Blocks; fine inside an event loop too."""
+    """Runs a durable function in worker processes.
+
+    The calls block, and may be made where an event loop runs too.
+    """
 
     def __enter__(self) -> Self:
         self._engine.open()
@@ -206,16 +244,26 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         faults: Faults = (),
         replay_every_checkpoint: bool = False,
     ) -> DurableFunctionTestResult:
-        """Start an execution, wait for its end, return its result.
+        """Start an execution, wait for its end and return its result.
 
-        `input` is any JSON value; text that is a JSON document is that document. `payload`
-        is sent as it stands. An execution that times out is a result, TIMED_OUT;
-        `TimeoutError`, with the reason, is for `timeout` real seconds without an end.
+        An execution that times out on its own clock has a result too, TIMED_OUT.
 
-        `faults` is a plan of what goes wrong and where, beside the runner's; each of it must
-        fire (`FaultNeverFired`). `replay_every_checkpoint` kills the worker after each
-        checkpoint, so that a handler that leans on its process, on chance or on the clock
-        is found out.
+        Args:
+            input: Any JSON value; a text that is a JSON document is sent as that document.
+            timeout: Real seconds to wait for the end, or a timedelta.
+            execution_name: The execution's name; by default a new one.
+            payload: A text that is sent as it stands, instead of `input`.
+            function_name: The function to run; by default that of the runner's handler.
+            tenant_id: The tenant, for a function that is isolated by tenants.
+            faults: What goes wrong and where, beside the runner's own faults.
+            replay_every_checkpoint: Whether the worker is killed after each checkpoint, so that
+                a handler that depends on its process, on chance or on the clock is found out.
+
+        Raises:
+            TimeoutError: The execution did not end within `timeout`; the text says why.
+            FaultNeverFired: One of `faults` found no moment to strike.
+            NonDeterministicHandler: With `replay_every_checkpoint`, a replay asked for other
+                operations than are recorded.
         """
         engine = self._engine
         start = engine.start_of(
@@ -227,7 +275,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
             faults=faults,
             replay_every_checkpoint=replay_every_checkpoint,
         )
-        return engine.drive(engine.run(start, timeout))
+        return drive(engine.run(start, timeout))
 
     def run_many(
         self,
@@ -236,13 +284,24 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         *,
         function_name: str | None = None,
     ) -> list[DurableFunctionTestResult]:
-        """One execution per input, in parallel over the workers; results in order.
+        """Run one execution for each input, in parallel over the workers.
 
-        `timeout` is for all of them together. Shows progress on a terminal.
+        Progress is shown where standard error is a terminal.
+
+        Args:
+            inputs: Any JSON values.
+            timeout: Real seconds for all executions together, or a timedelta.
+            function_name: The function to run; by default that of the runner's handler.
+
+        Returns:
+            The results, in the order of the inputs.
+
+        Raises:
+            TimeoutError: One of the executions did not end within `timeout`.
         """
         engine = self._engine
         starts = [engine.start_of(input, None, None, function_name) for input in inputs]
-        return engine.drive(engine.run_many(starts, timeout))
+        return drive(engine.run_many(starts, timeout))
 
     def explore_crashes(
         self,
@@ -256,17 +315,26 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         payload: str | None = None,
         function_name: str | None = None,
     ) -> CrashReport:
-        """Run once cleanly, then once for each moment at which the worker could die, killing it
-        there; `report.assert_ok()` fails with what came out otherwise than cleanly, and where the
-        clean run did not succeed and no `check` passes it.
+        """Run once without a crash, then once for each moment at which the worker could die, and
+        kill the worker there.
 
-        - `check(result)`: your invariant, for the clean run too; raises, or returns False.
-        - `callbacks`: what to answer callbacks with, by name, in this order.
-        - `outside(handle)`: plays the outside world of each execution, in a thread.
-        - `depth=2`: pairs of crashes too, but for those that lead to nothing new.
-        - `timeout`: seconds for each run.
+        `report.assert_ok()` fails if a run came out otherwise than the clean one, or if the clean
+        run did not succeed and there is no `check` that passes it.
 
-        `AssertionError` if the clean run is wrong already.
+        Args:
+            input: Any JSON value, as for `run`.
+            check: Your invariant: it is called with each result, the clean one too, and raises
+                or returns False where that is wrong.
+            callbacks: The results with which callbacks are answered, by name, in this order.
+            outside: Plays the outside world of each execution: it is called with a handle, in a
+                thread.
+            depth: 1, or 2 for pairs of crashes too, without those that lead to nothing new.
+            timeout: Real seconds for each run, or a timedelta.
+            payload: A text that is sent as it stands, instead of `input`.
+            function_name: The function to run; by default that of the runner's handler.
+
+        Raises:
+            AssertionError: The clean run is wrong already.
         """
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)
@@ -283,12 +351,19 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         skip_time: bool | None = None,
         faults: Faults = (),
     ) -> ExecutionHandle:
-        """Start an execution and do not wait for it."""
+        """Start an execution and do not wait for its end.
+
+        Args:
+            skip_time: Whether waits, retries and time-outs of this execution take no real time;
+                by default as the runner has it.
+
+        The other arguments are those of `run`.
+        """
         engine = self._engine
         start = engine.start_of(
             input, execution_name, payload, function_name, skip_time, tenant_id, faults
         )
-        return ExecutionHandle(engine, engine.drive(engine.start(start)))
+        return ExecutionHandle(engine, drive(engine.start(start)))
 
     def run_until_suspended(
         self,
@@ -300,15 +375,16 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         function_name: str | None = None,
         tenant_id: str | None = None,
     ) -> ExecutionHandle:
-        """Start an execution and stop where it first waits for time or for somebody.
+        """Start an execution and return when it first waits for time or for somebody, or ends.
 
         No time is skipped until `handle.result()` or `wait_for_result(...)` asks for the end;
-        `advance(...)` moves on by as much as is wanted. `handle.snapshot()` shows the state.
+        `advance(...)` moves the clock by as much as is wanted. `handle.snapshot()` shows the
+        state. The arguments are those of `run`.
         """
         engine = self._engine
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id=tenant_id)
-        handle = ExecutionHandle(engine, engine.drive(engine.start(start, hold_time=True)))
-        engine.drive(engine.wait(handle.arn, "suspended", timeout))
+        handle = ExecutionHandle(engine, drive(engine.start(start, hold_time=True)))
+        drive(engine.wait(handle.arn, "suspended", timeout))
         return handle
 
     def advance(
@@ -317,11 +393,18 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         execution: str | ExecutionHandle | DurableFunctionTestResult | None = None,
         timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> None:
-        """Move the clock of an execution, or of all, forward, callback time-outs included.
+        """Move the clock forward, and return when all that fell due on the way has been handled.
 
-        Returns when all that fell due on the way has been handled.
+        Args:
+            duration: Seconds on the execution's clock, or a timedelta. Time-outs of callbacks
+                fall due too.
+            execution: An execution's ARN, handle or result; by default all of this runner.
+            timeout: Real seconds to wait for what fell due, or a timedelta.
+
+        Raises:
+            TimeoutError: What fell due was not done within `timeout`.
         """
-        self._engine.drive(self._engine.advance(duration, execution, timeout))
+        drive(self._engine.advance(duration, execution, timeout))
 
     def serve_aws_api(
         self,
@@ -330,17 +413,26 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         *,
         access_keys: Mapping[str, str] | None = None,
     ) -> str:
-        """Offer this runner's functions over the AWS API for as long as it is open; the URL.
+        """Offer this runner's functions over the AWS API for as long as the runner is open.
 
-        For boto3 (`endpoint_url=`), the AWS CLI and the SDKs (`AWS_ENDPOINT_URL_LAMBDA`). With
-        `access_keys`, secrets by key id, requests must be signed with one of them; beyond
-        loopback there must be one. `InvalidParameterValue` where nothing can listen there.
+        Args:
+            host: The address to listen on.
+            port: The port to listen on; 0 takes any that is free.
+            access_keys: Secrets by key id. Where there are any, requests must be signed with one
+                of them; on an address beyond loopback there must be one.
+
+        Returns:
+            The URL, for boto3 (`endpoint_url=`), the AWS CLI and the SDKs
+            (`AWS_ENDPOINT_URL_LAMBDA`).
+
+        Raises:
+            InvalidParameterValue: Nothing can listen there.
         """
-        return self._engine.drive(self._engine.serve_aws_api(host, port, access_keys))
+        return drive(self._engine.serve_aws_api(host, port, access_keys))
 
     def status(self) -> RunnerStatus:
-        """The processes behind this runner, and all others of this process."""
-        return self._engine.drive(self._engine.status())
+        """The processes behind this runner and behind all others of the test process."""
+        return drive(self._engine.status())
 
 
 def explorer(
@@ -351,7 +443,7 @@ def explorer(
     callbacks: Mapping[str, Any] | None,
     outside: Callable[[ExecutionHandle], object] | None,
 ) -> Explorer:
-    """For any thread, whatever the calls of the runner go over."""
+    """What explores the crashes of `start`, in any thread, for either runner."""
     from .explore import Explorer
 
     view = engine.blocking()

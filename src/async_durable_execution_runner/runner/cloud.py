@@ -4,9 +4,9 @@
         result = runner.run(input={"order_id": "o-1"}, timeout=120)
     assert result.status is InvocationStatus.SUCCEEDED
 
-The surface, results and errors are `DurableFunctionTestRunner`'s, so that a test runs with either;
-what takes workers and a clock of our own is not here. `wait_for_callback` by name finds a callback
-that somebody else has answered, or that has timed out, too. What they do is `CloudEngine`'s.
+The surface, results and errors are those of `DurableFunctionTestRunner`, so that a test runs with
+either; what needs workers and a clock of our own is not here. `wait_for_callback` with a name also
+finds a callback that somebody else has answered or that has timed out. `CloudEngine` does the work.
 """
 
 # ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
@@ -21,6 +21,7 @@ from typing import Any, Self
 from async_durable_execution import ErrorObject
 
 from ..aws.api import BlockingClock, Client, Clock, LoopClock
+from ..client.drive import drive
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
 from .cloud_engine import CloudEngine
@@ -49,16 +50,21 @@ class BaseCloudRunner:
         poll_interval: Seconds = DEFAULT_POLL_INTERVAL,
         clock: Clock | None = None,
     ) -> None:
-        """A runner for the function of this name, with a qualifier ("order:live"), or ARN.
+        """A runner for a function that is deployed.
 
-        - `region`, `lambda_endpoint`: as the AWS CLI finds them where they are not given. A
-          loopback endpoint is asked without credentials where none are configured.
-        - `client`: a boto3 client of "lambda" to use instead.
-        - `poll_interval`: the longest pause between two questions, in seconds or a timedelta.
-        - `clock`: what to wait with, see `Clock`; for tests that are not to wait.
+        A failure to reach Lambda raises `LambdaCallFailed`, a refusal of Lambda's a
+        `ServiceError`. Calls that were throttled, and those at which the service failed, are
+        repeated for up to half a minute.
 
-        Failures to reach Lambda are `LambdaCallFailed`, its refusals `ServiceError`s. Throttled
-        calls, and those that the service failed at, are repeated for up to half a minute.
+        Args:
+            function_name: The function's name, with a qualifier ("order:live") or without, or
+                its ARN.
+            region: The function's region; by default the one that the AWS CLI would use.
+            lambda_endpoint: The URL of Lambda; by default the one that the AWS CLI would use. An
+                endpoint on loopback needs no credentials.
+            client: A boto3 client of "lambda" to use instead of these two.
+            poll_interval: The longest pause between two questions, in seconds or a timedelta.
+            clock: What the runner waits with, see `Clock`; for tests that are not to wait.
         """
         self._engine = CloudEngine(
             function_name,
@@ -83,7 +89,10 @@ class BaseCloudRunner:
 
 
 class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
-    """Runs a durable function where it is deployed. Blocks; fine inside an event loop too."""
+    """Runs a durable function where it is deployed.
+
+    The calls block, and may be made where an event loop runs too.
+    """
 
     _clock = BlockingClock
     _in_threads = False
@@ -110,14 +119,23 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         function_name: str | None = None,
         tenant_id: str | None = None,
     ) -> DurableFunctionTestResult:
-        """Start an execution, wait for its end, return its result.
+        """Start an execution, wait for its end and return its result.
 
-        `input` and `payload` are as for the local runner. `TimeoutError`, with the reason, for
-        `timeout` seconds without an end; the execution goes on. Without a name it is given one.
+        Args:
+            input: Any JSON value; a text that is a JSON document is sent as that document.
+            timeout: Seconds to wait for the end, or a timedelta.
+            execution_name: The execution's name; by default a new one.
+            payload: A text that is sent as it stands, instead of `input`.
+            function_name: The function to run; by default the runner's.
+            tenant_id: The tenant, for a function that is isolated by tenants.
+
+        Raises:
+            TimeoutError: The execution did not end within `timeout`; the text says why. The
+                execution goes on.
         """
         engine = self._engine
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id)
-        return engine.drive(engine.run(start, timeout))
+        return drive(engine.run(start, timeout))
 
     def run_many(
         self,
@@ -126,10 +144,19 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         *,
         function_name: str | None = None,
     ) -> list[DurableFunctionTestResult]:
-        """One execution per input, all at once; results in order. `timeout` is for all."""
+        """Run one execution for each input, all at once.
+
+        Args:
+            inputs: Any JSON values.
+            timeout: Seconds for all executions together, or a timedelta.
+            function_name: The function to run; by default the runner's.
+
+        Returns:
+            The results, in the order of the inputs.
+        """
         engine = self._engine
         starts = [engine.start_of(input, None, None, function_name, None) for input in inputs]
-        return engine.drive(engine.run_many(starts, timeout))
+        return drive(engine.run_many(starts, timeout))
 
     def start(
         self,
@@ -140,22 +167,25 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         function_name: str | None = None,
         tenant_id: str | None = None,
     ) -> ExecutionHandle:
-        """Start an execution and do not wait for it."""
+        """Start an execution and do not wait for its end. The arguments are those of `run`."""
         engine = self._engine
         start = engine.start_of(input, execution_name, payload, function_name, tenant_id)
-        return ExecutionHandle(engine, engine.drive(engine.start(start)))
+        return ExecutionHandle(engine, drive(engine.start(start)))
 
     def stop(
         self,
         execution_arn: str | ExecutionHandle | DurableFunctionTestResult | None = None,
         error: ErrorObject | BaseException | str | None = None,
     ) -> None:
-        """End an execution at once, as STOPPED; the one started last, where none is given."""
-        self._engine.drive(self._engine.stop(execution_arn, error))
+        """End an execution at once, as STOPPED; by default the one that was started last."""
+        drive(self._engine.stop(execution_arn, error))
 
 
 class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedCalls):
-    """`DurableFunctionCloudTestRunner` for `async with` and `await`; arguments as there."""
+    """`DurableFunctionCloudTestRunner` for `async with` and `await`.
+
+    Methods without a docstring do what the methods of that class do.
+    """
 
     _clock = LoopClock
     _in_threads = True

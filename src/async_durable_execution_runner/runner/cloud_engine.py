@@ -1,5 +1,5 @@
-"""What both cloud runners do, written once: executions, callbacks, and records of them, from what
-Lambda answers.
+"""What both cloud runners do, written once: executions and callbacks, and records of executions
+that are put together from Lambda's answers.
 """
 
 # ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
@@ -7,13 +7,12 @@ Lambda answers.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..aws import history
 from ..aws.api import Client, Clock, LambdaApi, make_client
-from ..client.drive import drive
 from ..client.settings import Seconds, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound, ResourceNotFound, RunnerError
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
 _FIRST_POLL = 0.1
 #: Seconds until an execution that was started is known, and until its history is all there.
 SETTLING = 30.0
@@ -46,7 +44,7 @@ class _Start:
 class CloudEngine:
     """`engine.Engine`'s counterpart for functions that are deployed.
 
-    Its coroutines suspend only in `LambdaApi`, and so not at all where that blocks.
+    The coroutines suspend only in `LambdaApi`, and so not at all where that one blocks.
     """
 
     def __init__(
@@ -92,10 +90,6 @@ class CloudEngine:
             )
         return self._api
 
-    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """The outcome of one of this engine's coroutines, where calls block."""
-        return drive(coroutine)
-
     # -- executions ------------------------------------------------------------------------
 
     def start_of(
@@ -138,7 +132,8 @@ class CloudEngine:
     async def wait(
         self, execution: object, until: Until, timeout: Seconds
     ) -> DurableFunctionTestResult:
-        """The result at the end, at suspension as far as its history tells, or as it is "now"."""
+        """The result when the execution has ended, when its history says that it is suspended, or
+        as it is "now"."""
         limit = seconds(timeout)
         return await self._wait(self._arn_of(execution), until, limit, self._clock.time() + limit)
 
@@ -172,7 +167,7 @@ class CloudEngine:
         raise RunnerError("Time cannot be advanced on Lambda: it passes by itself.")
 
     def _arn_of(self, execution: object) -> str:
-        """Of an ARN, a handle or a result; of None, the execution that was started last."""
+        """The ARN in an ARN, a handle or a result; for None that of the execution started last."""
         if execution is None:
             if self._last_arn is None:
                 raise NotStarted("No execution was started yet: call start() or run() first.")
@@ -185,8 +180,11 @@ class CloudEngine:
     # -- callbacks -------------------------------------------------------------------------
 
     async def wait_for_callback(self, execution: object, name: str | None, timeout: Seconds) -> str:
-        """An open callback before any other, and of several one that was not handed out yet.
-        One that somebody else has completed, or time, is found by its name only."""
+        """The id of an open callback, if there are several of one that was not handed out yet.
+
+        A callback that somebody else has completed, or that has timed out, is found by its name
+        only.
+        """
         if isinstance(execution, str) and name is None and not execution.startswith("arn:"):
             execution, name = None, execution
         arn, limit = self._arn_of(execution), seconds(timeout)
@@ -194,7 +192,8 @@ class CloudEngine:
         pause = _Pause(self._clock, self._poll_interval, deadline)
         wanted = f"callback {name!r}" if name else "callback"
         while True:
-            # In this order: what had ended before has all its callbacks in the history.
+            # The head is asked for first: where it says that the execution has ended, all
+            # callbacks are in the history.
             record = await self._record(arn, await self._head(arn))
             callback_id = self._find_callback(record.operations, name)
             if callback_id is not None:
@@ -243,7 +242,8 @@ class CloudEngine:
     # -- records ---------------------------------------------------------------------------
 
     async def _head(self, arn: str) -> dict[str, Any] | None:
-        """None where it was started here so lately that Lambda need not know it yet."""
+        """What Lambda says of an execution; None where the execution was started here so lately
+        that Lambda need not know it yet."""
         try:
             return await self._lambda.execution(arn)
         except ResourceNotFound:
@@ -276,7 +276,7 @@ class CloudEngine:
 
 
 class _Pause:
-    """Between one question and the next: short at first, and never beyond the deadline."""
+    """The pause between two questions: it is short at first, and never goes beyond the deadline."""
 
     def __init__(self, clock: Clock, longest: float, deadline: float) -> None:
         self._clock = clock
@@ -292,7 +292,7 @@ class _Pause:
 def execution_record(
     head: dict[str, Any], events: Sequence[model.HistoryEvent], waiting_for: str = ""
 ) -> ExecutionRecord:
-    """From the answers to GetDurableExecution and GetDurableExecutionHistory."""
+    """The record of what GetDurableExecution and GetDurableExecutionHistory have answered."""
     status = model.ExecutionStatus(head["Status"])
     operations = history.operations(events)
     if status is model.ExecutionStatus.RUNNING:
@@ -341,7 +341,7 @@ def _invocations(
 
 
 def _suspended(record: ExecutionRecord) -> bool:
-    """Nothing has happened since an invocation ended that was not to be repeated."""
+    """Whether nothing has happened since an invocation ended that was not to be repeated."""
     last = record.events[-1] if record.events else None
     return (
         last is not None

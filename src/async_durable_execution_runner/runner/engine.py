@@ -1,6 +1,6 @@
 """What both runners do, written once: executions, callbacks, time, results.
 
-Its coroutines await nothing but the transport, so that the synchronous runner can drive
+The engine's coroutines await nothing but the transport, so that the synchronous runner can drive
 them to their end in place (`drive`) and the asynchronous one can await them.
 """
 
@@ -8,9 +8,10 @@ them to their end in place (`drive`) and the asynchronous one can await them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ..client.settings import Isolation, Seconds, seconds
 from ..core import model
@@ -21,35 +22,72 @@ from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_diverg
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of
 from .progress import Progress
-from .registration import Attachment
+from .registration import Attachment, function_name_of
 
 if TYPE_CHECKING:
-    from ..client.control import RunnerStatus, Start, Until
+    from ..client.control import ControlClient, RunnerStatus, Start, Until
+    from ..client.transport import LoopTransport
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
 DEFAULT_TIMEOUT = 60.0
-#: How many executions `run_many` has under way together, at the least.
+#: `run_many` has at least so many executions under way at once.
 _MIN_IN_FLIGHT = 256
 
 
-class Engine(Attachment):
-    """One runner."""
+class Engine:
+    """One runner: the executions of the functions that an attachment registers."""
 
     def __init__(
         self,
-        handler: Callable[..., Any] | None,
+        attachment: Attachment,
+        handler: Callable[..., Any] | None = None,
+        function_name: str | None = None,
         *,
         skip_time: bool = True,
         faults: Faults = (),
-        **of_attachment: Any,
     ) -> None:
+        """`handler` is registered, as the function of executions for which none is named."""
+        self.attachment = attachment
         self._skip_time = skip_time
         self.plan = RunnerPlan(faults)
         self._relay = OutputRelay()
         self._last_arn: str | None = None
-        super().__init__(handler, **of_attachment)
+        self._control_on_loop: ControlClient | None = None
+        self.function_name = function_name or ""
+        if handler is not None:
+            self.function_name = function_name or function_name_of(handler)
+            attachment.register(self.function_name, handler, durable=True)
+
+    # -- opening and closing ---------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the attachment. Blocks."""
+        self.attachment.open()
+
+    def use_loop(self) -> LoopTransport:
+        """Make calls on the running event loop from now on. The caller closes the transport."""
+        from ..client.transport import LoopTransport
+
+        cluster = self.attachment.cluster
+        transport = LoopTransport(cluster.address, cluster.token)
+        self._control_on_loop = self.attachment.control_over(transport)
+        return transport
+
+    def blocking(self) -> Self:
+        """This engine for other threads, whose calls block whatever its runner's go over."""
+        view = copy.copy(self)
+        view._control_on_loop = None
+        return view
+
+    def close(self) -> None:
+        self._control_on_loop = None
+        self.attachment.close()
+
+    @property
+    def control(self) -> ControlClient:
+        return self._control_on_loop or self.attachment.control
 
     # -- executions ------------------------------------------------------------------------
 
@@ -102,9 +140,8 @@ class Engine(Attachment):
         control, progress = self.control, Progress(len(starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
-            running = control.run_each(
-                starts, seconds(timeout), max(_MIN_IN_FLIGHT, 4 * self._workers)
-            )
+            at_once = max(_MIN_IN_FLIGHT, 4 * self.attachment.workers)
+            running = control.run_each(starts, seconds(timeout), at_once)
             async with aclosing(running):
                 async for outcome in running:
                     outcomes.append(outcome)
@@ -126,7 +163,7 @@ class Engine(Attachment):
     async def wait(
         self, execution: object, until: Until, timeout: Seconds
     ) -> DurableFunctionTestResult:
-        """The result at the end, at suspension, or as it is "now"."""
+        """The result when the execution has ended or is suspended, or as it is "now"."""
         record = await self.control.wait(self.arn_of(execution), until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
         problem = f"did not {verb} within {seconds(timeout):g} s"
@@ -148,22 +185,17 @@ class Engine(Attachment):
     async def serve_aws_api(
         self, host: str, port: int, access_keys: Mapping[str, str] | None
     ) -> str:
-        # Whether one struck an execution that is started there is not seen here.
+        # Nobody sees here whether a fault struck an execution that is started over HTTP.
         faults = self.plan.of_all()
         return await self.control.serve_aws_api(
             host, port, access_keys or {}, self._skip_time, faults
         )
 
-    def follow_output(self) -> Iterator[Any]:
-        """What handlers write from now on, as `FollowOutputResponse`, until this is closed."""
-        assert self._workspace is not None
-        return self._workspace.follow_output()
-
     async def status(self) -> RunnerStatus:
         return await self.control.status()
 
     def arn_of(self, execution: object) -> str:
-        """Of an ARN, a handle or a result; of None, the execution that was started last."""
+        """The ARN in an ARN, a handle or a result; for None that of the execution started last."""
         if execution is None:
             if self._last_arn is None:
                 raise NotStarted("No execution was started yet: call start() or run() first.")
@@ -191,7 +223,7 @@ class Engine(Attachment):
             raise OperationNotFound(
                 f"No {wanted} will come: the execution has ended, {status.value}.\n\n{state}"
             )
-        stacks = await self._inline.stacks(why, self.control.transport)
+        stacks = await self.attachment.inline.stacks(why, self.control.transport)
         why += "".join(f"; {each.verdict}" for each in stacks.values())
         raise TimeoutError(
             f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
@@ -214,7 +246,7 @@ class Engine(Attachment):
     ) -> DurableFunctionTestResult:
         await self._hand_on_output(record)
         if record.timed_out:
-            record = await self._inline.look(record, self.control.transport)
+            record = await self.attachment.inline.look(record, self.control.transport)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
             raise TimeoutError(
@@ -225,8 +257,8 @@ class Engine(Attachment):
         return result
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
-        function = self._functions.get(record.function_name)
-        # What ran inline has been on the test's own output already.
+        function = self.attachment.functions.get(record.function_name)
+        # What an inline handler wrote has been on the test's own output already.
         if function is None or function.settings.isolation is not Isolation.INLINE:
             self._relay.hand_on(record)
         for arn in record.children:

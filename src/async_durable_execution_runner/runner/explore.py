@@ -1,7 +1,8 @@
 """Crash exploration: run once cleanly, then once for each moment with the worker killed there.
 
 Every run is judged against the clean one; a failure comes with the one line that reproduces
-it. Built on runs with a fault plan alone: there is no second way through the coordinator.
+it. The runs differ from others only in their fault plans: the coordinator does not know of
+explorations.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from ..client.drive import drive
 from ..core.divergence import divergences_text
 from ..core.model import ExecutionStatus, HistoryEvent
 from ..core.wellformed import problems as history_problems
@@ -27,51 +29,33 @@ from ..results.tables import effects_table
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..client.control import ControlClient, Start
+    from ..client.control import Start
+    from .engine import Engine
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
 Check = Callable[[DurableFunctionTestResult], object]
-"""Judges a result: raises, or returns False, where it is wrong."""
+"""A function that judges a result: it raises, or returns False, where the result is wrong."""
 
 _SHOWN_FAILURES = 20
 _SHOWN_PROBLEMS = 3
 
 
-class Driver(Protocol):
-    """What is needed of the engine, in any thread."""
-
-    @property
-    def control(self) -> ControlClient: ...
-
-    @property
-    def workers(self) -> int: ...
-
-    def drive(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
-
-    def wait_for_callback(
-        self, execution: object, name: str | None, timeout: float
-    ) -> Coroutine[Any, Any, str]: ...
-
-    def callback_success(self, callback_id: str, result: object) -> Coroutine[Any, Any, None]: ...
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class CrashRun:
-    """One run with the worker killed at one moment, or at two; no `problems` if all is well."""
+    """One run with the worker killed at one moment, or at two. Without `problems` all is well."""
 
     faults: tuple[str, ...]
-    #: What was under way there.
+    #: What was under way when the worker was killed.
     label: str
     problems: tuple[str, ...]
-    #: None where it did not end at all.
+    #: None where the run failed with an error of the runner's.
     result: DurableFunctionTestResult | None
 
     @property
     def reproduction(self) -> str:
-        """The argument of `run` that does it again."""
+        """The argument of `run` that reproduces this run."""
         plan = self.faults[0] if len(self.faults) == 1 else self.faults
         return f"faults={json.dumps(plan)}"
 
@@ -86,10 +70,10 @@ class CrashReport:
     function_name: str
     clean: DurableFunctionTestResult
     runs: Sequence[CrashRun]
-    #: Pairs of crashes that were not tried: what follows them follows one that was.
+    #: How many pairs of crashes were not tried, since another that leads to the same state was.
     pruned: int
     seconds: float
-    #: Whether a `check` of yours has passed the clean run.
+    #: Whether there was a `check`, which then has passed the clean run.
     checked: bool = False
 
     @property
@@ -110,11 +94,11 @@ class CrashReport:
 
     @property
     def ok(self) -> bool:
-        """Every run came out like the clean one, which succeeded, or was as `check` wants it."""
+        """Whether all runs came out like the clean one, which succeeded or passed `check`."""
         return not self.failures and (self.checked or _succeeded(self.clean))
 
     def assert_ok(self) -> None:
-        """`AssertionError`, with the report, unless it is `ok`."""
+        """Raise `AssertionError`, with the report, unless the report is `ok`."""
         if not self.ok:
             raise AssertionError(str(self))
 
@@ -161,7 +145,7 @@ class Explorer:
 
     def __init__(
         self,
-        engine: Driver,
+        engine: Engine,
         start: Start,
         timeout: float,
         check: Check | None = None,
@@ -180,16 +164,16 @@ class Explorer:
     def _answer(self, arn: str) -> None:
         engine, timeout = self._engine, self._timeout
         for name, result in self._callbacks.items():
-            callback_id = engine.drive(engine.wait_for_callback(arn, name, timeout))
-            # Not while a handler runs, nor while the end of a chained invoke is on its way: whoever
-            # comes first would differ from run to run. By no time: when all is quiet. What never
-            # is, is named where the end is waited for.
+            callback_id = drive(engine.wait_for_callback(arn, name, timeout))
+            # A callback is not answered while a handler runs or the end of a chained invoke is on
+            # its way, as the order would differ from run to run. Advancing by no time returns when
+            # all is quiet; where it never is, the wait for the end says why.
             with contextlib.suppress(TimeoutError):
-                engine.drive(engine.control.advance(arn, 0, timeout))
-            engine.drive(engine.callback_success(callback_id, result))
+                drive(engine.control.advance(arn, 0, timeout))
+            drive(engine.callback_success(callback_id, result))
 
     def explore(self, depth: int) -> CrashReport:
-        """Blocks, and uses threads of its own."""
+        """Run all and report. This blocks, and uses threads of its own."""
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one crash is needed.")
         began = time.monotonic()
@@ -231,7 +215,7 @@ class Explorer:
             return run
 
         try:
-            with ThreadPoolExecutor(4 * self._engine.workers, "explore") as threads:
+            with ThreadPoolExecutor(4 * self._engine.attachment.workers, "explore") as threads:
                 return list(threads.map(one, plans))
         finally:
             progress.close()
@@ -253,14 +237,14 @@ class Explorer:
         return f"it did not end within {self._timeout:g} s; it waits for {record.waiting_for}"
 
     def _run(self, start: Start) -> ExecutionRecord:
-        engine, control = self._engine, self._engine.control
+        control = self._engine.control
         if self._outside is None:
-            return engine.drive(control.run(start, self._timeout))
-        arn = engine.drive(control.start(start))
-        # It may end before it asks; what that means is judged by its result.
+            return drive(control.run(start, self._timeout))
+        arn = drive(control.start(start))
+        # The execution may end before it asks for a callback; its result is judged all the same.
         with contextlib.suppress(OperationNotFound):
             self._outside(arn)
-        return engine.drive(control.wait(arn, "ended", self._timeout))
+        return drive(control.wait(arn, "ended", self._timeout))
 
 
 def _succeeded(result: DurableFunctionTestResult) -> bool:
@@ -315,7 +299,7 @@ def _wrong_in_itself(
 
 
 def _effects(ledger: Ledger) -> Counter[tuple[str, str]]:
-    """How often each effect happened outside; the receiver of a key takes it once."""
+    """How often each effect happened outside, where an idempotency key makes it happen once."""
     seen = Counter((each.name, json.dumps(each.key, sort_keys=True)) for each in ledger)
     return Counter({pair: n if pair[1] == "null" else 1 for pair, n in seen.items()})
 

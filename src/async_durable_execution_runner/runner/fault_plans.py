@@ -30,12 +30,12 @@ class RunnerPlan:
         self._unmet = dict.fromkeys(self._faults)
 
     def of_run(self, faults: Faults, replay_every_checkpoint: bool) -> tuple[str, ...]:
-        """The plan of one execution. `InvalidParameterValue` for what is no fault."""
+        """The plan of one execution; `InvalidParameterValue` for a text that is not a fault."""
         every = _EVERY_CHECKPOINT if replay_every_checkpoint else ()
         return (*self._faults, *_texts(faults), *every)
 
     def of_all(self) -> tuple[str, ...]:
-        """The runner's own, for executions whose results it will not see."""
+        """The runner's own faults, for executions whose results this runner will not see."""
         self._unmet.clear()
         return self._faults
 
@@ -43,7 +43,7 @@ class RunnerPlan:
         """`FaultNeverFired` where a fault of the execution's own found no moment."""
         for fired in result.faults:
             self._unmet.pop(fired.fault, None)
-        # Of no checkpoint, none need be replayed.
+        # An execution without a checkpoint need not be replayed.
         known = (*self._faults, *_EVERY_CHECKPOINT)
         own = [text for text in result.unfired_faults if text not in known]
         if unfired := _certain(own):
@@ -53,7 +53,7 @@ class RunnerPlan:
             )
 
     def check_all(self) -> None:
-        """On closing: `FaultNeverFired` where one of the runner's has struck no execution."""
+        """`FaultNeverFired` where one of the runner's faults has struck no execution at all."""
         if unmet := _certain(self._unmet):
             raise FaultNeverFired(
                 f"Planned for all executions of this runner, but never fired: {', '.join(unmet)}."
@@ -71,11 +71,11 @@ def _fault(given: object) -> Fault:
             return given
         case str():
             return Fault.parse(given)
-    raise TypeError(f"{given!r} is no fault: give text, like kill@after-commit:17, or a Fault.")
+    raise TypeError(f"{given!r} is not a fault: give text, like kill@after-commit:17, or a Fault.")
 
 
 def _certain(texts: Iterable[str]) -> list[str]:
-    """Those that chance does not decide."""
+    """The faults that must fire: chance has no part in when they do."""
     return [text for text in texts if not isinstance(Fault.parse(text).where, AtRandom)]
 
 
@@ -90,7 +90,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def warn_of_divergences(result: DurableFunctionTestResult) -> None:
-    """At the line of whoever called the runner."""
+    """`NonDeterministicWarning`, at the line that called the runner."""
     if not result.divergences:
         return
     level, frame = 1, inspect.currentframe()

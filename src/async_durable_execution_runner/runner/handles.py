@@ -1,6 +1,7 @@
-"""What one asks of executions under way, wherever they run: handles, and the calls of the runners.
+"""What a test asks of executions under way, wherever they run: handles, and the runners' calls.
 
-Each is there twice, blocking and to be awaited, over the one interface `Executions`.
+Each class is there twice, with calls that block and with calls to await, over the one interface
+`Executions`.
 """
 
 # ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
@@ -8,12 +9,12 @@ Each is there twice, blocking and to be awaited, over the one interface `Executi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from async_durable_execution import ErrorObject
 
+from ..client.drive import drive
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult, Event
 from .engine import DEFAULT_TIMEOUT
@@ -24,13 +25,9 @@ if TYPE_CHECKING:
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
-
 
 class Executions(Protocol):
     """The executions of the coordinator, or of Lambda."""
-
-    def drive(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
 
     async def wait(
         self, execution: object, until: Until, timeout: Seconds
@@ -86,7 +83,7 @@ class BlockingCalls(ABC):
         execution_arn: str | ExecutionHandle | DurableFunctionTestResult,
         timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> DurableFunctionTestResult:
-        return self._executions.drive(self._executions.wait(execution_arn, "ended", timeout))
+        return drive(self._executions.wait(execution_arn, "ended", timeout))
 
     def wait_for_callback(
         self,
@@ -94,30 +91,36 @@ class BlockingCalls(ABC):
         name: str | None = None,
         timeout: Seconds = DEFAULT_TIMEOUT,
     ) -> str:
-        """The id of an open callback, once there is one.
+        """Wait for an open callback and return its id.
 
-        Of the execution that was started last, where none is given; then the first argument
-        may be the name. A `wait_for_callback` operation's goes by that operation's name.
+        Args:
+            execution_arn: An execution's ARN, handle or result; by default the execution that
+                was started last. A text that is not an ARN is taken as `name`.
+            name: The callback's name, or that of the `wait_for_callback` operation that made it;
+                by default any callback will do.
+            timeout: Real seconds to wait, or a timedelta.
+
+        Raises:
+            OperationNotFound: The execution ended without the callback.
+            TimeoutError: No such callback was open within `timeout`; the text says why.
         """
-        return self._executions.drive(
-            self._executions.wait_for_callback(execution_arn, name, timeout)
-        )
+        return drive(self._executions.wait_for_callback(execution_arn, name, timeout))
 
     def send_callback_success(self, callback_id: str, result: Any = None) -> None:
-        """Answer a callback. Text and bytes go untouched, anything else as JSON."""
-        self._executions.drive(self._executions.callback_success(callback_id, result))
+        """Complete a callback. Text and bytes are sent as they stand, anything else as JSON."""
+        drive(self._executions.callback_success(callback_id, result))
 
     def send_callback_failure(
         self, callback_id: str, error: ErrorObject | BaseException | str | None = None
     ) -> None:
-        self._executions.drive(self._executions.callback_failure(callback_id, error))
+        drive(self._executions.callback_failure(callback_id, error))
 
     def send_callback_heartbeat(self, callback_id: str) -> None:
-        self._executions.drive(self._executions.callback_heartbeat(callback_id))
+        drive(self._executions.callback_heartbeat(callback_id))
 
 
 class AwaitedCalls(ABC):
-    """`BlockingCalls`, to be awaited."""
+    """`BlockingCalls`, with calls to await."""
 
     @property
     @abstractmethod
@@ -176,7 +179,7 @@ class AwaitedCalls(ABC):
 
 
 class ExecutionHandle:
-    """An execution under way."""
+    """An execution under way, wherever it runs."""
 
     def __init__(self, executions: Executions, arn: str) -> None:
         self._executions = executions
@@ -187,16 +190,17 @@ class ExecutionHandle:
         return self.arn
 
     def result(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
-        """Wait for its end; `TimeoutError`, with the reason, if that does not come."""
-        return self._executions.drive(self._executions.wait(self.arn, "ended", timeout))
+        """The result at the execution's end; `TimeoutError`, with the reason, if that does not come
+        within `timeout` (real seconds, or a timedelta)."""
+        return drive(self._executions.wait(self.arn, "ended", timeout))
 
     def snapshot(self) -> DurableFunctionTestResult:
         """The execution as it is now; PENDING while it has not ended."""
-        return self._executions.drive(self._executions.wait(self.arn, "now", DEFAULT_TIMEOUT))
+        return drive(self._executions.wait(self.arn, "now", DEFAULT_TIMEOUT))
 
     def run_until_suspended(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
-        """Wait until it waits for time or for somebody, or has ended."""
-        return self._executions.drive(self._executions.wait(self.arn, "suspended", timeout))
+        """The result as soon as the execution waits for time or for somebody, or has ended."""
+        return drive(self._executions.wait(self.arn, "suspended", timeout))
 
     def history(self) -> list[Event]:
         return self.snapshot().history
@@ -205,23 +209,24 @@ class ExecutionHandle:
         return self.snapshot().describe()
 
     def stop(self, error: ErrorObject | BaseException | str | None = None) -> None:
-        """End it at once, as STOPPED."""
-        self._executions.drive(self._executions.stop(self.arn, error))
+        """End the execution at once, as STOPPED."""
+        drive(self._executions.stop(self.arn, error))
 
     def wait_for_callback(self, name: str | None = None, timeout: Seconds = DEFAULT_TIMEOUT) -> str:
-        """The id of an open callback, once there is one."""
-        return self._executions.drive(self._executions.wait_for_callback(self, name, timeout))
+        """Wait for an open callback of this execution and return its id."""
+        return drive(self._executions.wait_for_callback(self, name, timeout))
 
     def advance(self, duration: timedelta | float, timeout: Seconds = DEFAULT_TIMEOUT) -> None:
-        """Move its clock forward; returns when what fell due has been handled."""
-        self._executions.drive(self._executions.advance(duration, self, timeout))
+        """Move the execution's clock forward by `duration` (seconds, or a timedelta); return when
+        what fell due has been handled."""
+        drive(self._executions.advance(duration, self, timeout))
 
     def __repr__(self) -> str:
         return f"<ExecutionHandle {self.arn}>"
 
 
 class AsyncExecutionHandle:
-    """An execution under way."""
+    """An execution under way, wherever it runs."""
 
     def __init__(self, executions: Executions, arn: str) -> None:
         self._executions = executions
@@ -232,7 +237,8 @@ class AsyncExecutionHandle:
         return self.arn
 
     async def result(self, timeout: Seconds = DEFAULT_TIMEOUT) -> DurableFunctionTestResult:
-        """Wait for its end; `TimeoutError`, with the reason, if that does not come."""
+        """The result at the execution's end; `TimeoutError`, with the reason, if that does not come
+        within `timeout` (real seconds, or a timedelta)."""
         return await self._executions.wait(self.arn, "ended", timeout)
 
     async def snapshot(self) -> DurableFunctionTestResult:
@@ -242,7 +248,7 @@ class AsyncExecutionHandle:
     async def run_until_suspended(
         self, timeout: Seconds = DEFAULT_TIMEOUT
     ) -> DurableFunctionTestResult:
-        """Wait until it waits for time or for somebody, or has ended."""
+        """The result as soon as the execution waits for time or for somebody, or has ended."""
         return await self._executions.wait(self.arn, "suspended", timeout)
 
     async def history(self) -> list[Event]:
@@ -252,19 +258,20 @@ class AsyncExecutionHandle:
         return (await self.snapshot()).describe()
 
     async def stop(self, error: ErrorObject | BaseException | str | None = None) -> None:
-        """End it at once, as STOPPED."""
+        """End the execution at once, as STOPPED."""
         await self._executions.stop(self.arn, error)
 
     async def wait_for_callback(
         self, name: str | None = None, timeout: Seconds = DEFAULT_TIMEOUT
     ) -> str:
-        """The id of an open callback, once there is one."""
+        """Wait for an open callback of this execution and return its id."""
         return await self._executions.wait_for_callback(self, name, timeout)
 
     async def advance(
         self, duration: timedelta | float, timeout: Seconds = DEFAULT_TIMEOUT
     ) -> None:
-        """Move its clock forward; returns when what fell due has been handled."""
+        """Move the execution's clock forward by `duration` (seconds, or a timedelta); return when
+        what fell due has been handled."""
         await self._executions.advance(duration, self, timeout)
 
     def __repr__(self) -> str:

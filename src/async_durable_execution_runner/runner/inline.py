@@ -1,6 +1,7 @@
 """Handlers that run in the test's own process, and the workers that run them there.
 
-The coordinator asks worker hosts what a stuck process does; only we can look at our threads.
+The coordinator asks worker hosts what a stuck process does; what the threads of this process do
+can only be seen here.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ class InlineWorkers:
         self._workers: list[InlineWorker] = []
 
     def add(self, name: str, handler: Callable[..., Any]) -> str:
-        """The key by which workers will find it."""
+        """Keep `handler`, and return the key by which workers will find it."""
         key = f"{len(self._handlers)}:{name}"
         self._handlers[key] = handler
         return key
 
     def ensure(self, count: int, cluster: Cluster, workspace_id: str) -> None:
-        """Have at least so many."""
+        """Have at least `count` workers."""
         from ..worker.connection import Connection
         from ..worker.inline import InlineWorker
 
@@ -45,18 +46,18 @@ class InlineWorkers:
 
     def stop(self) -> None:
         workers, self._workers[:] = self._workers[:], []
-        # All are told before any is waited for.
+        # All workers are told to stop before any is waited for.
         for timeout in (0.0, _STOP_TIMEOUT):
             for worker in workers:
                 worker.stop(timeout)
 
     async def stacks(self, waiting_for: str, transport: Transport) -> dict[str, Report]:
-        """What those are doing that are waited for, by their ids."""
+        """What the workers that are named in `waiting_for` are doing, by their ids."""
         named = [each for each in self._workers if each.worker_id in waiting_for]
         return {each.worker_id: await transport.blocking(each.stacks) for each in named}
 
     async def look(self, record: ExecutionRecord, transport: Transport) -> ExecutionRecord:
-        """The record, with what those are doing that hold it up."""
+        """The record, with what the workers are doing that hold its execution up."""
         reports = await self.stacks(record.waiting_for, transport)
         verdicts = [f"; {each.verdict}" for each in reports.values()]
         invocations = [

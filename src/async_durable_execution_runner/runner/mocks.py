@@ -14,7 +14,7 @@ __tracebackhide__ = True
 
 
 class MockFunction:
-    """Stands in for a function that is not there. Runs in the test process."""
+    """Stands in for a function that is not there, and runs in the test process."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class MockFunction:
             raise ValueError("A mock has one of result=, error= and side_effect=, not several.")
         payload_of(result, text_is_json=False)
         self.name = name
-        #: The payloads that it was called with, as Python data.
+        #: The payloads that the mock was called with, as Python data.
         self.calls: list[Any] = []
         self._result = result
         self._error = error

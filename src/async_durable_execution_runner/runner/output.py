@@ -1,7 +1,7 @@
 """What handlers printed and logged in other processes, brought to the test's own logging.
 
-So that `caplog` and pytest's captured output show it, once per line, when the result (or
-what there is of it) is fetched.
+`caplog` and pytest's captured output then show each line once, when the result, or what there
+is of it, is fetched.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from ..core.model import OutputLine, OutputStream
 from ..results.records import ExecutionRecord
 
-#: Where printed lines go: standard output at INFO, the rest at WARNING.
+#: The logger for printed lines: standard output at INFO, the rest at WARNING.
 output_logger = logging.getLogger(f"{__name__.partition('.')[0]}.output")
 
 
@@ -40,7 +40,7 @@ def _log(line: OutputLine, execution_arn: str, request_id: str) -> None:
     else:
         logger = output_logger
         level = logging.INFO if line.stream is OutputStream.STDOUT else logging.WARNING
-    # No `%` in a handler's text is ours to format, hence no args.
+    # A `%` in a handler's text is not for us to format, hence no args.
     record = logger.makeRecord(logger.name, level, "", 0, line.text, (), None)
     if line.time_ms:
         record.created = line.time_ms / 1000
@@ -51,8 +51,8 @@ def _log(line: OutputLine, execution_arn: str, request_id: str) -> None:
 
 
 def _wanted(logger: logging.Logger, level: int) -> bool:
-    """Whether a level that somebody chose lets it through. The root's default, WARNING,
-    nobody chose, and the handlers of a test (`caplog`) have levels of their own."""
+    """Whether a level that somebody chose lets the line through. Nobody chose the root's default,
+    WARNING, and the handlers of a test (`caplog`) have levels of their own."""
     if logging.root.manager.disable >= level:
         return False
     chosen = logger.getEffectiveLevel()

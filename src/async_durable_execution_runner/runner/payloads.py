@@ -1,4 +1,4 @@
-"""What a caller gives as input, result or error, as it is sent."""
+"""What a caller gives as input, result or error, in the form in which it is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __tracebackhide__ = True
 
 
 def text_of(name: str, value: str | None) -> str:
-    """`value`, and of None nothing. `TypeError` for what is no text, `ValueError` for no UTF-8."""
+    """`value`, or "" for None; `TypeError` if it is not a text, `ValueError` if it is not UTF-8."""
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -26,8 +26,11 @@ def text_of(name: str, value: str | None) -> str:
 
 
 def payload_of(value: object, *, text_is_json: bool = True) -> str:
-    """The JSON document for `value`. With `text_is_json` a `str` that is a JSON document is
-    that document; any other `str` is a JSON string. `TypeError` for what JSON cannot carry."""
+    """The JSON document for `value`; `TypeError` for what JSON cannot carry.
+
+    With `text_is_json` a `str` that is a JSON document is taken as that document. Any other
+    `str` becomes a JSON string.
+    """
     if text_is_json and isinstance(value, str):
         try:
             json.loads(text_of("input", value), parse_constant=_no_constant)
@@ -44,11 +47,11 @@ def payload_of(value: object, *, text_is_json: bool = True) -> str:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def error_object(error: object) -> model.ErrorObject | None:
-    """What a caller gives as an error, as it is sent; `TypeError`."""
+    """The error to send for what a caller gives; `TypeError` for what is none of the types."""
     match error:
         case None:
             return None

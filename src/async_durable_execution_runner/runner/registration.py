@@ -1,30 +1,22 @@
 """A runner's functions and, while it is open, its workspace in a coordinator.
 
-gRPC is imported on opening, when the processes are already on their way.
+gRPC is imported when the workspace is opened: the processes are starting by then.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..client.cluster import Cluster, shared_cluster, unavailable
 from ..client.drive import drive
-from ..client.settings import (
-    FunctionSettings,
-    Isolation,
-    Seconds,
-    seconds,
-    settings,
-    whole,
-)
+from ..client.settings import FunctionSettings, Isolation, Seconds, seconds, whole
 from ..core import limits
 from ..errors import NotStarted
 from .inline import InlineWorkers
@@ -32,12 +24,12 @@ from .mocks import MockFunction
 
 if TYPE_CHECKING:
     from ..client.control import ControlClient
-    from ..client.transport import LoopTransport, Transport, WorkspaceCall
+    from ..client.transport import Transport, WorkspaceCall
+    from ..rpc.v1 import worker_pb2
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-T = TypeVar("T")
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
 
@@ -51,30 +43,31 @@ def function_name_of(handler: Callable[..., Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Registration:
+class Registration:
+    """A function, as the coordinator is told of it."""
+
+    #: What `loading.describe` made, or an inline function's key.
+    code: worker_pb2.FunctionCode | str
     durable: bool
     settings: FunctionSettings
-    #: As `loading.describe` made it; an inline function's key.
-    code: Any
 
 
 class Attachment:
-    """What a runner registers, and how it reaches the coordinator. Open or not, again and again."""
+    """What a runner registers, and how it reaches the coordinator. It can be opened again."""
 
     def __init__(
         self,
-        handler: Callable[..., Any] | None,
+        defaults: FunctionSettings,
         *,
-        function_name: str | None = None,
         workers: int | None = None,
         invocation_retries: int | None = DEFAULT_INVOCATION_RETRIES,
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
         start_time: datetime | None = None,
-        **of_functions: Any,
     ) -> None:
-        self._workers = whole("workers", (os.cpu_count() or 1) if workers is None else workers, 0)
-        if not self._workers and listen is None:
+        """`defaults` are for the functions that are registered without settings of their own."""
+        self.workers = whole("workers", (os.cpu_count() or 1) if workers is None else workers, 0)
+        if not self.workers and listen is None:
             raise ValueError(
                 "workers=0: at least one is needed (none at all only together with listen=, for "
                 "worker hosts that are started by hand)."
@@ -93,135 +86,110 @@ class Attachment:
             raise ValueError(f"retry_backoff={retry_backoff!r} must not be negative.")
         self._listen = listen
         self._epoch_ms = round(start_time.timestamp() * 1000) if start_time else None
-        self._defaults = settings(FunctionSettings(), **of_functions)
-        self._functions: dict[str, _Registration] = {}
-        self._inline = InlineWorkers()
+        self.defaults = defaults
+        self.functions: dict[str, Registration] = {}
+        self.inline = InlineWorkers()
         self._opening = threading.Lock()
         self._cluster: Cluster | None = None
         self._workspace: WorkspaceCall | None = None
-        self._registrar: ControlClient | None = None
-        self._client: ControlClient | None = None
-        self.function_name = function_name or ""
-        if handler is not None:
-            self.function_name = function_name or function_name_of(handler)
-            self.register(self.function_name, handler, durable=True)
+        self._control: ControlClient | None = None
 
     # -- functions -------------------------------------------------------------------------
 
     def register(
-        self, name: str, handler: Callable[..., Any], *, durable: bool, **own: Any
+        self,
+        name: str,
+        handler: Callable[..., Any],
+        *,
+        durable: bool,
+        settings: FunctionSettings | None = None,
     ) -> None:
-        """Know `handler` by `name` from now on; `HandlerNotLoadable` where it cannot be."""
+        """Register `handler` as the function `name`; `HandlerNotLoadable` if workers cannot load
+        it."""
         from ..worker import loading
 
-        chosen = settings(self._defaults, **own)
+        chosen = settings or self.defaults
         if chosen.isolation is Isolation.INLINE:
-            code: Any = self._inline.add(name, loading.check(handler, durable=durable))
+            code: worker_pb2.FunctionCode | str = self.inline.add(
+                name, loading.check(handler, durable=durable)
+            )
         else:
             code = loading.describe(handler, durable=durable)
-        self._add(name, _Registration(durable, chosen, code))
+        self._add(name, Registration(code, durable, chosen))
 
-    def replace_functions(
-        self, functions: Mapping[str, tuple[Any, bool, Mapping[str, Any]]]
-    ) -> None:
-        """Know these and no others: by name what `loading.describe` made, whether it is durable,
-        and settings. Later invocations run what is in their files now; `ValueError`."""
-        self._functions = {
-            name: _Registration(durable, settings(self._defaults, **own), code)
-            for name, (code, durable, own) in functions.items()
-        }
-        if self._registrar is not None:
-            made = [(name, f.code, f.durable, f.settings) for name, f in self._functions.items()]
-            self.drive(self._registrar.replace_functions(made))
+    def replace_functions(self, functions: Mapping[str, Registration]) -> None:
+        """Register these functions by name, and drop all others. Later invocations run what is in
+        the functions' files now."""
+        self.functions = dict(functions)
+        if self._control is not None:
+            made = [(name, f.code, f.durable, f.settings) for name, f in functions.items()]
+            drive(self._control.replace_functions(made))
 
     def mock(self, mock: MockFunction) -> None:
-        inline = settings(self._defaults, isolation=Isolation.INLINE)
-        self._add(mock.name, _Registration(False, inline, self._inline.add(mock.name, mock)))
+        """Have `mock` stand in for the function of its name."""
+        inline = replace(self.defaults, isolation=Isolation.INLINE)
+        self._add(mock.name, Registration(self.inline.add(mock.name, mock), False, inline))
 
-    def _add(self, name: str, function: _Registration) -> None:
-        self._functions[name] = function
-        if self._registrar is not None:
+    def _add(self, name: str, function: Registration) -> None:
+        self.functions[name] = function
+        if self._control is not None:
             self._announce(name, function)
 
-    def _announce(self, name: str, function: _Registration) -> None:
-        assert self._registrar is not None
-        self.drive(
-            self._registrar.register(
+    def _announce(self, name: str, function: Registration) -> None:
+        drive(
+            self.control.register(
                 name, function.code, durable=function.durable, settings=function.settings
             )
         )
         if function.settings.isolation is Isolation.INLINE:
             assert self._workspace is not None
-            count = self._workers if function.durable else 1
-            self._inline.ensure(count, self.cluster, self._workspace.id)
-        elif self._workers:
-            assert self._cluster is not None
-            self._cluster.ensure_slots(self._workers)
+            count = self.workers if function.durable else 1
+            self.inline.ensure(count, self.cluster, self._workspace.id)
+        elif self.workers:
+            self.cluster.ensure_slots(self.workers)
 
     # -- opening and closing ---------------------------------------------------------------
 
     def open(self) -> None:
-        """Have a workspace, in the shared cluster or in one of its own. Blocks."""
+        """Open a workspace, in the shared cluster or in one of this runner's own. This blocks."""
         if self._workspace is not None:
             raise NotStarted("This runner is open already: one `with` at a time.")
         self._cluster = cluster = Cluster(self._listen) if self._listen else shared_cluster()
         try:
-            if self._workers and any(
-                each.settings.isolation is not Isolation.INLINE for each in self._functions.values()
+            if self.workers and any(
+                each.settings.isolation is not Isolation.INLINE for each in self.functions.values()
             ):
-                cluster.ensure_slots(self._workers)
+                cluster.ensure_slots(self.workers)
             from ..client import transport
 
             channel = transport.channel_to(cluster)
             self._workspace = transport.WorkspaceCall(
                 channel,
                 cluster.token,
-                workers=max(1, self._workers),
+                workers=max(1, self.workers),
                 invocation_retries=self._invocation_retries,
                 retry_backoff=self._retry_backoff,
                 epoch_ms=self._epoch_ms,
                 unavailable=self._unavailable,
             )
-            # For runners that nobody closes.
+            # This is for runners that nobody closes.
             weakref.finalize(self, self._workspace.close)
             blocking = transport.BlockingTransport(channel, cluster.token)
-            self._registrar = self._client_over(blocking)
-            for name, function in self._functions.items():
+            self._control = self.control_over(blocking)
+            for name, function in self.functions.items():
                 self._announce(name, function)
         except BaseException:
             self.close()
             raise
 
     def ensure_open(self) -> None:
-        """`open`, from any thread, unless it is."""
+        """Open the workspace unless it is open, from any thread."""
         with self._opening:
             if not self.is_open:
                 self.open()
 
-    def use_loop(self) -> LoopTransport:
-        """From now on make calls on the running event loop. The caller closes the transport."""
-        from ..client.transport import LoopTransport
-
-        transport = LoopTransport(self.cluster.address, self.cluster.token)
-        self._client = self._client_over(transport)
-        return transport
-
-    @property
-    def workers(self) -> int:
-        return self._workers
-
-    @staticmethod
-    def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-        """The outcome of a coroutine that awaits nothing but calls, where these block."""
-        return drive(coroutine)
-
-    def blocking(self) -> Self:
-        """This, for other threads to `drive`, whatever its runner's calls go over."""
-        view = copy.copy(self)
-        view._client = self._registrar
-        return view
-
-    def _client_over(self, transport: Transport) -> ControlClient:
+    def control_over(self, transport: Transport) -> ControlClient:
+        """A client for this runner's calls over `transport`."""
         from ..client.control import ControlClient
 
         assert self._workspace is not None
@@ -229,8 +197,8 @@ class Attachment:
 
     def close(self) -> None:
         workspace, self._workspace = self._workspace, None
-        self._registrar = self._client = None
-        self._inline.stop()
+        self._control = None
+        self.inline.stop()
         if workspace is not None:
             workspace.close()
         if self._listen and self._cluster is not None:
@@ -243,9 +211,7 @@ class Attachment:
     @property
     def cluster(self) -> Cluster:
         if self._cluster is None or self._workspace is None:
-            raise NotStarted(
-                "The runner is not open: use it inside its `with` (or `async with`) block."
-            )
+            raise _not_open()
         return self._cluster
 
     def _unavailable(self, what: str, detail: str) -> Exception:
@@ -253,9 +219,16 @@ class Attachment:
 
     @property
     def control(self) -> ControlClient:
-        client = self._client or self._registrar
-        if client is None or self._workspace is None:
-            raise NotStarted(
-                "The runner is not open: use it inside its `with` (or `async with`) block."
-            )
-        return client
+        """The client for this runner's calls where they block."""
+        if self._control is None:
+            raise _not_open()
+        return self._control
+
+    def follow_output(self) -> Iterator[Any]:
+        """What handlers write from now on, as `FollowOutputResponse`, until this is closed."""
+        assert self._workspace is not None
+        return self._workspace.follow_output()
+
+
+def _not_open() -> NotStarted:
+    return NotStarted("The runner is not open: use it inside its `with` (or `async with`) block.")

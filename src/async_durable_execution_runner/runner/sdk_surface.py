@@ -1,6 +1,6 @@
 """The runner with the surface of the SDK's own.
 
-Only the shape of the API is here; what it does is `engine.Engine`'s.
+Only the shape of the API is here; `engine.Engine` does the work.
 """
 
 # ruff: noqa: ASYNC109 - a time-out ends in an error that says what was waited for.
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
+from ..client.settings import FunctionSettings
 from ..results.result import DurableFunctionTestResult
 from .engine import Engine
 from .mocks import MockFunction
+from .registration import Attachment
 
 if TYPE_CHECKING:
     from ..client.transport import LoopTransport
@@ -32,14 +34,22 @@ def create_local_runner(
     input: Any = None,
     timeout: int = 60,
 ) -> DurableFunctionLocalTestRunner:
-    """A runner with the SDK's own interface, for suites that were written for that one."""
+    """A runner with the interface of the SDK's own, for suites that were written for that one.
+
+    Args:
+        handler: A function decorated with `@durable_execution`.
+        poll_interval: Has no effect: nothing is polled.
+        input: Any JSON value; a text that is a JSON document is sent as that document.
+        timeout: Real seconds that `run` waits for the end.
+    """
     return DurableFunctionLocalTestRunner(
         handler=handler, poll_interval=poll_interval, input=input, timeout=timeout
     )
 
 
 class DurableFunctionLocalTestRunner:
-    """For `with`, `async with`, or neither; opens by itself, on whichever loop it is used."""
+    """The SDK's runner, for `with`, `async with` or neither: it opens when it is first used, on
+    the loop on which that happens."""
 
     mode = "local"
 
@@ -51,9 +61,17 @@ class DurableFunctionLocalTestRunner:
         timeout: int = 900,
         function_name: str = "test-function",
     ) -> None:
-        """`poll_interval` is taken for compatibility: nothing is polled."""
+        """A runner for `handler`.
+
+        Args:
+            handler: A function decorated with `@durable_execution`.
+            poll_interval: Has no effect: nothing is polled.
+            input: Any JSON value; a text that is a JSON document is sent as that document.
+            timeout: Real seconds that `run` waits for the end.
+            function_name: The function's name in Lambda.
+        """
         self.poll_interval = poll_interval
-        self._engine = Engine(handler, function_name=function_name)
+        self._engine = Engine(Attachment(FunctionSettings()), handler, function_name)
         self._input = input
         self._timeout = timeout
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -122,13 +140,14 @@ class DurableFunctionLocalTestRunner:
         await (await self._opened()).callback_heartbeat(callback_id)
 
     def mock_invoke_result(self, function_name: str, result: Any) -> None:
-        """What a chained invoke of `function_name` returns."""
-        self._engine.mock(MockFunction(function_name, result=result))
+        """Have each chained invoke of `function_name` return `result`."""
+        self._engine.attachment.mock(MockFunction(function_name, result=result))
 
     async def _opened(self) -> Engine:
         loop = asyncio.get_running_loop()
-        if not self._engine.is_open:
-            await asyncio.to_thread(self._engine.ensure_open)
+        attachment = self._engine.attachment
+        if not attachment.is_open:
+            await asyncio.to_thread(attachment.ensure_open)
         if self._transport is None or self._loop is not loop:
             self._loop = loop
             self._transport = self._engine.use_loop()

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..client.cluster import shared_cluster
+from ..client.drive import drive
+from ..client.settings import FunctionSettings, settings
 from ..errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
 from ..rpc import codec
 from ..runner.engine import Engine
-from ..runner.registration import DEFAULT_INVOCATION_RETRIES
+from ..runner.registration import DEFAULT_INVOCATION_RETRIES, Attachment, Registration
 from . import discovery
 from .functions_file import FunctionConfig
 from .log_folder import LogFolder
@@ -59,16 +61,15 @@ def serve(
         raise InvalidConfiguration("Nothing to serve: give --function, --functions or --template.")
     with _until_a_signal(), ExitStack() as stack:
         folder = LogFolder(logs, warn) if logs is not None else None
-        engine = Engine(
-            None,
+        defaults = settings(FunctionSettings(), isolation=isolation, own_processes=True)
+        attachment = Attachment(
+            defaults,
             workers=workers,
-            skip_time=skip_time,
-            isolation=isolation,
-            own_processes=True,
             # As on Lambda; but where a pause takes no time, what only fails would spin.
             invocation_retries=DEFAULT_INVOCATION_RETRIES if skip_time else None,
         )
-        served = _Served(engine, folder)
+        engine = Engine(attachment, skip_time=skip_time)
+        served = _Served(attachment, folder)
         stack.callback(served.close)
         if reload is not None:
             # Bytecode is told from an older one by seconds, in which a file may change twice.
@@ -76,7 +77,7 @@ def serve(
         # It starts while the handlers are looked at.
         shared_cluster()
         lines = served.load(functions)
-        engine.open()
+        attachment.open()
         if folder is not None:
             served.follow()
         if reload is not None:
@@ -84,13 +85,14 @@ def serve(
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
-        url = engine.drive(engine.serve_aws_api(host, port, access_keys))
+        url = drive(engine.serve_aws_api(host, port, access_keys))
         for line in lines:
             say(f"{line}\n")
         say(f"\nexport AWS_ENDPOINT_URL_LAMBDA={url}\n")
-        engine.cluster.coordinator.wait(threading.TIMEOUT_MAX)
+        cluster = attachment.cluster
+        cluster.coordinator.wait(threading.TIMEOUT_MAX)
         raise CoordinatorUnavailable(
-            f"{engine.cluster.obituary()}: serving has ended, and its executions are lost."
+            f"{cluster.obituary()}: serving has ended, and its executions are lost."
         )
 
 
@@ -119,10 +121,10 @@ def _until_a_signal() -> Iterator[None]:
 
 
 class _Served:
-    """The functions that an engine serves, and where their lines go."""
+    """The functions that are served, and where their lines go."""
 
-    def __init__(self, engine: Engine, folder: LogFolder | None) -> None:
-        self._engine = engine
+    def __init__(self, attachment: Attachment, folder: LogFolder | None) -> None:
+        self._attachment = attachment
         self._folder = folder
         self._writing: threading.Thread | None = None
 
@@ -132,34 +134,37 @@ class _Served:
             if config.code is not None and not config.code.is_dir():
                 raise InvalidConfiguration(f"{config.name}: its code, {config.code}, is no folder.")
         found = discovery.find(functions)
-        made: dict[str, tuple[Any, bool, Mapping[str, Any]]] = {}
+        made: dict[str, Registration] = {}
         lines = []
         for config, (durable, code) in zip(functions, found, strict=True):
-            own: dict[str, Any] = {
-                "invocation_timeout": config.timeout,
-                "memory": config.memory,
-                "env": config.environment,
-                "log_format": config.log_format,
-            }
-            if durable:
-                own["execution_timeout"] = config.execution_timeout
-                own["retention_days"] = config.retention_days
+            function = Registration(code, durable, self._settings(config, durable))
             for name in (config.name, *(f"{config.name}:{alias}" for alias in config.aliases)):
-                made[name] = code, durable, own
+                made[name] = function
             aliases = f" (:{', :'.join(config.aliases)})" if config.aliases else ""
             kind = "durable" if durable else "plain"
             lines.append(f"{config.name}{aliases}  {config.handler}  {kind}")
         if self._folder is not None:
             self._folder.begin(config.name for config in functions)
+        self._attachment.replace_functions(made)
+        return lines
+
+    def _settings(self, config: FunctionConfig, durable: bool) -> FunctionSettings:
         try:
-            self._engine.replace_functions(made)
+            return settings(
+                self._attachment.defaults,
+                execution_timeout=config.execution_timeout if durable else None,
+                invocation_timeout=config.timeout,
+                memory=config.memory,
+                env=config.environment,
+                log_format=config.log_format,
+                retention_days=config.retention_days if durable else None,
+            )
         except ValueError as error:
             raise InvalidConfiguration(str(error)) from None
-        return lines
 
     def follow(self) -> None:
         """Write down what the handlers write."""
-        output = self._engine.follow_output()
+        output = self._attachment.follow_output()
         self._writing = threading.Thread(
             target=self._write, args=(output,), name="durable-logs", daemon=True
         )
@@ -178,7 +183,7 @@ class _Served:
             )
 
     def close(self) -> None:
-        self._engine.close()
+        self._attachment.close()
         if self._writing is not None:
             self._writing.join(_LOGS_TIMEOUT)
 

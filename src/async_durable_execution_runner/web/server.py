@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from ..client.drive import drive
+from ..client.settings import FunctionSettings, Isolation
 from ..errors import InvalidConfiguration, NotStarted
 from ..runner.engine import Engine
+from ..runner.registration import Attachment
 
 #: As long as an invocation may take on Lambda; the endpoint has time-outs of its own. Seconds.
 _LONGEST_INVOCATION = 900.0
@@ -97,19 +100,13 @@ class WebRunner:
             raise NotStarted("This web runner is started already.")
         config, service = self._config, self._config.web_service
         lambda_client = make_client(config.local_runner_region, config.lambda_endpoint, _PATIENCE)
-        engine = Engine(
-            None,
-            workers=_AT_ONCE,
-            isolation="inline",
-            skip_time=False,
-            invocation_timeout=_LONGEST_INVOCATION,
-        )
-        engine.register(ANY_FUNCTION, invoked_elsewhere(lambda_client), durable=True)
+        inline = FunctionSettings(Isolation.INLINE, invocation_timeout=_LONGEST_INVOCATION)
+        attachment = Attachment(inline, workers=_AT_ONCE)
+        attachment.register(ANY_FUNCTION, invoked_elsewhere(lambda_client), durable=True)
+        engine = Engine(attachment, skip_time=False)
         engine.open()
         try:
-            self._url = engine.drive(
-                engine.serve_aws_api(service.host, service.port, service.access_keys)
-            )
+            self._url = drive(engine.serve_aws_api(service.host, service.port, service.access_keys))
         except BaseException:
             engine.close()
             raise
