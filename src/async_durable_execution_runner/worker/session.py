@@ -36,6 +36,7 @@ class Session:
             inline_workspace_id=inline_workspace_id,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._channel: Any = None
         self._call: Any = None
         self._hung_up: asyncio.Future[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
@@ -108,7 +109,9 @@ class Session:
                 self._patience.cancel()
                 await asyncio.wait([self._hung_up])
             await end_stream(call)
-            await self._channel.close()
+        # Also where the coordinator refused the session: what gRPC has under way for a channel
+        # comes to the loop that made it, and that is about to close.
+        await self._channel.close()
 
 
 async def greet(open_stream: Callable[[], Any], hello: Any) -> tuple[Any, Any]:
