@@ -9,7 +9,7 @@ RunnerError
 │   ├── CallbackTimeout               400
 │   ├── TooManyRequests               429
 │   └── ServiceFailure                500
-├── HandlerNotLoadable                a handler cannot travel to a worker, or is no durable function
+├── HandlerNotLoadable                a handler cannot travel to a worker, or is not durable
 ├── OperationNotFound                 a result has none, or several, of that name; a LookupError
 ├── NonDeterministicHandler           a replay asked for other operations; an AssertionError
 ├── InvalidConfiguration              a file of functions, or a command's argument, makes no sense
@@ -101,7 +101,7 @@ class ServiceFailure(ServiceError):
 
 
 class HandlerNotLoadable(RunnerError):
-    """A handler cannot travel to a worker, or is no durable function; the text has the remedies."""
+    """A handler cannot travel to a worker, or is not durable; the text has the remedies."""
 
     grpc_status = "INVALID_ARGUMENT"
 

@@ -25,11 +25,19 @@ _running: list[Recorder] = []
 
 
 def record(name: str, /, *, key: object = None, **data: object) -> None:
-    """Say that the effect `name` happened, under the idempotency key `key` if it has one.
+    """Say that an effect happened.
 
-    Returns when the runner's coordinator has it, so it survives whatever becomes of the
-    process. May be called from any thread of the handler's. `key` and `data` must be JSON
-    values: `TypeError`. `CoordinatorUnavailable` where the coordinator is gone.
+    This returns when the runner's coordinator knows of the effect, which survives whatever becomes
+    of the process from then on. It may be called from any thread of the handler's.
+
+    Args:
+        name: The effect's name.
+        key: The idempotency key under which the effect happened, if it had one: a JSON value.
+        data: What else a test wants to know of the effect, as JSON values.
+
+    Raises:
+        TypeError: `key` or `data` is not a JSON value.
+        CoordinatorUnavailable: The coordinator has ended.
     """
     recorder = _own.get() or _of_this_process()
     if recorder is not None:
@@ -52,7 +60,7 @@ def _of_this_process() -> Recorder | None:
 
 @contextmanager
 def recording(recorder: Recorder, *, inline: bool) -> Iterator[None]:
-    """For workers: what is recorded in here goes to `recorder`."""
+    """Have what is recorded in the block go to `recorder`; workers use this."""
     if not inline:
         # The one before stays until now: threads that it left behind may still do something.
         _running.clear()

@@ -335,7 +335,7 @@ def test_what_goes_wrong_is_one_line(
     [
         ([], {}, "the following arguments are required: command"),
         (["invoke"], {}, "the following arguments are required: --function-name"),
-        (["invoke", "--function-name=a", "--input={"], {}, "--input: this is no JSON"),
+        (["invoke", "--function-name=a", "--input={"], {}, "--input: this is not JSON"),
         (["get-durable-execution"], {}, "required: --durable-execution-arn"),
         (["start-server", "--port=web"], {}, "--port: a port is needed"),
         (["start-server"], {"AWS_DEX_PORT": "web"}, "--port: a port is needed"),

@@ -183,7 +183,7 @@ def test_what_goes_wrong_is_one_line(
     ("arguments", "complaint"),
     [
         (["invoke"], "the following arguments are required: FUNCTION"),
-        (["invoke", "order", "--input={"], "--input: this is no JSON: Expecting property name"),
+        (["invoke", "order", "--input={"], "--input: this is not JSON: Expecting property name"),
         (["invoke", "order", "--endpoint=here"], "--endpoint: a URL is needed, as in http://"),
         (["invoke", "order", "--endpoint=ftp://here"], "--endpoint: a URL is needed"),
         (["invoke", "order", "--endpoint=http://:1"], "--endpoint: a URL is needed"),

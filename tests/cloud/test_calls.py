@@ -397,7 +397,7 @@ def test_a_function_that_is_started_and_is_not_durable(lambda_: Scripted) -> Non
     with pytest.raises(LambdaCallFailed) as caught:
         runner.start()
     assert sentence(caught) == (
-        "'order' is no durable function: Lambda started it, but no execution."
+        "'order' is not a durable function: Lambda started it, but no execution."
     )
 
 

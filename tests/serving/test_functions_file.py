@@ -75,7 +75,7 @@ def test_a_function_in_one_argument():
     for text in ("F", "F=", "=m:h", ""):
         with pytest.raises(InvalidConfiguration, match="not of the form NAME=MODULE:HANDLER"):
             of_text(text)
-    with pytest.raises(InvalidConfiguration, match="--function f g=m:h: 'f g' is no function's"):
+    with pytest.raises(InvalidConfiguration, match="--function f g=m:h: 'f g' is not a function's"):
         of_text("f g=m:h")
 
 
@@ -88,7 +88,7 @@ def test_names_as_long_as_lambda_takes_them(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[functions", "is no TOML"),
+        ("[functions", "is not TOML"),
         ("", r"has no table \[functions.NAME\]"),
         ("functions = 3", r"has no table \[functions.NAME\]"),
         ("[functions]", r"has no table \[functions.NAME\]"),
@@ -104,9 +104,12 @@ def test_names_as_long_as_lambda_takes_them(tmp_path: Path):
         ("functions.F = {handler = 'm:h', aliases = 'prod'}", "aliases must be a list"),
         ("functions.'f g' = {handler = 'm:h'}", "functions.toml, functions.f g: 'f g' is no"),
         (f"functions.{'F' * 65} = {{handler = 'm:h'}}", "Lambda takes 1 to 64 letters"),
-        ("functions.'F\\n' = {handler = 'm:h'}", "is no function's name"),
-        ("functions.F = {handler = 'm:h', aliases = ['a b']}", "functions.F: 'a b' is no alias"),
-        ("functions.F = {handler = 'm:h', aliases = ['p', '17']}", "'17' is no alias"),
+        ("functions.'F\\n' = {handler = 'm:h'}", "is not a function's name"),
+        (
+            "functions.F = {handler = 'm:h', aliases = ['a b']}",
+            "functions.F: 'a b' is not an alias",
+        ),
+        ("functions.F = {handler = 'm:h', aliases = ['p', '17']}", "'17' is not an alias"),
         (f"functions.F = {{handler = 'm:h', aliases = ['{'a' * 129}']}}", "1 to 128 letters"),
     ],
 )

@@ -113,26 +113,26 @@ def test_the_long_forms_and_json(tmp_path: Path):
     [
         (
             "a: 1\n b: 2",
-            r"template.yaml is no YAML: mapping values are not allowed here "
+            r"template.yaml is not YAML: mapping values are not allowed here "
             r"\(at line 2, column 3\)\.$",
         ),
-        ("a: \x00", r"is no YAML: unacceptable character #x0000: special .* position 3\.$"),
+        ("a: \x00", r"is not YAML: unacceptable character #x0000: special .* position 3\.$"),
         (
             "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
             "{Handler: m.h, FunctionName: !Sub '${Stage}-f'}}}",
-            "template.yaml, F: '<Stage>-f' is no function's name",
+            "template.yaml, F: '<Stage>-f' is not a function's name",
         ),
         (
             "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
             "{Handler: m.h, AutoPublishAlias: 7}}}",
-            "template.yaml, F: '7' is no alias",
+            "template.yaml, F: '7' is not an alias",
         ),
         (
             "Resources: {F: {Type: AWS::Serverless::Function, Properties: "
             "{Handler: m.h, LoggingConfig: {LogFormat: !Ref Format}}}}",
             "template.yaml, F: '<Format>' is neither JSON nor Text",
         ),
-        ("just text", "is no template: it has no Resources"),
+        ("just text", "is not a template: it has no Resources"),
         ("Resources: {T: {Type: AWS::DynamoDB::Table}}", "has no AWS::Serverless::Function"),
         ("Resources: {F: {Type: AWS::Lambda::Function}}", "template.yaml, F: it has no Handler"),
         (

@@ -1,1 +1,1 @@
-"""Lambda itself, through boto3: what it is asked, and its histories read back."""
+"""Lambda itself, through boto3: the calls to it, and how its histories are read."""

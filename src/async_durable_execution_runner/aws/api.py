@@ -1,7 +1,7 @@
-"""Lambda through boto3: calls that are repeated where that helps, pages put together, and our own
-errors, each one sentence.
+"""Lambda through boto3: calls that are repeated where that helps, pages put together, and this
+package's errors, each one sentence.
 
-Knows nothing of results or runners.
+This module knows nothing of results or runners.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __tracebackhide__ = True
 Client = Any
 """A boto3 client of "lambda"; boto3 ships no types."""
 
-#: How often a call is made at most, and the pauses between: seconds, doubled each time.
+#: How often a call is made at most, and the seconds between; the pause is doubled each time.
 ATTEMPTS = 8
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
@@ -57,10 +57,10 @@ _ERRORS: Mapping[str, type[ServiceError]] = {
 
 
 class Clock(Protocol):
-    """Time as it is waited for. In tests, one that only counts."""
+    """What time is told and waited for with. A test may have one that only counts."""
 
     def time(self) -> float:
-        """Seconds, from anywhere on."""
+        """Seconds since any one moment."""
 
     async def sleep(self, seconds: float) -> None: ...
 
@@ -82,9 +82,17 @@ class LoopClock:
 
 
 def make_client(region: str | None, endpoint: str | None, patience: float = 60) -> Client:
-    """A client that leaves repeating to us. One on this machine's own loopback, such as a
-    gateway's, is asked with any credentials where none are configured. `patience`: seconds that
-    an answer may take."""
+    """A boto3 client of "lambda" that does not repeat calls by itself.
+
+    Args:
+        region: The region; by default the one that is configured.
+        endpoint: The URL to ask; by default that of the region. On loopback, such as for a
+            gateway, any credentials will do where none are configured.
+        patience: Seconds that an answer may take.
+
+    Raises:
+        LambdaCallFailed: No region is configured, or no client can be made.
+    """
     given: dict[str, Any] = {}
     try:
         session = boto3.Session()
@@ -113,7 +121,7 @@ def make_client(region: str | None, endpoint: str | None, patience: float = 60) 
 def _is_loopback(endpoint: str) -> bool:
     host = urlsplit(endpoint).hostname or ""
     try:
-        # 0.0.0.0, where one connects to it, is this machine.
+        # Connecting to 0.0.0.0 connects to this machine.
         return host == "localhost" or (
             ip_address(host).is_loopback or ip_address(host).is_unspecified
         )
@@ -122,7 +130,7 @@ def _is_loopback(endpoint: str) -> bool:
 
 
 class LambdaApi:
-    """What runners ask of Lambda. Its coroutines suspend only where `in_threads`, or in `clock`."""
+    """What runners ask of Lambda. The coroutines suspend only in `clock`, or where `in_threads`."""
 
     def __init__(
         self,
@@ -132,7 +140,15 @@ class LambdaApi:
         in_threads: bool = False,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`in_threads`: for an event loop, which a call must not block. `jitter`: 0 to 1."""
+        """The API of a client.
+
+        Args:
+            client: A boto3 client of "lambda".
+            clock: What pauses are made with.
+            in_threads: Whether calls are made in threads, for an event loop that they must not
+                block.
+            jitter: A number from 0 to 1 by which each pause is multiplied.
+        """
         self.client = client
         self.clock = clock
         self._in_threads = in_threads
@@ -140,7 +156,8 @@ class LambdaApi:
         self._reached = False
 
     async def invoke(self, function_name: str, payload: str, name: str, tenant: str | None) -> str:
-        """Start an execution; its ARN. As it has a name, repeating this starts no second one."""
+        """Start an execution and return its ARN. Repeating this does not start a second execution,
+        since the first has the name."""
         given = {"TenantId": tenant} if tenant is not None else {}
         answer = await self.call(
             "invoke",
@@ -153,7 +170,7 @@ class LambdaApi:
         arn: str | None = answer.get("DurableExecutionArn")
         if arn is None:
             raise LambdaCallFailed(
-                f"{function_name!r} is no durable function: Lambda started it, but no execution."
+                f"{function_name!r} is not a durable function: Lambda started it, but no execution."
             )
         return arn
 
@@ -161,7 +178,7 @@ class LambdaApi:
         return await self.call("get_durable_execution", DurableExecutionArn=arn)
 
     async def history(self, arn: str) -> list[dict[str, Any]]:
-        """All of it, in order."""
+        """All events of an execution's history, in order."""
         events: list[dict[str, Any]] = []
         given: dict[str, Any] = {
             "DurableExecutionArn": arn,
@@ -193,7 +210,12 @@ class LambdaApi:
         await self.call("send_durable_execution_callback_heartbeat", CallbackId=callback_id)
 
     async def call(self, method: str, **given: Any) -> dict[str, Any]:
-        """One call by the name that boto3 has for it, repeated where that may help."""
+        """The answer to one call, which is repeated where that may help.
+
+        Args:
+            method: The name that boto3 has for the operation.
+            given: The members of the request, by their names in Lambda's model.
+        """
         call = getattr(self.client, method)
         pause = _FIRST_PAUSE
         for left in reversed(range(ATTEMPTS)):
@@ -216,14 +238,14 @@ class LambdaApi:
         raise AssertionError("unreachable")
 
     def _is_passing(self, error: Exception) -> bool:
-        """Whether it may be gone the next time."""
+        """Whether the error may not come again the next time."""
         if isinstance(error, ClientError):
             self._reached = True
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             code = error.response.get("Error", {}).get("Code")
             return code in _THROTTLED or status == 429 or status >= 500
         if isinstance(error, EndpointConnectionError):
-            # Where nobody ever answered, the address is wrong.
+            # The address is wrong where nobody ever answered.
             return self._reached
         return isinstance(error, HTTPClientError)
 
@@ -231,7 +253,7 @@ class LambdaApi:
 def _sentence(
     error: Exception, method: str, given: Mapping[str, Any], region: str, endpoint: str
 ) -> RunnerError:
-    """Our error for one of botocore's."""
+    """This package's error for one of botocore's."""
     operation = "".join(part.capitalize() for part in method.split("_"))
     match error:
         case ClientError():
@@ -271,5 +293,5 @@ def _refusal(
     return kind(message)
 
 
-#: Where the permission has another name than the operation.
+#: The operations whose permission has another name.
 _ACTIONS = {"Invoke": "InvokeFunction"}

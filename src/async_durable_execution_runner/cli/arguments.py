@@ -1,5 +1,5 @@
-"""What may stand in an argument of a command: types for argparse, which then says what is wrong,
-and exits with 2."""
+"""What may stand in an argument of a command: types for argparse, which says what is wrong with an
+argument and exits with 2."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import json
 from argparse import ArgumentTypeError
 from urllib.parse import urlsplit
 
-#: As long as the service lets an execution run, in seconds.
+#: The longest that the service lets an execution run, in seconds.
 _LONGEST = 31_622_400
 _MOST = 9999
 
 
 def json_text(text: str) -> str:
-    """A JSON document, as it stands."""
+    """The text of a JSON document, as it stands."""
     try:
         json.loads(utf8(text), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ArgumentTypeError(f"this is no JSON: {error}") from None
+        raise ArgumentTypeError(f"this is not JSON: {error}") from None
     return text
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is none of its values")
+    raise ValueError(f"{name} is not one of its values")
 
 
 def utf8(text: str) -> str:
-    """What can be sent."""
+    """A text that can be sent."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -55,7 +55,7 @@ def seconds(text: str) -> float:
         number = float(text)
     except ValueError:
         number = 0.0
-    # Nor is it anything that is no number.
+    # NaN is not between them either.
     if not 0 < number <= _LONGEST:
         raise ArgumentTypeError(
             f"a number of seconds is needed, above 0 and not above {_LONGEST}, not {text!r}"
@@ -64,7 +64,7 @@ def seconds(text: str) -> float:
 
 
 def url(text: str) -> str:
-    """Of a server."""
+    """The URL of a server."""
     try:
         parts = urlsplit(text)
         fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -76,7 +76,7 @@ def url(text: str) -> str:
 
 
 def address(text: str) -> str:
-    """Where a coordinator listens."""
+    """The address at which a coordinator listens."""
     host, _, number = text.rpartition(":")
     if text.startswith("unix:") or (host and number != "0" and port(number)):
         return text
@@ -84,7 +84,7 @@ def address(text: str) -> str:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """Of "name=value"."""
+    """The two halves of "name=value"."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise ArgumentTypeError(f"a name and a value are needed, as in NAME=VALUE, not {text!r}")
@@ -92,7 +92,7 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def handler(text: str) -> str:
-    """Of "module:handler"."""
+    """A handler as "module:handler"."""
     if not all(text.partition(":")):
         raise ArgumentTypeError(f"a handler is needed, as in MODULE:HANDLER, not {text!r}")
     return text

@@ -1,8 +1,8 @@
 """The demonstration: an order workflow whose worker is killed once, and the timeline of it.
 
-The charge is made, and before its checkpoint is written the process dies, as Lambda may.
-The next invocation replays what was checkpointed and enters the step again; since the
-payment provider knows the order's key by then, the customer is charged once.
+The charge is made, and before its checkpoint is written the process dies, as one of Lambda's may.
+The next invocation replays what was checkpointed and enters the step again. The payment provider
+knows the order's key by then, and so the customer is charged once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MARK = {
 
 
 def _ledger() -> Path:
-    """The payment provider: a file, as it must outlive the worker."""
+    """The payment provider, which is a file since it must outlive the worker."""
     return Path(os.environ["DEMO_LEDGER"])
 
 
@@ -61,7 +61,7 @@ async def order_workflow(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def show(write: Callable[[str], object]) -> int:
-    """Run the workflow and write its timeline; return 0 if the order was charged once."""
+    """Run the workflow and write its timeline; return 0 if the customer was charged once, or 1."""
     from ..results.result import DurableFunctionTestResult
     from ..runner.blocking import DurableFunctionTestRunner
 
@@ -80,17 +80,17 @@ def show(write: Callable[[str], object]) -> int:
     return 0 if len(charges) == 1 and result.error is None else 1
 
 
-#: Events that the service makes by itself, between invocations or beside them.
+#: The events that the service makes by itself, between invocations or beside them.
 _SERVICE_EVENTS = ("ExecutionStarted", "WaitSucceeded", "CallbackSucceeded", "CallbackFailed")
 
 
 def timeline(result: Any) -> Iterator[str]:
-    """One line per event, with the time since the start on the execution's own clock."""
+    """A line for each event, with the time since the start on the execution's own clock."""
     start = result.start_timestamp
     invocations = list(result.invocations)
     completed, announced = 0, 0
     for event in result.history:
-        # An invocation shows itself by the first event that is not the service's own.
+        # An invocation is first seen by an event that the service does not make by itself.
         if announced == completed < len(invocations) and event.event_type not in _SERVICE_EVENTS:
             announced += 1
             who = f"worker process {invocations[completed].pid}"

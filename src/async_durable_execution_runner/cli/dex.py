@@ -1,6 +1,6 @@
-"""`dex-local-runner`: the earlier package's command line, for scripts that have it.
+"""`dex-local-runner`: the earlier package's command line, for scripts that use it.
 
-Each option may stand in an environment variable, AWS_DEX_PORT for --port.
+Each option may stand in an environment variable, such as AWS_DEX_PORT for --port.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LEVELS = logging.getLevelNamesMapping()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code, as `durable-runner` has them."""
+    """Run one command; return its exit code, which means what `durable-runner`'s does."""
     parser = argparse.ArgumentParser(
         prog="dex-local-runner",
         description="The earlier package's commands. New scripts: durable-runner.",
@@ -112,7 +112,7 @@ def _runner_options(parser: argparse.ArgumentParser) -> None:
         dest="endpoint",
         metavar="URL",
     )
-    _option(parser, "local-runner-region", "us-west-2", "of requests", dest="region")
+    _option(parser, "local-runner-region", "us-west-2", "the region of requests", dest="region")
 
 
 def _level(name: str) -> int:
@@ -141,7 +141,7 @@ def _start_server(arguments: argparse.Namespace) -> int:
         store_path=arguments.store_path,
     )
     with WebRunner(config) as runner:
-        # An end as any other: what the runner started ends first.
+        # SIGTERM, too, ends what the runner started before it ends this process.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         say(f"Functions are invoked at {config.lambda_endpoint}; for their checkpoints:\n\n")
         say(f"export AWS_ENDPOINT_URL_LAMBDA={runner.endpoint_url}\n")
@@ -152,7 +152,7 @@ def _start_server(arguments: argparse.Namespace) -> int:
 def _invoke(arguments: argparse.Namespace) -> int:
     name = arguments.durable_execution_name
     if name is None:
-        # One that is new, or this would find an execution of before and start none.
+        # The name must be new, or this would find an earlier execution and start none.
         function = re.sub("[^A-Za-z0-9_-]+", "-", arguments.function_name)
         name = f"{function}-execution-{uuid4().hex[:8]}"
     api = _api(arguments)

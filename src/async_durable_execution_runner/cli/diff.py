@@ -1,8 +1,8 @@
 """`durable-runner diff`: where two histories of one function part.
 
-Ids, times and whatever else differs from run to run and from place to place are taken out first:
-operations are called by their names and places, times and stack traces are left out, and ids of
-callbacks, requests and executions are numbered, also inside of payloads.
+Whatever differs from run to run and from place to place is taken out first: operations are called
+by their names and places instead of ids, times and stack traces are left out, and the ids of
+callbacks, requests and executions are numbered, inside payloads too.
 """
 
 from __future__ import annotations
@@ -21,19 +21,29 @@ from ..errors import InvalidParameterValue
 
 Shape = Mapping[str, Any]
 
-#: Lines around those that differ, and how many places where they part are shown.
+#: How many lines are shown around those that differ, and at how many places.
 _CONTEXT = 3
 _SHOWN_PLACES = 5
 _ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:")
 _EXECUTION = re.compile(r":[^:/\s]+/durable-execution/[^/\s]+/[\w-]+")
-#: What tells two runs apart and nothing else. A version is the deployment's.
+#: Members that only tell two runs apart. A version is that of the deployment.
 _LEFT_OUT = {"StackTrace", "ExecutedVersion"}
 
 
 def run(first: str, second: str, endpoint: str | None, region: str | None, write: Writer) -> int:
-    """Compare two files, or executions by their ARNs; 0 if they are the same, 1 if not.
+    """Compare two histories and write where they part.
 
-    `RunnerError` for what is no history or cannot be fetched.
+    Args:
+        first, second: Each is a file, or an execution's ARN.
+        endpoint: The URL at which executions are asked for; by default that of the AWS CLI.
+        region: The region of that endpoint; by default the ARN's own.
+        write: What the differences are written with.
+
+    Returns:
+        0 if the histories are the same, 1 if not.
+
+    Raises:
+        RunnerError: One of them is not a history or cannot be fetched.
     """
     one, other = (normalized(read(source, endpoint, region)) for source in (first, second))
     if one == other:
@@ -76,7 +86,7 @@ def _in_order(events: Sequence[Shape]) -> bool:
 
 
 def normalized(events: Sequence[Shape]) -> list[str]:
-    """A line for each event, equal where the events mean the same."""
+    """A line for each event. Two lines are equal if their events mean the same."""
     paths = _paths(events)
     ids = _numbered(events)
     return [_line(event, paths, ids) for event in events]
@@ -91,14 +101,14 @@ def _paths(events: Sequence[Shape]) -> dict[str, str]:
         if key is None or key in paths:
             continue
         if event["EventType"].startswith("Execution"):
-            # Its name is its run's own.
+            # The name of an execution is that of one run.
             paths[key] = ""
             continue
         parent = paths.get(event.get("ParentId") or "", "")
         label = event.get("Name") or event.get("SubType") or _kind(event)
         places[parent, label] += 1
         place = places[parent, label]
-        # The first of a name has no number, so that a second one does not rename it.
+        # The first operation of a name has no number, so that a second one does not rename it.
         own = label if place == 1 else f"{label} {place}"
         paths[key] = f"{parent}/{own}" if parent else own
     return paths
@@ -109,7 +119,7 @@ def _kind(event: Shape) -> str:
 
 
 def _numbered(events: Sequence[Shape]) -> dict[str, str]:
-    """What stands for each id that was made up on the run."""
+    """What stands for each id that the run made up."""
     ids: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for event in events:
@@ -139,7 +149,7 @@ def _plain(shape: Shape, ids: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
             continue
         if isinstance(value, Mapping):
             value = dict(_plain(value, ids))
-            # It is false, where it is there.
+            # Some places leave out a `Truncated` that is false.
             if value.get("Truncated") is False:
                 del value["Truncated"]
         elif isinstance(value, str):

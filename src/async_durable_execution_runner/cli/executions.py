@@ -1,6 +1,6 @@
-"""The commands that ask Lambda, or whoever stands in for it: invoke, executions, callback.
+"""The commands that ask Lambda, or whoever stands in for Lambda: invoke, executions, callback.
 
-What they print is for people; with --json it is what Lambda answered.
+They print what people want to know; with --json they print what Lambda answered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..aws.api import Client
 
 Commands = Any
-"""What `add_subparsers` gives; argparse has no public name for it."""
+"""What `add_subparsers` returns; argparse has no public name for its class."""
 
 
 def add_commands(commands: Commands) -> None:
@@ -34,8 +34,8 @@ def add_commands(commands: Commands) -> None:
         metavar="JSON",
         help="(default: %(default)s)",
     )
-    invoke.add_argument("--name", help="of the execution")
-    invoke.add_argument("--tenant", help="id of the tenant")
+    invoke.add_argument("--name", help="the execution's name")
+    invoke.add_argument("--tenant", help="the tenant's id")
     invoke.add_argument("--event", action="store_true", help="do not wait for the end")
 
     executions = commands.add_parser("executions", help="look at executions, or stop one")
@@ -51,8 +51,8 @@ def add_commands(commands: Commands) -> None:
     listed.add_argument("--name", help="only those of this name")
     listed.add_argument("--most", type=count, default=50, help="(default: %(default)s)")
     _of_execution(_command(kinds, "get", "one execution", _get))
-    _of_execution(_command(kinds, "history", "its operations and its events", _history))
-    stop = _of_execution(_command(kinds, "stop", "end it at once", _stop))
+    _of_execution(_command(kinds, "history", "an execution's operations and events", _history))
+    stop = _of_execution(_command(kinds, "stop", "end an execution at once", _stop))
     stop.add_argument("--error", metavar="MESSAGE", help="why")
 
     callback = commands.add_parser("callback", help="answer a callback")
@@ -62,7 +62,7 @@ def add_commands(commands: Commands) -> None:
     fail = _of_callback(_command(answers, "fail", "with an error", _fail))
     fail.add_argument("--message")
     fail.add_argument("--type")
-    _of_callback(_command(answers, "heartbeat", "not yet", _heartbeat))
+    _of_callback(_command(answers, "heartbeat", "say that the answer is still to come", _heartbeat))
 
 
 def _command(
@@ -84,12 +84,12 @@ def _command(
 
 
 def _of_execution(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("arn", metavar="ARN", help="of the execution")
+    parser.add_argument("arn", metavar="ARN", help="the execution's ARN")
     return parser
 
 
 def _of_callback(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("id", metavar="ID", help="of the callback")
+    parser.add_argument("id", metavar="ID", help="the callback's id")
     return parser
 
 
@@ -226,7 +226,8 @@ def _client(arguments: argparse.Namespace) -> Client:
 
 
 def _call(arguments: argparse.Namespace, method: str, **given: Any) -> dict[str, Any]:
-    """One call; what is None is left out. Errors are ours, one sentence each."""
+    """The answer to one call; members that are None are left out. An error is one of this
+    package's, in one sentence."""
     from ..aws.api import BlockingClock, LambdaApi
 
     client = _client(arguments)
@@ -244,7 +245,7 @@ def _print_json(arguments: argparse.Namespace, answer: dict[str, Any]) -> bool:
 
 
 def _timeline(events: Iterable[Any]) -> Iterable[str]:
-    """A line for each event, with the time since the first."""
+    """A line for each event, with the time since the first event."""
     first: datetime | None = None
     for event in events:
         first = first or event.timestamp

@@ -1,4 +1,4 @@
-"""`durable-runner logs`: what served functions have written, from the folder of their lines."""
+"""`durable-runner logs`: what served functions have written, read from the folder of lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import InvalidConfiguration
 from ..serving.log_folder import SUFFIX
 
-#: Milliseconds after which the files are looked at although nothing was said of them.
+#: Milliseconds after which the files are looked at although no change was reported.
 _LOOK_AGAIN = 1000
 
 
@@ -35,16 +35,16 @@ def add_command(commands: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    #: As in the record; of one that has none, that of the line before.
+    #: The time in the record, or that of the line before where the record has none.
     time: str
     function: str
-    #: The line itself, and what is in it.
+    #: The line itself, and the record that it holds.
     text: str
     record: dict[str, Any]
 
 
 class _Reader:
-    """Reads on where it stopped before."""
+    """Reads the files of a folder; each time it goes on where it stopped before."""
 
     def __init__(self, folder: Path, function: str | None, execution: str | None) -> None:
         self._folder = folder
@@ -57,7 +57,7 @@ class _Reader:
         return f"{self._function or 'functions'} to write to {self._folder}"
 
     def new_lines(self) -> Iterator[_Line]:
-        """Of all files, by time as far as each has them so."""
+        """The new lines of all files, by time as far as each file has its lines in this order."""
         return heapq.merge(*map(self._of, self.files()), key=lambda line: line.time)
 
     def files(self) -> list[Path]:
@@ -70,7 +70,7 @@ class _Reader:
         time = ""
         with path.open("rb") as file:
             position = self._positions.get(path, 0)
-            # It was begun anew.
+            # The file was begun anew.
             if os.fstat(file.fileno()).st_size < position:
                 position = 0
             file.seek(position)
@@ -111,7 +111,7 @@ def _show(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
-        # Whoever read it has seen enough; nor is anything to be flushed at the end.
+        # Whoever read has seen enough, and nothing is to be flushed at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise InvalidConfiguration(f"{error.filename} cannot be read: {error.strerror}.") from None

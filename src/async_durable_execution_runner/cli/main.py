@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    """What a command's `run` returns; an error of ours in one line, and its exit code."""
+    """Run a command and return its exit code; an error of this package is written in one line."""
     parsed = parser.parse_args(arguments)
     try:
         if getattr(parsed, "verbose", False):
@@ -195,7 +195,7 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read, such as `head`, has read enough; nor is there anybody to flush for.
+        # Whoever read, such as `head`, has read enough, and nobody is there to flush for.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -233,7 +233,7 @@ def _add_verbose(parser: argparse.ArgumentParser) -> None:
 
 
 def _import_from_here() -> None:
-    # As `python -m` has it.
+    # `python -m` does the same.
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
 
@@ -340,7 +340,7 @@ def add_access_key(parser: argparse.ArgumentParser) -> None:
 
 
 def access_keys(arguments: argparse.Namespace) -> dict[str, str]:
-    """The one that requests must be signed with, and its secret."""
+    """The id of the key that requests must be signed with, and its secret."""
     if arguments.access_key is None:
         return {}
     secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")

@@ -9,10 +9,10 @@
     def test_order_survives(crash_report):
         crash_report.assert_ok()
 
-With `pytest --durable-mode=cloud` the fixture `durable_runner` is a runner for the function as it
-is deployed: of the handler's name, or of `function_name` in the marker.
+With `pytest --durable-mode=cloud` the fixture `durable_runner` is a runner for the deployed
+function that has the handler's name, or the marker's `function_name`.
 
-Imports nothing of the runner before a test asks for it.
+The plugin imports nothing of the runner before a test asks for it.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="local",
         help="Where durable_runner runs handlers: in worker processes, or where they are deployed.",
     )
-    group.addoption("--durable-endpoint", metavar="URL", help="Lambda's, in cloud mode.")
-    group.addoption("--durable-region", metavar="REGION", help="Of the functions, in cloud mode.")
+    group.addoption("--durable-endpoint", metavar="URL", help="Where Lambda is, in cloud mode.")
+    group.addoption(
+        "--durable-region", metavar="REGION", help="Where the functions are, in cloud mode."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,15 +73,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """A process waits for its threads before it ends, and an inline handler may have left some
-    that never do; pytest would have reported everything, and hang."""
+    """End the process even if inline handlers have left threads that never end: a process waits
+    for its threads, and pytest would have reported everything and hang."""
     if f"{__name__.partition('.')[0]}.worker.inline" in sys.modules:
         status = config.stash.get(_exit_status, 1)
         threading.Thread(target=_end_anyway, args=(status,), daemon=True).start()
 
 
 def _end_anyway(status: int) -> None:
-    # A pytest within a pytest ends earlier than its process, and that is none of our business.
+    # A pytest within another pytest ends earlier than the process, which then goes on.
     while not _interpreter_ends():
         time.sleep(_PATIENCE / 10)
     time.sleep(_PATIENCE)
@@ -142,7 +144,7 @@ def _cloud_runner(config: pytest.Config, marker: pytest.Mark) -> DurableFunction
 def crash_report(
     request: pytest.FixtureRequest, durable_runner: DurableFunctionTestRunner
 ) -> CrashReport:
-    """What exploring every crash point found, with the arguments of the marker."""
+    """The report on all crash points of the handler, explored with the marker's arguments."""
     if request.config.getoption("--durable-mode") == "cloud":
         pytest.skip("Crashes are explored with workers of one's own, in local mode.")
     marker = request.node.get_closest_marker("explore_crashes")

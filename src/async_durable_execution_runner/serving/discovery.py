@@ -1,8 +1,8 @@
 """What the handlers of served functions are, found out in a process of its own.
 
-So that whatever importing them does is done there and gone with it, and a changed file is seen
-as it is. Run as a module, this is that process: it writes one line of JSON, and what the
-imported code prints goes where its errors go.
+Whatever importing handlers does is done there and gone with that process, and a changed file is
+seen as it is. Run as a module, this is that process: it writes one line of JSON to standard output,
+and what the imported code prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ..errors import HandlerNotLoadable
 from ..rpc.v1 import worker_pb2
 from .functions_file import FunctionConfig
 
-#: Seconds that importing one may take; as many are imported at once as there are processors.
+#: Seconds that importing a handler may take; as many are imported at once as there are processors.
 _PATIENCE = 60.0
 _AT_ONCE = os.cpu_count() or 1
 
 
 def find(functions: Sequence[FunctionConfig]) -> list[tuple[bool, worker_pb2.FunctionCode]]:
-    """Of each, whether it is durable, and where workers find it; `HandlerNotLoadable` names the
-    first that cannot be had."""
+    """For each function whether it is durable, and where workers find its handler;
+    `HandlerNotLoadable` names the first handler that cannot be loaded."""
     asked = [
         [each.name, each.handler, str(each.code.resolve()) if each.code else "", each.environment]
         for each in functions
@@ -58,7 +58,7 @@ def find(functions: Sequence[FunctionConfig]) -> list[tuple[bool, worker_pb2.Fun
 
 
 def load(config: FunctionConfig) -> Callable[..., Any]:
-    """Its handler, imported into this process, from its code's root."""
+    """The handler of a function, imported into this process from the root of its code."""
     module, attribute = config.module_and_attribute
     root = str(config.code.resolve()) if config.code is not None else ""
     if root and root not in sys.path:
@@ -81,7 +81,7 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
 
 
 def _description(error: BaseException) -> str:
-    """In one line, with the place."""
+    """The error in one line, with the place where it was raised."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, SyntaxError):
         return text
@@ -97,7 +97,7 @@ def main() -> None:
     sys.path[:] = path
     answer_fd = os.dup(1)
     os.dup2(2, 1)
-    # Once for all of them.
+    # This is imported once, for all forks.
     import_module("async_durable_execution")
     answer: Any = []
     waiting, begun = deque(asked), deque[_Fork]()
@@ -110,13 +110,13 @@ def main() -> None:
             break
         answer.append(found)
     os.write(answer_fd, f"{json.dumps(answer)}\n".encode())
-    # Nobody waits for others that have begun. The group is our own.
+    # Nobody waits for forks that have begun. No process but these is in the group.
     os.killpg(0, signal.SIGKILL)
 
 
 class _Fork:
-    """A function's process: two may have modules of the same name, or read other variables in
-    one module."""
+    """A function's own process: two functions may have modules of the same name, or one module
+    that reads other variables for each."""
 
     def __init__(self, name: str, handler: str, code: str, variables: dict[str, str]) -> None:
         self._what = f"{name}: importing {handler}"
@@ -127,17 +127,18 @@ class _Fork:
                 answer = _find_one(name, handler, code, variables)
                 os.write(write_end, f"{json.dumps(answer)}\n".encode())
             finally:
-                # Also on SystemExit; and threads that a module has started do not matter.
+                # SystemExit ends up here too, and threads that a module has started do not matter.
                 os._exit(1)
         os.close(write_end)
 
     def answer(self) -> Any:
-        """Durable or not, and its code in base64; a text says why it cannot be had."""
+        """Whether the function is durable and its code in base64, or a text that says why the
+        handler cannot be loaded."""
         line = b""
         while not line.endswith(b"\n"):
             ready, _, _ = select.select([0, self._pipe], [], [])
             if 0 in ready and not os.read(0, 4096):
-                # Nor does anybody wait for this one.
+                # Nobody waits for this process any more.
                 os.killpg(0, signal.SIGKILL)
             if self._pipe in ready:
                 piece = os.read(self._pipe, 65536)
@@ -157,7 +158,7 @@ def _find_one(name: str, handler: str, code: str, variables: dict[str, str]) -> 
 
     config = FunctionConfig(name, handler, Path(code) if code else None)
     function = worker_pb2.FunctionConfig(name=name, version="$LATEST", environment=variables)
-    # As in a worker, since modules read it when they are imported.
+    # The environment is that of a worker, since modules read it when they are imported.
     with environment.applied(environment.variables(function, handler, "", "")):
         try:
             found = load(config)

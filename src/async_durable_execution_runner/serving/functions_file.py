@@ -1,4 +1,4 @@
-"""The file that says which functions to serve: TOML or JSON, as Lambda would have them configured.
+"""The file that says which functions to serve, in TOML or JSON, with the settings that Lambda has.
 
 [functions.PlaceOrder]
 handler = "orders.place:handler"
@@ -20,12 +20,12 @@ from ..errors import InvalidConfiguration
 
 @dataclass(frozen=True, slots=True)
 class FunctionConfig:
-    """One function. Times in seconds, memory in MiB; None: as for a runner."""
+    """One function. Times are in seconds, memory is in MiB. What is None is as for a runner."""
 
     name: str
-    #: "module:attribute", or as Lambda has it, "module.attribute".
+    #: The handler as "module:attribute", or in Lambda's way as "module.attribute".
     handler: str
-    #: Import root.
+    #: The folder from which the handler's module is imported.
     code: Path | None = None
     timeout: float | None = None
     memory: int | None = None
@@ -48,24 +48,24 @@ _ALIAS = re.compile(r"(?!\d+\Z)[a-zA-Z0-9_-]{1,128}")
 
 
 def checked(where: str, config: FunctionConfig) -> FunctionConfig:
-    """`config`, if Lambda would take its names and its log format; `InvalidConfiguration`."""
+    """`config`; `InvalidConfiguration` if Lambda would not take its names or its log format."""
     if not _NAME.fullmatch(config.name):
         raise InvalidConfiguration(
-            f"{where}: {config.name!r} is no function's name; Lambda takes 1 to 64 letters, "
+            f"{where}: {config.name!r} is not a function's name; Lambda takes 1 to 64 letters, "
             "digits, - and _."
         )
     for alias in config.aliases:
         if not _ALIAS.fullmatch(alias):
             raise InvalidConfiguration(
-                f"{where}: {alias!r} is no alias; Lambda takes 1 to 128 letters, digits, - and _, "
-                "and not digits alone."
+                f"{where}: {alias!r} is not an alias; Lambda takes 1 to 128 letters, digits, - "
+                "and _, and not digits alone."
             )
     if config.log_format not in (None, "JSON", "Text"):
         raise InvalidConfiguration(f"{where}: {config.log_format!r} is neither JSON nor Text.")
     return config
 
 
-#: What a value may be, and how that is called.
+#: The types that a value may have, and what they are called.
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "handler": ((str,), "a text"),
     "code": ((str,), "a path"),
@@ -88,7 +88,7 @@ def read(path: Path) -> list[FunctionConfig]:
         raise InvalidConfiguration(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         kind = "JSON" if path.suffix == ".json" else "TOML"
-        raise InvalidConfiguration(f"{path} is no {kind}: {error}.") from None
+        raise InvalidConfiguration(f"{path} is not {kind}: {error}.") from None
     functions = found.get("functions") if isinstance(found, dict) else None
     if not isinstance(functions, dict) or not functions:
         raise InvalidConfiguration(f"{path} has no table [functions.NAME].")
@@ -130,7 +130,7 @@ def _fits(key: str, value: Any) -> bool:
 
 
 def of_text(text: str) -> FunctionConfig:
-    """Of "name=module:handler"."""
+    """The function of a text "name=module:handler"."""
     name, equals, handler = text.partition("=")
     if not (name and equals and handler):
         raise InvalidConfiguration(f"{text!r} is not of the form NAME=MODULE:HANDLER.")

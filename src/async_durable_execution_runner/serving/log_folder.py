@@ -1,8 +1,8 @@
 """A folder of what handlers wrote: `serve --logs` writes it, `durable-runner logs` shows it.
 
-A file for each function, FUNCTION.jsonl, appended to: one JSON object on each line. What a
-handler wrote as such is there as it came, all else as the message of a record with Lambda's
-keys. The lines of an invocation arrive together, when it ends.
+Each function has a file, FUNCTION.jsonl, to which lines are appended: one JSON object on each. A
+JSON object that a handler wrote is there as it came, anything else is the message of a record with
+Lambda's keys. The lines of an invocation arrive together, when the invocation ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SUFFIX = ".jsonl"
 
 
 class LogFolder:
-    """Where the lines go. `warn` is given one sentence when they cannot be written, once."""
+    """The folder. `warn` is called once, with a sentence, when lines cannot be written."""
 
     def __init__(self, folder: Path, warn: Callable[[str], object]) -> None:
         """`InvalidConfiguration` where nothing can be written there."""
@@ -35,7 +35,7 @@ class LogFolder:
             raise _unwritable(folder, error) from None
 
     def begin(self, functions: Iterable[str]) -> None:
-        """Have a file for each of these; `InvalidConfiguration`."""
+        """Make a file for each of these functions; `InvalidConfiguration` if that cannot be."""
         for name in functions:
             path = self._path(name)
             try:
@@ -52,7 +52,16 @@ class LogFolder:
         lines: Sequence[OutputLine],
         dropped: int = 0,
     ) -> None:
-        """What an invocation wrote; `dropped` lines of others before it are lost."""
+        """Append what an invocation wrote.
+
+        Args:
+            function_name: The function, with a qualifier or without.
+            execution_arn: The execution; empty for the invocation of a plain function.
+            request_id: The invocation.
+            time_ms: When the invocation ended.
+            lines: What its handler wrote.
+            dropped: How many lines of invocations before this one are lost.
+        """
         name = function_name.partition(":")[0]
         ids = {"requestId": request_id, "functionName": name}
         if execution_arn:
@@ -80,7 +89,7 @@ def _unwritable(path: Path, error: OSError) -> InvalidConfiguration:
 
 
 def _append(path: Path, data: bytes) -> None:
-    # Opened each time, since somebody may move it away or delete it.
+    # The file is opened each time, since somebody may move or delete it.
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
         before, left = os.fstat(file).st_size, memoryview(data)
@@ -89,7 +98,7 @@ def _append(path: Path, data: bytes) -> None:
                 left = left[os.write(file, left) :]
         except OSError:
             if len(left) < len(data):
-                # No record is there by half.
+                # A record must not be there by half.
                 os.ftruncate(file, before)
             raise
     finally:
@@ -100,7 +109,7 @@ def _record(line: OutputLine, ids: dict[str, str], time_ms: int) -> str:
     """A JSON object on one line: the handler's own, or one around what it wrote."""
     if _is_object(line.text):
         return line.text
-    # What C code and other programs write has no time of its own: it was there at the end.
+    # What C code and other programs write has no time: the end of the invocation stands for it.
     record: dict[str, Any] = {"timestamp": timestamp(line.time_ms or time_ms)}
     if line.stream is OutputStream.LOG:
         record |= {"level": logging.getLevelName(line.level), "logger": line.logger}

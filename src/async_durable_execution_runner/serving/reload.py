@@ -1,4 +1,4 @@
-"""Watching files, so that whoever serves what is in them can look again."""
+"""Watches files, so that whoever serves what is in them can look again."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from watchfiles import Change
 
-#: Milliseconds: of quiet before a change is told of, and between looks at whether to stop.
+#: Milliseconds of quiet before a change is reported, and between looks at whether to stop.
 _QUIET = 100
 _LOOK_AGAIN = 500
-#: Seconds for a thread to end.
+#: Seconds that a thread has to end.
 _STOP_TIMEOUT = 2.0
 
 
 class Watcher:
-    """Tells `changed`, on a thread and one call at a time, of Python files below some folders and
-    of `files`. `warn` is given one sentence where they cannot be watched."""
+    """Watches Python files below some folders, and `files`.
+
+    `changed` is called with the paths that have changed, on a thread and one call at a time, `warn`
+    with a sentence if the files cannot be watched.
+    """
 
     def __init__(
         self,
@@ -36,7 +39,7 @@ class Watcher:
         self._threads: list[threading.Thread] = []
 
     def watch(self, folders: Iterable[Path]) -> None:
-        """From now on these folders; returns when they are watched."""
+        """Watch these folders from now on, and no others; return when they are watched."""
         wanted = {path.resolve() for path in folders}
         # A file is watched through its folder: editors put another in its place.
         if self._files and False not in self._stops:

@@ -1,4 +1,4 @@
-"""`durable-runner serve`: functions behind the AWS API, until somebody ends it."""
+"""`durable-runner serve`: functions behind the AWS API, until somebody ends the process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .functions_file import FunctionConfig
 from .log_folder import LogFolder
 from .reload import Watcher
 
-#: Seconds for the last lines to be written.
+#: Seconds that writing the last lines may take.
 _LOGS_TIMEOUT = 5.0
 
 Say = Callable[[str], object]
@@ -31,7 +31,7 @@ Say = Callable[[str], object]
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """How to serve what has changed: `read` gives the functions anew, as `files` have them now."""
+    """How to serve what has changed: `read` returns the functions as `files` describe them now."""
 
     read: Callable[[], Sequence[FunctionConfig]]
     files: Sequence[Path]
@@ -51,11 +51,23 @@ def serve(
     logs: Path | None = None,
     reload: Reload | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `say` is given what a person should know, `warn` sentences
-    about what has gone wrong meanwhile.
+    """Serve functions until SIGINT or SIGTERM.
 
-    `InvalidConfiguration`, `HandlerNotLoadable`, `InvalidParameterValue` where it cannot begin;
-    `CoordinatorUnavailable` where it cannot go on.
+    Args:
+        functions: What to serve.
+        host, port: Where to listen; port 0 takes any that is free.
+        say: Is called with what a person should know.
+        warn: Is called with sentences about what has gone wrong meanwhile.
+        workers: How many invocations run at once; by default one per CPU.
+        isolation: "worker", "execution" or "invocation", see `Isolation`.
+        skip_time: Whether waits, retries and time-outs take no real time.
+        access_keys: Secrets by key id; requests must be signed with one, if there are any.
+        logs: The folder for what the functions write.
+        reload: How to serve what has changed; without it changes are not looked for.
+
+    Raises:
+        InvalidConfiguration, HandlerNotLoadable, InvalidParameterValue: Serving cannot begin.
+        CoordinatorUnavailable: Serving cannot go on.
     """
     if not functions:
         raise InvalidConfiguration("Nothing to serve: give --function, --functions or --template.")
@@ -65,23 +77,24 @@ def serve(
         attachment = Attachment(
             defaults,
             workers=workers,
-            # As on Lambda; but where a pause takes no time, what only fails would spin.
+            # Lambda retries until the time-out, too. Where a pause takes no time, a function that
+            # only fails would spin.
             invocation_retries=DEFAULT_INVOCATION_RETRIES if skip_time else None,
         )
         engine = Engine(attachment, skip_time=skip_time)
         served = _Served(attachment, folder)
         stack.callback(served.close)
         if reload is not None:
-            # Bytecode is told from an older one by seconds, in which a file may change twice.
+            # Python dates bytecode to the second, in which a file may change twice.
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        # It starts while the handlers are looked at.
+        # The cluster starts while the handlers are looked at.
         shared_cluster()
         lines = served.load(functions)
         attachment.open()
         if folder is not None:
             served.follow()
         if reload is not None:
-            # What changes before this is loaded with the first invocation.
+            # A change before this is seen all the same: the first invocation loads the file.
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
@@ -97,12 +110,12 @@ def serve(
 
 
 class _Ended(BaseException):
-    """Somebody wants it to end."""
+    """Somebody wants serving to end."""
 
 
 @contextmanager
 def _until_a_signal() -> Iterator[None]:
-    """SIGINT and SIGTERM end what is in here, wherever it is; from then on they change nothing."""
+    """SIGINT and SIGTERM end the block, wherever it is; after the first they have no effect."""
     numbers = (signal.SIGINT, signal.SIGTERM)
 
     def end(*_: object) -> NoReturn:
@@ -121,7 +134,7 @@ def _until_a_signal() -> Iterator[None]:
 
 
 class _Served:
-    """The functions that are served, and where their lines go."""
+    """The functions that are served, and the folder for what they write."""
 
     def __init__(self, attachment: Attachment, folder: LogFolder | None) -> None:
         self._attachment = attachment
@@ -129,10 +142,13 @@ class _Served:
         self._writing: threading.Thread | None = None
 
     def load(self, functions: Sequence[FunctionConfig]) -> list[str]:
-        """Serve these as they are in their files now, and no others; a line on each."""
+        """Serve these functions as they are in their files now, and no others; return a line on
+        each of them."""
         for config in functions:
             if config.code is not None and not config.code.is_dir():
-                raise InvalidConfiguration(f"{config.name}: its code, {config.code}, is no folder.")
+                raise InvalidConfiguration(
+                    f"{config.name}: its code, {config.code}, is not a folder."
+                )
         found = discovery.find(functions)
         made: dict[str, Registration] = {}
         lines = []
@@ -163,7 +179,7 @@ class _Served:
             raise InvalidConfiguration(str(error)) from None
 
     def follow(self) -> None:
-        """Write down what the handlers write."""
+        """Write what the handlers write from now on to the folder."""
         output = self._attachment.follow_output()
         self._writing = threading.Thread(
             target=self._write, args=(output,), name="durable-logs", daemon=True

@@ -1,8 +1,8 @@
 """SAM and CloudFormation templates as a source of functions: `AWS::Serverless::Function` and
-`AWS::Lambda::Function`, with the intrinsic functions that stand in such properties.
+`AWS::Lambda::Function`, with the intrinsic functions that stand in the properties of these.
 
-What cannot be known here (the id of a bucket, an attribute of a table) becomes its name in angle
-brackets, as in "<Orders.Arn>", so that it shows where it is used.
+A value that cannot be known here (the id of a bucket, an attribute of a table) becomes a name in
+angle brackets, as in "<Orders.Arn>", which shows where the value is used.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ def read(path: Path) -> list[FunctionConfig]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise InvalidConfiguration(f"{path} is no YAML: {error.problem}{where}.") from None
+        raise InvalidConfiguration(f"{path} is not YAML: {error.problem}{where}.") from None
     except (yaml.YAMLError, ValueError) as error:
         text = " ".join(str(error).split())
-        raise InvalidConfiguration(f"{path} is no YAML: {text}.") from None
+        raise InvalidConfiguration(f"{path} is not YAML: {text}.") from None
     resources = template.get("Resources") if isinstance(template, dict) else None
     if not isinstance(resources, dict):
-        raise InvalidConfiguration(f"{path} is no template: it has no Resources.")
+        raise InvalidConfiguration(f"{path} is not a template: it has no Resources.")
     stack = _Stack(template)
     functions = [
         _function(path, stack, logical_id, resource)
@@ -123,7 +123,7 @@ def _text(value: Any) -> str:
 
 
 def _over(base: Any, own: Any) -> Any:
-    """SAM's globals below a function's own properties: tables are merged, all else is replaced."""
+    """A function's own properties over SAM's globals: tables are merged, all else is replaced."""
     if isinstance(base, dict) and isinstance(own, dict):
         return {key: _over(base.get(key), own.get(key, base.get(key))) for key in {**base, **own}}
     return own

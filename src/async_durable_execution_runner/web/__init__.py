@@ -1,1 +1,1 @@
-"""Where the earlier package had its web server."""
+"""The place where the earlier package had its web server."""

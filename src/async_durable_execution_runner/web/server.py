@@ -1,6 +1,7 @@
 """`WebRunner`: durable executions for functions that another Lambda endpoint invokes.
 
-The earlier package's server, kept for its users; `durable-runner serve` needs no other endpoint.
+This is the earlier package's server, kept for the users of that one; `durable-runner serve` needs
+no other endpoint.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from ..errors import InvalidConfiguration, NotStarted
 from ..runner.engine import Engine
 from ..runner.registration import Attachment
 
-#: As long as an invocation may take on Lambda; the endpoint has time-outs of its own. Seconds.
+#: The seconds that an invocation may take on Lambda; the endpoint has time-outs of its own.
 _LONGEST_INVOCATION = 900.0
 _PATIENCE = _LONGEST_INVOCATION - 1
-#: Invocations at once. Each is a thread that waits.
+#: How many invocations run at once. Each is a thread that waits.
 _AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class WebServiceConfig:
-    """Where the server listens: beyond this machine only if `access_keys`, from ids to secrets,
-    has keys to sign requests with. `log_level` is for the command line's use; the size of
-    requests is bounded by what the service allows, whatever `max_request_size` says."""
+    """Where the server listens.
+
+    Args:
+        host, port: The address. It may be one beyond loopback only if there are `access_keys`.
+        log_level: For the command line, which sets up logging.
+        max_request_size: Has no effect: requests may be as large as the service allows.
+        access_keys: Secrets by key id; requests must be signed with one, if there are any.
+    """
 
     host: str = "127.0.0.1"
     port: int = 5000
@@ -39,16 +45,26 @@ class WebServiceConfig:
 
 @dataclass(frozen=True)
 class WebRunnerConfig:
-    """`lambda_endpoint` is asked to invoke the functions, and `local_runner_region` is the region
-    of these requests. `local_runner_endpoint`, `local_runner_mode` and `store_path` do nothing
-    here. `InvalidConfiguration` for a store other than memory."""
+    """How the functions are served.
+
+    Args:
+        web_service: Where the server listens.
+        lambda_endpoint: The URL that is asked to invoke the functions.
+        local_runner_endpoint: Has no effect.
+        local_runner_region: The region of the requests to `lambda_endpoint`.
+        local_runner_mode: Has no effect.
+        store_type: "memory", or a member of an enumeration with this value.
+        store_path: Has no effect.
+
+    Raises:
+        InvalidConfiguration: The store is another one than memory.
+    """
 
     web_service: WebServiceConfig = field(default_factory=WebServiceConfig)
     lambda_endpoint: str = "http://127.0.0.1:3001"
     local_runner_endpoint: str = "http://0.0.0.0:5000"
     local_runner_region: str = "us-west-2"
     local_runner_mode: str = "local"
-    #: "memory", or an enumeration's member with this value.
     store_type: object = "memory"
     store_path: str | None = None
 
@@ -62,8 +78,8 @@ class WebRunnerConfig:
 
 
 class WebRunner:
-    """Serves the AWS API between `start()` and `stop()`, or in a `with` block. Every name is a
-    durable function's, of which the endpoint is to know."""
+    """Serves the AWS API between `start()` and `stop()`, or in a `with` block. Every name is taken
+    for a durable function that the endpoint knows."""
 
     def __init__(self, config: WebRunnerConfig) -> None:
         self._config = config
@@ -85,13 +101,13 @@ class WebRunner:
 
     @property
     def endpoint_url(self) -> str:
-        """Where handlers make their checkpoints."""
+        """The URL at which handlers make their checkpoints."""
         if self._engine is None:
             raise NotStarted("The web runner is not started: call start(), or use it in a `with`.")
         return self._url
 
     def start(self) -> None:
-        """Listen; `InvalidParameterValue` where that cannot be."""
+        """Begin to serve; `InvalidParameterValue` where nothing can listen there."""
         from ..aws.api import make_client
         from ..core.operations.chained_invoke import ANY_FUNCTION
         from ..worker.sdk.elsewhere import invoked_elsewhere
@@ -114,12 +130,12 @@ class WebRunner:
         self._stopped.clear()
 
     def serve_forever(self) -> None:
-        """Until `stop()`, in another thread, or a signal."""
+        """Serve until another thread calls `stop()`, or a signal ends this."""
         _ = self.endpoint_url
         self._stopped.wait()
 
     def stop(self) -> None:
-        """Its executions are gone."""
+        """Stop serving. The executions are lost."""
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.close()
