@@ -11,6 +11,7 @@ import async_durable_execution as sdk
 
 from ...core.divergence import Divergence
 from ...rpc.v1 import worker_pb2
+from .lambda_event import lambda_event
 from .replay import watched
 from .service_client import GrpcServiceClient
 
@@ -20,13 +21,7 @@ class AsyncClient(GrpcServiceClient):
         """With an empty first page of state, as the service may send it too: the SDK takes a
         quarter of a millisecond to map one operation of an event, and the client that it then
         asks for the pages next to nothing."""
-        marker = self.begin(invocation)
-        return {
-            "DurableExecutionArn": invocation.execution_arn,
-            "CheckpointToken": invocation.checkpoint_token,
-            "InitialExecutionState": {"Operations": [], "NextMarker": marker},
-            "UpdatedOperationIds": list(invocation.updated_operation_ids),
-        }
+        return lambda_event(invocation, (), self.begin(invocation))
 
     def watching(self) -> AbstractContextManager[None]:
         return watched(self.replay)
