@@ -21,6 +21,7 @@ from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
 from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..core.shapes import Json
+from ..core.text import load_json
 from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
@@ -227,14 +228,10 @@ def _payload(body: bytes, kind: str) -> str:
         )
     try:
         text = body.decode() or "{}"
-        json.loads(text, parse_constant=_no_constant)
+        load_json(text)
     except (ValueError, RecursionError) as error:
         raise not_readable(f"Could not parse request body into json: {error}") from None
     return text
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON.")
 
 
 def _client_context(given: str | None) -> str | None:

@@ -19,4 +19,4 @@ def load_json(text: str | bytes) -> Any:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON.")
+    raise ValueError(f"{name} is not a JSON value")

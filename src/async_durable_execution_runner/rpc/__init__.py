@@ -11,6 +11,9 @@ import os
 #: Metadata of a `Checkpoint` stream: whose it is.
 WORKER_ID = "worker-id"
 
+#: The environment variable that has the coordinator's token.
+TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
+
 PROTOCOL_VERSION = 2
 """Raised with every change that an older worker host could not follow."""
 

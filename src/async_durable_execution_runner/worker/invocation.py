@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from .. import errors, ledger
+from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
 from . import environment, json_log, loading
@@ -215,8 +216,8 @@ def error_object(error: BaseException) -> model_pb2.ErrorObject:
     """An exception of the handler's as Lambda reports it."""
     return model_pb2.ErrorObject(
         type=type(error).__name__,
-        message=_text(_message(error)),
-        stack_trace=[_text(line) for line in _stack(error)],
+        message=utf8(_message(error)),
+        stack_trace=[utf8(line) for line in _stack(error)],
     )
 
 
@@ -234,7 +235,7 @@ def _load_error(error: Exception, handler: str) -> model_pb2.ErrorObject:
             kind = "Runtime.ImportModuleError"
             message = f"Unable to load '{handler}': {type(error).__name__}: {_message(error)}"
     return model_pb2.ErrorObject(
-        type=kind, message=_text(message), stack_trace=[_text(line) for line in _stack(error)]
+        type=kind, message=utf8(message), stack_trace=[utf8(line) for line in _stack(error)]
     )
 
 
@@ -251,8 +252,3 @@ def _stack(error: BaseException) -> list[str]:
     while frames and frames[0].filename.startswith((_PACKAGE + os.sep, "<frozen importlib")):
         del frames[0]
     return traceback.format_list(frames)
-
-
-def _text(text: str) -> str:
-    """`text` as UTF-8 can carry it."""
-    return text.encode("utf-8", "backslashreplace").decode()

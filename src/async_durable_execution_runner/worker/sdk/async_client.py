@@ -10,6 +10,7 @@ from typing import Any
 import async_durable_execution as sdk
 
 from ...core.divergence import Divergence
+from ...core.text import utf8
 from ...rpc.v1 import worker_pb2
 from .lambda_event import lambda_event
 from .replay import watched
@@ -43,7 +44,7 @@ class AsyncClient(GrpcServiceClient):
         if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
             request.operation_id = operation_id
         if operation_name := getattr(context, "operation_name", None):
-            request.operation_name = operation_name.encode("utf-8", "backslashreplace").decode()
+            request.operation_name = utf8(operation_name)
         if isinstance(context, sdk.StepContext) and context.attempt is not None:
             request.attempt = context.attempt
 
