@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ..core import model
 from ..core.divergence import Divergence
+from ..core.faults import CrashPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,6 @@ class FaultFired:
     invocation: int
     timestamp: datetime
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    """A moment at which a crash can strike. `key` is equal where the durable state and the
-    effects that are not yet durable are."""
-
-    moment: str
-    label: str
-    key: str
 
 
 @dataclass(frozen=True, slots=True)

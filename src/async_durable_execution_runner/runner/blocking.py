@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
-from ..client.settings import Isolation, Seconds, seconds
+from ..client.settings import Seconds, seconds
+from ..core.model import Isolation
 from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults

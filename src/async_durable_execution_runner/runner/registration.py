@@ -19,13 +19,13 @@ from ..client.cluster import Cluster, shared_cluster, unavailable
 from ..client.drive import drive
 from ..client.settings import (
     FunctionSettings,
-    Isolation,
     Seconds,
     seconds,
     settings,
     whole,
 )
 from ..core import limits
+from ..core.model import Isolation
 from ..errors import NotStarted
 from .inline import InlineWorkers
 from .mocks import MockFunction
