@@ -75,7 +75,7 @@ def _members(table: Table, *path: str) -> Iterator[_Member]:
                 yield from _members(entry, *path, name)
 
 
-class Shape(Generic[T]):
+class JsonShape(Generic[T]):
     """A shape of the service, and the model's class for it."""
 
     def __init__(
@@ -157,7 +157,7 @@ _LINES = _Form(
     ),
 )
 
-ERROR = Shape(
+ERROR = JsonShape(
     ErrorObject,
     {
         "ErrorMessage": ("message", _TEXT),
@@ -171,7 +171,7 @@ _ERROR = _Form(lambda value, _: ERROR.to_json(value), lambda value, _: ERROR.fro
 _OPERATION_TYPE = _enum(OperationType)
 _OUTCOME = {"Result": "result", "Error": ("error", _ERROR)}
 
-OPERATION = Shape(
+OPERATION = JsonShape(
     Operation,
     {
         "Id": "id",
@@ -198,7 +198,7 @@ OPERATION = Shape(
     },
 )
 
-UPDATE = Shape(
+UPDATE = JsonShape(
     OperationUpdate,
     {
         "Id": "id",
@@ -230,7 +230,7 @@ _RETRY = {
     }
 }
 
-EVENT = Shape(
+EVENT = JsonShape(
     HistoryEvent,
     {
         "EventType": ("type", _enum(EventType)),

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from ..core.text import load_json
-from .model import Operation, Shape
+from .model import ApiOperation, Shape
 from .refusals import not_readable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
@@ -25,7 +25,7 @@ _NO_BODY = frozenset({b"", b"{}"})
 
 
 def parameters(
-    operation: Operation,
+    operation: ApiOperation,
     labels: Mapping[str, str],
     query: str,
     headers: Mapping[str, str],

@@ -17,7 +17,7 @@ _LOOK_AGAIN = 500
 _STOP_TIMEOUT = 2.0
 
 
-class Watcher:
+class FileWatcher:
     """Tells `changed`, on a thread and one call at a time, of Python files below some folders and
     of `files`. `warn` is given one sentence where they cannot be watched."""
 

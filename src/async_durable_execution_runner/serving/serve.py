@@ -19,7 +19,7 @@ from ..runner.registration import DEFAULT_INVOCATION_RETRIES
 from . import discovery
 from .functions_file import FunctionConfig
 from .log_folder import LogFolder
-from .reload import Watcher
+from .reload import FileWatcher
 
 #: Seconds for the last lines to be written.
 _LOGS_TIMEOUT = 5.0
@@ -191,7 +191,7 @@ class _Reloading:
         self._reload = reload
         self._say = say
         self._warn = warn
-        self._watcher = Watcher(reload.files, self._changed, warn)
+        self._watcher = FileWatcher(reload.files, self._changed, warn)
         self._loaded: Sequence[FunctionConfig] = ()
 
     def begin(self, functions: Sequence[FunctionConfig]) -> None:

@@ -28,7 +28,7 @@ from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
 from .recorder import EffectRecorder
-from .sdk.choice import Client
+from .sdk.choice import Client, Handler
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -40,7 +40,7 @@ class Functions:
         self._connection = connection
         self._inline = inline
         self._code: dict[str, worker_pb2.FunctionCode] = {}
-        self._handlers: dict[str, tuple[loading.Handler, Client | None]] = {}
+        self._handlers: dict[str, tuple[Handler, Client | None]] = {}
         self._environments: dict[str, dict[str, str]] = {}
         self._environment_id = uuid4().hex
         self._environment: dict[str, str] | None = None
@@ -148,15 +148,13 @@ class Functions:
             )
         return known
 
-    def _handler(
-        self, function: worker_pb2.FunctionConfig
-    ) -> tuple[loading.Handler, Client | None]:
+    def _handler(self, function: worker_pb2.FunctionConfig) -> tuple[Handler, Client | None]:
         loaded = self._handlers.get(function.function_id)
         if loaded is None:
             loaded = self._handlers[function.function_id] = self._load(function)
         return loaded
 
-    def _load(self, function: worker_pb2.FunctionConfig) -> tuple[loading.Handler, Client | None]:
+    def _load(self, function: worker_pb2.FunctionConfig) -> tuple[Handler, Client | None]:
         code = self._code.get(function.function_id)
         if code is None:
             raise errors.HandlerNotLoadable(f"The worker was never given {function.name}'s code.")
