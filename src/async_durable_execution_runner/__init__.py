@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import ledger
     from .client.control import RunnerStatus
-    from .client.settings import Isolation
     from .core.divergence import Divergence, DivergenceKind
-    from .core.faults import Fault
+    from .core.faults import CrashPoint, Fault
+    from .core.model import Isolation
     from .errors import (
         CallbackTimeout,
         CoordinatorUnavailable,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         StepOperation,
         WaitOperation,
     )
-    from .results.records import CrashPoint, FaultFired
+    from .results.records import FaultFired
     from .results.result import DurableFunctionTestResult, Event, Invocation
     from .results.statuses import InvocationStatus
     from .runner.aio import AsyncDurableFunctionTestRunner
@@ -64,9 +64,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "client.control": ("RunnerStatus",),
-    "client.settings": ("Isolation",),
     "core.divergence": ("Divergence", "DivergenceKind"),
-    "core.faults": ("Fault",),
+    "core.faults": ("CrashPoint", "Fault"),
+    "core.model": ("Isolation",),
     "errors": (
         "CallbackTimeout",
         "CoordinatorUnavailable",
@@ -100,7 +100,7 @@ _MODULES = {
         "StepOperation",
         "WaitOperation",
     ),
-    "results.records": ("CrashPoint", "FaultFired"),
+    "results.records": ("FaultFired",),
     "results.result": ("DurableFunctionTestResult", "Event", "Invocation"),
     "results.statuses": ("InvocationStatus",),
     "runner.aio": ("AsyncDurableFunctionTestRunner",),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner.aws import history
-from async_durable_execution_runner.core.model import ErrorObject, Operation, OperationStatus
+from async_durable_execution_runner.core.model import Operation, OperationStatus
 
 from .scripted import STARTED, event
 
@@ -36,12 +36,6 @@ def test_a_history_as_the_command_line_prints_it() -> None:
 def test_an_event_of_a_type_that_is_not_known_is_left_out() -> None:
     events = history.read_events([STARTED, event(2, "QueueStarted")])
     assert [each.event_id for each in events] == [1]
-
-
-def test_errors_are_read_as_they_are_written() -> None:
-    full = ErrorObject("text", "Type", "data", ("line 1", "line 2"))
-    for error in (ErrorObject(), ErrorObject("", "", "", ()), full):
-        assert history.read_error(history.write_error(error)) == error
 
 
 def rebuilt(*shapes: dict[str, Any]) -> Operation:

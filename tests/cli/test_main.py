@@ -303,7 +303,7 @@ FLOW = "cli_flows:flow"
         (["cli_flows:"], "a handler is needed"),
         ([":flow"], "a handler is needed"),
         ([FLOW, "--input={"], "--input: this is not JSON: Expecting property name"),
-        ([FLOW, "--input=NaN"], "--input: this is not JSON: NaN is not one of its values"),
+        ([FLOW, "--input=NaN"], "--input: this is not JSON: NaN is not a JSON value"),
         ([FLOW, "--input=" + "[" * 100_000], "--input: this is not JSON"),
         ([FLOW, '--input="\udcff"'], "is not UTF-8"),
         ([FLOW, "--workers=0"], "--workers: a whole number from 1 to 9999 is needed, not '0'"),

@@ -14,14 +14,19 @@ from async_durable_execution_runner import errors
 from async_durable_execution_runner.client import control as client_module
 from async_durable_execution_runner.client.control import ControlClient, Start
 from async_durable_execution_runner.client.drive import drive
-from async_durable_execution_runner.client.settings import FunctionSettings, Isolation
+from async_durable_execution_runner.client.settings import FunctionSettings
 from async_durable_execution_runner.client.transport import (
     BlockingTransport,
     LoopTransport,
     WorkspaceCall,
     channel_at,
 )
-from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OutputStream
+from async_durable_execution_runner.core.model import (
+    ErrorObject,
+    ExecutionStatus,
+    Isolation,
+    OutputStream,
+)
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
 

@@ -14,8 +14,8 @@ from async_durable_execution_runner import (
     DurableFunctionTestRunner,
     ExecutionHandle,
 )
+from async_durable_execution_runner.core import shapes
 from async_durable_execution_runner.core.model import OutputStream
-from async_durable_execution_runner.gateway import shapes
 
 from .cases import Case
 from .handlers import Deployment
@@ -156,14 +156,14 @@ def _observe(result: DurableFunctionTestResult) -> Observation:
     return Observation(
         record.status.value,
         record.result,
-        shapes.error_object(record.error),
+        None if record.error is None else shapes.ERROR.to_json(record.error),
         _events(result),
         list(_logs(result)),
     )
 
 
 def _events(result: DurableFunctionTestResult) -> list[dict[str, Any]]:
-    return [shapes.history_event(event, True) for event in result._record.events]
+    return list(map(shapes.EVENT.to_json, result._record.events))
 
 
 def _logs(result: DurableFunctionTestResult) -> Iterator[dict[str, Any]]:

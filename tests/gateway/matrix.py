@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from async_durable_execution_runner.gateway.model import API, Operation
+from async_durable_execution_runner.gateway.model import API, ApiOperation
 
 Path = tuple[str | int, ...]
 SERVED = (
@@ -95,11 +95,11 @@ def _required(shape: Any, path: Path) -> Iterator[Path]:
         yield from _required(shape.member, (*path, 0))
 
 
-def _place(operation: Operation, path: Path) -> str:
+def _place(operation: ApiOperation, path: Path) -> str:
     return str(operation.input.members[path[0]].serialization.get("location", "body"))
 
 
-def _values(shape: Any, path: Path, operation: Operation) -> Iterator[tuple[str, bool, Any]]:
+def _values(shape: Any, path: Path, operation: ApiOperation) -> Iterator[tuple[str, bool, Any]]:
     """What the member is made to be, whether it may, and in words."""
     limits, place = shape.metadata, _place(operation, path)
     least, most = limits.get("min"), limits.get("max")
@@ -158,7 +158,7 @@ def _fits(shape: Any, text: str) -> bool:
     return re.fullmatch(shape.metadata.get("pattern", ".*"), text) is not None
 
 
-def _with(operation: Operation, base: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+def _with(operation: ApiOperation, base: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     """`base` with `value` at `path`, and what is needed around it; None: with nothing there."""
     parameters = copy.deepcopy(base)
     shape, inside = operation.input, parameters

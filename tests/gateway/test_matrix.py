@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 import pytest
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
+from core.test_shapes import check
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 from async_durable_execution_runner.gateway.model import API
 from gateway.clients import Client
 from gateway.matrix import SERVED, Case, cases
-from gateway.test_shapes import check
 
 pytestmark = pytest.mark.processes
 

@@ -10,7 +10,7 @@ from botocore.model import DenormalizedStructureBuilder, StructureShape
 
 from async_durable_execution_runner.errors import InvalidParameterValue
 from async_durable_execution_runner.gateway import constraints, requests
-from async_durable_execution_runner.gateway.model import API, Operation
+from async_durable_execution_runner.gateway.model import API, ApiOperation
 from async_durable_execution_runner.gateway.refusals import Refusal
 
 from .matrix import SERVED
@@ -21,8 +21,8 @@ def shape(**members: Any) -> StructureShape:
     return DenormalizedStructureBuilder().with_members(members).build_model()
 
 
-def operation(input: StructureShape) -> Operation:
-    return Operation("Test", 200, input, None, frozenset())
+def operation(input: StructureShape) -> ApiOperation:
+    return ApiOperation("Test", 200, input, None, frozenset())
 
 
 EVERYTHING = shape(

@@ -50,19 +50,9 @@ class Codec:
         return self.decode(self.message.FromString(wire))
 
 
-def update_to_proto(update: OperationUpdate) -> pb.OperationUpdate:
-    """The message for an update; only workers make it, from the classes of their SDKs."""
-    values = {name: getattr(update, name) for name in update.__dataclass_fields__}
-    values["type"] = pb.OperationType.Value(f"OPERATION_TYPE_{update.type.name}")
-    values["action"] = pb.OperationAction.Value(f"OPERATION_ACTION_{update.action.name}")
-    if update.error is not None:
-        values["error"] = codec.error_to_proto(update.error)
-    return pb.OperationUpdate(**values)
-
-
 CODECS = [
     Codec(ErrorObject, pb.ErrorObject, codec.error_to_proto, codec.error_from_proto),
-    Codec(OperationUpdate, pb.OperationUpdate, update_to_proto, codec.update_from_proto),
+    Codec(OperationUpdate, pb.OperationUpdate, codec.update_to_proto, codec.update_from_proto),
     Codec(Operation, pb.Operation, codec.operation_to_proto, codec.operation_from_proto),
     Codec(HistoryEvent, pb.HistoryEvent, codec.event_to_proto, codec.event_from_proto),
     Codec(OutputLine, pb.OutputLine, codec.line_to_proto, codec.line_from_proto),
@@ -250,7 +240,7 @@ def test_an_update_with_nothing_in_it_is_refused_not_crashed_on() -> None:
 def test_a_field_that_only_a_newer_peer_knows_is_ignored() -> None:
     value = OperationUpdate("op", OperationType.STEP, OperationAction.START)
     unknown = b"\xf2\x07\x03new"  # field 126, three bytes
-    wire = update_to_proto(value).SerializeToString() + unknown
+    wire = codec.update_to_proto(value).SerializeToString() + unknown
     assert codec.update_from_proto(pb.OperationUpdate.FromString(wire)) == value
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner.client.control import Start
+from async_durable_execution_runner.core.faults import CrashPoint
 from async_durable_execution_runner.core.model import (
     Effect,
     ErrorObject,
@@ -21,7 +22,7 @@ from async_durable_execution_runner.core.model import (
     OperationType,
 )
 from async_durable_execution_runner.errors import CoordinatorUnavailable, OperationNotFound
-from async_durable_execution_runner.results.records import CrashPoint, ExecutionRecord
+from async_durable_execution_runner.results.records import ExecutionRecord
 from async_durable_execution_runner.results.result import DurableFunctionTestResult
 from async_durable_execution_runner.runner.explore import CrashReport, CrashRun, Explorer
 

@@ -1,7 +1,7 @@
 """The service's history of an execution, read back: events as the core has them, and from them
 the operations as they stand.
 
-Pure, and the inverse of what the gateway writes. It takes what boto3 returns as well as the JSON
+Pure. It takes what boto3 returns as well as the JSON
 that the AWS CLI prints. Two things are not in a history: whether a context keeps its children for
 replay, and payloads that the service has truncated.
 """
@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..core import shapes
 from ..core.model import (
-    ErrorObject,
     EventType,
     HistoryEvent,
     Operation,
@@ -22,10 +22,8 @@ from ..core.model import (
     OperationType,
 )
 
-Shape = Mapping[str, Any]
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EVENT_TYPES = {type.value: type for type in EventType}
+_EVENT_TYPES = {type.value for type in EventType}
 #: The end of an event's name, and how its operation then stands.
 _STATUSES = {
     "Started": OperationStatus.STARTED,
@@ -58,73 +56,22 @@ ENDS = frozenset(
 )
 
 
-def milliseconds(value: Any) -> int | None:
+def milliseconds(value: Any) -> int:
     """Of a datetime (boto3), ISO text or Unix seconds (the AWS CLI)."""
-    if value is None:
-        return None
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if isinstance(value, datetime):
         return round((value - _EPOCH) / timedelta(milliseconds=1))
-    return round(float(value) * 1000)
+    return shapes.milliseconds(value)
 
 
-def read_events(shapes: Iterable[Shape]) -> list[HistoryEvent]:
+def read_events(events: Iterable[Mapping[str, Any]]) -> list[HistoryEvent]:
     """Types of events that are newer than this release are left out."""
-    return [_read_event(shape) for shape in shapes if shape["EventType"] in _EVENT_TYPES]
-
-
-def read_error(shape: Shape | None) -> ErrorObject | None:
-    if shape is None:
-        return None
-    trace = shape.get("StackTrace")
-    return ErrorObject(
-        shape.get("ErrorMessage"),
-        shape.get("ErrorType"),
-        shape.get("ErrorData"),
-        None if trace is None else tuple(trace),
-    )
-
-
-def write_error(error: ErrorObject) -> dict[str, Any]:
-    members = {
-        "ErrorMessage": error.message,
-        "ErrorType": error.type,
-        "ErrorData": error.data,
-        "StackTrace": None if error.stack_trace is None else list(error.stack_trace),
-    }
-    return {name: value for name, value in members.items() if value is not None}
-
-
-def _read_event(shape: Shape) -> HistoryEvent:
-    details: Shape = shape.get(f"{shape['EventType']}Details") or {}
-    retry: Shape = details.get("RetryDetails") or {}
-    held = details.get("Result") or details.get("Input") or {}
-    return HistoryEvent(
-        event_id=shape["EventId"],
-        type=_EVENT_TYPES[shape["EventType"]],
-        timestamp_ms=milliseconds(shape["EventTimestamp"]) or 0,
-        id=shape.get("Id"),
-        parent_id=shape.get("ParentId"),
-        name=shape.get("Name"),
-        sub_type=shape.get("SubType"),
-        payload=held.get("Payload"),
-        error=read_error((details.get("Error") or {}).get("Payload")),
-        attempt=retry.get("CurrentAttempt"),
-        next_attempt_delay_seconds=retry.get("NextAttemptDelaySeconds"),
-        duration_seconds=details.get("Duration", details.get("ExecutionTimeout")),
-        scheduled_end_ms=milliseconds(details.get("ScheduledEndTimestamp")),
-        callback_id=details.get("CallbackId"),
-        timeout_seconds=details.get("Timeout"),
-        heartbeat_timeout_seconds=details.get("HeartbeatTimeout"),
-        function_name=details.get("FunctionName"),
-        tenant_id=details.get("TenantId"),
-        executed_version=details.get("ExecutedVersion"),
-        execution_arn=details.get("DurableExecutionArn"),
-        request_id=details.get("RequestId"),
-        start_ms=milliseconds(details.get("StartTimestamp")),
-        end_ms=milliseconds(details.get("EndTimestamp")),
-    )
+    return [
+        shapes.EVENT.from_json(each, milliseconds)
+        for each in events
+        if each["EventType"] in _EVENT_TYPES
+    ]
 
 
 def operations(events: Iterable[HistoryEvent]) -> list[Operation]:

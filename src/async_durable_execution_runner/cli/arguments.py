@@ -3,26 +3,22 @@ argument and exits with 2."""
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentTypeError
 from urllib.parse import urlsplit
 
-#: The longest that the service lets an execution run, in seconds.
-_LONGEST = 31_622_400
+from ..core.limits import DURATION_SECONDS
+from ..core.text import load_json
+
 _MOST = 9999
 
 
 def json_text(text: str) -> str:
     """The text of a JSON document, as it stands."""
     try:
-        json.loads(utf8(text), parse_constant=_no_constant)
+        load_json(utf8(text))
     except (ValueError, RecursionError) as error:
         raise ArgumentTypeError(f"this is not JSON: {error}") from None
     return text
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not one of its values")
 
 
 def utf8(text: str) -> str:
@@ -56,9 +52,9 @@ def seconds(text: str) -> float:
     except ValueError:
         number = 0.0
     # NaN is not between them either.
-    if not 0 < number <= _LONGEST:
+    if not 0 < number <= DURATION_SECONDS:
         raise ArgumentTypeError(
-            f"a number of seconds is needed, above 0 and not above {_LONGEST}, not {text!r}"
+            f"a number of seconds is needed, above 0 and not above {DURATION_SECONDS}, not {text!r}"
         )
     return number
 

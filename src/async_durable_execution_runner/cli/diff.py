@@ -17,9 +17,8 @@ from typing import Any
 
 from ..aws.api import BlockingClock, LambdaApi, make_client
 from ..client.drive import drive
+from ..core.shapes import Json
 from ..errors import InvalidParameterValue
-
-Shape = Mapping[str, Any]
 
 #: How many lines are shown around those that differ, and at how many places.
 _CONTEXT = 3
@@ -58,7 +57,7 @@ def run(first: str, second: str, endpoint: str | None, region: str | None, write
 Writer = Callable[[str], object]
 
 
-def read(source: str, endpoint: str | None, region: str | None) -> list[Shape]:
+def read(source: str, endpoint: str | None, region: str | None) -> list[Json]:
     """The events of a history, in order."""
     if source.startswith("arn:"):
         if not _EXECUTION.search(source) or not _ARN.match(source):
@@ -81,18 +80,18 @@ def read(source: str, endpoint: str | None, region: str | None) -> list[Shape]:
     return events if _in_order(events) else events[::-1]
 
 
-def _in_order(events: Sequence[Shape]) -> bool:
+def _in_order(events: Sequence[Json]) -> bool:
     return len(events) < 2 or events[0].get("EventId", 0) < events[-1].get("EventId", 1)
 
 
-def normalized(events: Sequence[Shape]) -> list[str]:
+def normalized(events: Sequence[Json]) -> list[str]:
     """A line for each event. Two lines are equal if their events mean the same."""
     paths = _paths(events)
     ids = _numbered(events)
     return [_line(event, paths, ids) for event in events]
 
 
-def _paths(events: Sequence[Shape]) -> dict[str, str]:
+def _paths(events: Sequence[Json]) -> dict[str, str]:
     """Where each operation is: "ship/post-p1", "step 2" for one without a name."""
     paths: dict[str, str] = {}
     places: Counter[tuple[str, str]] = Counter()
@@ -114,11 +113,11 @@ def _paths(events: Sequence[Shape]) -> dict[str, str]:
     return paths
 
 
-def _kind(event: Shape) -> str:
+def _kind(event: Json) -> str:
     return re.sub(r"(Started|Succeeded|Failed|TimedOut|Stopped|Cancelled)$", "", event["EventType"])
 
 
-def _numbered(events: Sequence[Shape]) -> dict[str, str]:
+def _numbered(events: Sequence[Json]) -> dict[str, str]:
     """What stands for each id that the run made up."""
     ids: dict[str, str] = {}
     counts: Counter[str] = Counter()
@@ -132,7 +131,7 @@ def _numbered(events: Sequence[Shape]) -> dict[str, str]:
     return ids
 
 
-def _line(event: Shape, paths: Mapping[str, str], ids: Mapping[str, str]) -> str:
+def _line(event: Json, paths: Mapping[str, str], ids: Mapping[str, str]) -> str:
     kind = event["EventType"]
     details = dict(_plain(event.get(f"{kind}Details") or {}, ids))
     parts = [kind, paths.get(event.get("Id") or "", "")]
@@ -143,7 +142,7 @@ def _line(event: Shape, paths: Mapping[str, str], ids: Mapping[str, str]) -> str
     return " ".join(filter(None, parts))
 
 
-def _plain(shape: Shape, ids: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+def _plain(shape: Mapping[str, Any], ids: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     for member, value in shape.items():
         if member in _LEFT_OUT or member.endswith("Timestamp") or value is None:
             continue

@@ -27,11 +27,10 @@ from typing import IO, ClassVar
 
 from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
+from ..rpc import TOKEN_VARIABLE
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
-
-TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
 #: Seconds for the coordinator to say that it is ready, on a machine under load.
 START_TIMEOUT = 30.0

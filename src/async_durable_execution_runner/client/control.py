@@ -15,12 +15,14 @@ from typing import Any, Literal, TypeVar, overload
 import grpc
 
 from ..core import model
+from ..core.faults import CrashPoint
+from ..core.model import Isolation
 from ..results.operations import timestamp
-from ..results.records import CrashPoint, ExecutionRecord, FaultFired, InvocationRecord
+from ..results.records import ExecutionRecord, FaultFired, InvocationRecord
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import model_pb2, worker_pb2
-from .settings import DEFAULT_MEMORY_MB, FunctionSettings, Isolation
+from .settings import DEFAULT_MEMORY_MB, FunctionSettings
 from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, error_named, raised
 
 # pytest shows the line of the test, not ours.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import Enum
 from math import inf, isfinite
+
+from ..core.limits import DURATION_SECONDS
+from ..core.model import Isolation
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -14,24 +16,9 @@ __tracebackhide__ = True
 Seconds = float | timedelta
 """A length of time: seconds, or a `timedelta`."""
 
-#: The longest that the service lets an execution run: 366 days.
-LONGEST_EXECUTION = 31_622_400
 DEFAULT_INVOCATION_TIMEOUT = 30.0
 DEFAULT_MEMORY_MB = 128
 _MOST = 2**31 - 1
-
-
-class Isolation(Enum):
-    """How far invocations are kept apart from each other and from the test."""
-
-    #: Invocations run in warm worker processes, of which each serves any invocation.
-    WORKER = "worker"
-    #: Each execution has a fresh process.
-    EXECUTION = "execution"
-    #: Each invocation has a fresh process: every invocation is a cold start.
-    INVOCATION = "invocation"
-    #: Invocations run on a thread of the test process: for a debugger, `monkeypatch`, closures.
-    INLINE = "inline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +26,7 @@ class FunctionSettings:
     """What Lambda would have configured. Times are in seconds, memory is in MiB."""
 
     isolation: Isolation = Isolation.WORKER
-    execution_timeout: int = LONGEST_EXECUTION
+    execution_timeout: int = DURATION_SECONDS
     invocation_timeout: float = DEFAULT_INVOCATION_TIMEOUT
     #: A worker that uses more is killed; None: there is no limit.
     memory: int | None = None
@@ -85,9 +72,9 @@ def settings(
     if execution_timeout is not None:
         # The service counts whole seconds.
         timeout = max(1, round(positive("execution_timeout", execution_timeout)))
-        if timeout > LONGEST_EXECUTION:
+        if timeout > DURATION_SECONDS:
             raise ValueError(
-                f"execution_timeout={timeout} is more than the {LONGEST_EXECUTION} seconds "
+                f"execution_timeout={timeout} is more than the {DURATION_SECONDS} seconds "
                 "that the service allows."
             )
     if memory is not None:

@@ -11,25 +11,20 @@ import base64
 import binascii
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..core import events as ev
-from ..core import limits
+from ..core import limits, shapes
 from ..core.model import (
-    ErrorObject,
     EventType,
     HistoryEvent,
-    OperationAction,
-    OperationType,
-    OperationUpdate,
 )
+from ..core.shapes import Json
 from ..errors import InvalidCheckpointToken, InvalidParameterValue, ResourceNotFound
-from ..gateway import shapes
 from .executor import Executor
 from .lambda_functions import find_function
 from .runs import Run, Workspace
 
-Shape = dict[str, Any]
 T = TypeVar("T")
 
 #: Items of a page where none are asked for, and at most; what a page may weigh.
@@ -46,30 +41,30 @@ class LambdaExecutions:
 
     # -- executions ------------------------------------------------------------------------
 
-    async def get(self, given: Shape) -> Shape:
+    async def get(self, given: Json) -> Json:
         run = self._run(given["DurableExecutionArn"])
         root = run.execution.root
         answer = self._summary(run) | {"Version": run.function.version}
         if given.get("IncludeExecutionData", True):
             answer["InputPayload"] = root.input
             answer["Result"] = root.result
-            answer["Error"] = shapes.error_object(root.error)
+            answer["Error"] = root.error and shapes.ERROR.to_json(root.error)
         return answer
 
     @staticmethod
-    def _summary(run: Run) -> Shape:
+    def _summary(run: Run) -> Json:
         execution = run.execution
-        arn = run.arn
+        arn, end_ms = run.arn, execution.root.end_ms
         return {
             "DurableExecutionArn": arn,
             "DurableExecutionName": execution.config.name,
             "FunctionArn": arn.partition("/")[0],
             "Status": execution.status.value,
-            "StartTimestamp": shapes.timestamp(execution.root.start_ms),
-            "EndTimestamp": shapes.timestamp(execution.root.end_ms),
+            "StartTimestamp": shapes.seconds(execution.root.start_ms),
+            "EndTimestamp": None if end_ms is None else shapes.seconds(end_ms),
         }
 
-    async def get_history(self, given: Shape) -> Shape:
+    async def get_history(self, given: Json) -> Json:
         run = self._run(given["DurableExecutionArn"])
         data = given.get("IncludeExecutionData", True)
         history = run.execution.history
@@ -90,7 +85,9 @@ class LambdaExecutions:
         else:
             rest = page[-1].event_id if page[-1].event_id < len(history) else 0
         self._disclose(run, page)
-        events = [shapes.history_event(event, data) for event in page]
+        events = list(map(shapes.EVENT.to_json, page))
+        if not data:
+            events = list(map(shapes.without_data, events))
         return {"Events": events, "NextMarker": _marker(str(rest)) if rest else None}
 
     def _disclose(self, run: Run, events: Sequence[HistoryEvent]) -> None:
@@ -99,7 +96,7 @@ class LambdaExecutions:
             if event.type is EventType.CALLBACK_STARTED and event.id is not None:
                 run.disclosed[event.id] = asyncio.get_running_loop().time()
 
-    async def list_by_function(self, given: Shape) -> Shape:
+    async def list_by_function(self, given: Json) -> Json:
         function = find_function(self._workspace, given)
         name, statuses = given.get("DurableExecutionName"), given.get("Statuses")
         after, before = given.get("StartedAfter"), given.get("StartedBefore")
@@ -130,12 +127,12 @@ class LambdaExecutions:
             "NextMarker": _marker(f"{page[-1][0]} {page[-1][1]}") if more else None,
         }
 
-    async def stop(self, given: Shape) -> Shape:
+    async def stop(self, given: Json) -> Json:
         run = self._run(given["DurableExecutionArn"])
-        now, error = run.now, _error(given.get("Error"))
+        now, error = run.now, shapes.ERROR.from_json(given.get("Error", {}))
         limits.check_error(error, "EXECUTION")
         self._executor.feed(run, ev.Stopped(now, error))
-        return {"StopTimestamp": shapes.timestamp(run.execution.root.end_ms or now)}
+        return {"StopTimestamp": shapes.seconds(run.execution.root.end_ms or now)}
 
     def _run(self, arn: str) -> Run:
         run = self._workspace.runs.get(arn)
@@ -145,21 +142,21 @@ class LambdaExecutions:
 
     # -- what handlers ask -----------------------------------------------------------------
 
-    async def checkpoint(self, given: Shape) -> Shape:
+    async def checkpoint(self, given: Json) -> Json:
         run = self._running(given["DurableExecutionArn"])
-        updates = tuple(map(_update, given.get("Updates", ())))
+        updates = tuple(map(shapes.UPDATE.from_json, given.get("Updates", ())))
         reply = self._executor.checkpoint(
             run.arn, given["CheckpointToken"], updates, given.get("ClientToken")
         )
         return {
             "CheckpointToken": reply.token,
             "NewExecutionState": {
-                "Operations": list(map(shapes.operation, reply.operations)),
+                "Operations": list(map(shapes.OPERATION.to_json, reply.operations)),
                 "NextMarker": reply.next_marker or None,
             },
         }
 
-    async def get_state(self, given: Shape) -> Shape:
+    async def get_state(self, given: Json) -> Json:
         run = self._running(given["DurableExecutionArn"])
         operations, marker = run.execution.read_state(
             given["CheckpointToken"],
@@ -167,7 +164,7 @@ class LambdaExecutions:
             given.get("MaxItems") or _PAGE_ITEMS,
         )
         return {
-            "Operations": list(map(shapes.operation, operations)),
+            "Operations": list(map(shapes.OPERATION.to_json, operations)),
             "NextMarker": marker or None,
         }
 
@@ -180,7 +177,7 @@ class LambdaExecutions:
 
     # -- callbacks -------------------------------------------------------------------------
 
-    async def send_callback_success(self, given: Shape) -> Shape:
+    async def send_callback_success(self, given: Json) -> Json:
         callback_id, result = given["CallbackId"], given.get("Result")
         try:
             text = None if result is None else result.decode()
@@ -188,11 +185,11 @@ class LambdaExecutions:
             raise InvalidParameterValue("CALLBACK result must be UTF-8.") from None
         return self._complete(callback_id, lambda now: ev.CallbackSucceeded(now, callback_id, text))
 
-    async def send_callback_failure(self, given: Shape) -> Shape:
-        callback_id, error = given["CallbackId"], _error(given.get("Error"))
+    async def send_callback_failure(self, given: Json) -> Json:
+        callback_id, error = given["CallbackId"], shapes.ERROR.from_json(given.get("Error", {}))
         return self._complete(callback_id, lambda now: ev.CallbackFailed(now, callback_id, error))
 
-    async def send_callback_heartbeat(self, given: Shape) -> Shape:
+    async def send_callback_heartbeat(self, given: Json) -> Json:
         callback_id = given["CallbackId"]
         return self._complete(callback_id, lambda now: ev.CallbackHeartbeat(now, callback_id))
 
@@ -200,43 +197,9 @@ class LambdaExecutions:
         self,
         callback_id: str,
         make: Callable[[int], ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat],
-    ) -> Shape:
+    ) -> Json:
         self._executor.complete_callback(callback_id, make, self._workspace)
         return {}
-
-
-def _error(given: Shape | None) -> ErrorObject:
-    given = given or {}
-    trace = given.get("StackTrace")
-    return ErrorObject(
-        given.get("ErrorMessage"),
-        given.get("ErrorType"),
-        given.get("ErrorData"),
-        None if trace is None else tuple(trace),
-    )
-
-
-def _update(given: Shape) -> OperationUpdate:
-    def option(of: str, name: str) -> Any:
-        return given.get(f"{of}Options", {}).get(name)
-
-    return OperationUpdate(
-        given["Id"],
-        OperationType(given["Type"]),
-        OperationAction(given["Action"]),
-        parent_id=given.get("ParentId"),
-        name=given.get("Name"),
-        sub_type=given.get("SubType"),
-        payload=given.get("Payload"),
-        error=_error(given["Error"]) if "Error" in given else None,
-        replay_children=option("Context", "ReplayChildren"),
-        next_attempt_delay_seconds=option("Step", "NextAttemptDelaySeconds"),
-        wait_seconds=option("Wait", "WaitSeconds"),
-        timeout_seconds=option("Callback", "TimeoutSeconds"),
-        heartbeat_timeout_seconds=option("Callback", "HeartbeatTimeoutSeconds"),
-        function_name=option("ChainedInvoke", "FunctionName"),
-        tenant_id=option("ChainedInvoke", "TenantId"),
-    )
 
 
 # -- pages -----------------------------------------------------------------------------------
@@ -257,7 +220,7 @@ def _numbers(marker: str, count: int) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _position(given: Shape, most: int) -> int:
+def _position(given: Json, most: int) -> int:
     marker = given.get("Marker")
     if not marker:
         return 0

@@ -15,12 +15,13 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
-from ..core import limits
+from ..core import limits, shapes
 from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
 from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
+from ..core.shapes import Json
+from ..core.text import load_json
 from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
@@ -28,8 +29,6 @@ from .executor import Executor
 from .runs import InvocationState, PlainInvocation, Run, Workspace
 from .waiting import until
 from .workers import ACCOUNT, REGION, Function
-
-Shape = dict[str, Any]
 
 #: The longest that somebody can wait for an answer.
 _SYNCHRONOUS_SECONDS = 15 * 60
@@ -65,7 +64,7 @@ class LambdaFunctions:
 
     # -- invocations -----------------------------------------------------------------------
 
-    async def invoke(self, given: Shape) -> Shape:
+    async def invoke(self, given: Json) -> Json:
         function = find_function(self._workspace, given)
         kind = given.get("InvocationType", "RequestResponse")
         synchronous = kind == "RequestResponse"
@@ -125,7 +124,7 @@ class LambdaFunctions:
         run.family.answer_grace = _ANSWER_GRACE_SECONDS
         return run
 
-    async def _outcome_of(self, run: Run) -> Shape:
+    async def _outcome_of(self, run: Run) -> Json:
         executor = self._executor
         with executor.timekeeper.awaiting_end(run.family):
             ended = await until(executor, run, lambda: run.settled, _SYNCHRONOUS_SECONDS)
@@ -157,14 +156,14 @@ class LambdaFunctions:
 
     # -- functions -------------------------------------------------------------------------
 
-    async def get_function(self, given: Shape) -> Shape:
+    async def get_function(self, given: Json) -> Json:
         configuration = await self.get_function_configuration(given)
         return {"Configuration": configuration, "Code": {}, "Tags": {}}
 
-    async def get_function_configuration(self, given: Shape) -> Shape:
+    async def get_function_configuration(self, given: Json) -> Json:
         return _configuration(find_function(self._workspace, given))
 
-    async def list_functions(self, given: Shape) -> Shape:
+    async def list_functions(self, given: Json) -> Json:
         bare = {
             name.partition(":")[0]: function
             for name, function in sorted(self._workspace.functions.items(), reverse=True)
@@ -179,7 +178,7 @@ class LambdaFunctions:
         }
 
 
-def find_function(workspace: Workspace, given: Shape) -> Function:
+def find_function(workspace: Workspace, given: Json) -> Function:
     """The function that a request names. `ResourceNotFound` where it is not in the workspace."""
     region, account, name, qualifier = parse_function_name(given["FunctionName"])
     asked = given.get("Qualifier", qualifier)
@@ -229,14 +228,10 @@ def _payload(body: bytes, kind: str) -> str:
         )
     try:
         text = body.decode() or "{}"
-        json.loads(text, parse_constant=_no_constant)
+        load_json(text)
     except (ValueError, RecursionError) as error:
         raise not_readable(f"Could not parse request body into json: {error}") from None
     return text
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON.")
 
 
 def _client_context(given: str | None) -> str | None:
@@ -256,7 +251,7 @@ def _client_context(given: str | None) -> str | None:
     raise not_readable("Client context must be a valid Base64-encoded JSON object.")
 
 
-def _answer(outcome: str | ErrorObject, request_id: str) -> Shape:
+def _answer(outcome: str | ErrorObject, request_id: str) -> Json:
     """What a caller who waited gets; a function's error is no error of the call."""
     if isinstance(outcome, str) and limits.size(outcome) > limits.REQUEST_BYTES:
         outcome = ErrorObject(
@@ -266,17 +261,14 @@ def _answer(outcome: str | ErrorObject, request_id: str) -> Shape:
         )
     if isinstance(outcome, str):
         return {"Payload": outcome.encode()}
-    error: dict[str, object] = {"errorMessage": outcome.message, "errorType": outcome.type}
+    error = shapes.ERROR.to_json(outcome)
     # What the sandbox says itself has the request's id in its message, and no more.
-    if not (outcome.message or "").startswith("RequestId: "):
-        trace = outcome.stack_trace
-        error |= {
-            "errorData": outcome.data,
-            "requestId": request_id or None,
-            "stackTrace": None if trace is None else list(trace),
-        }
-    present = {name: value for name, value in error.items() if value is not None}
-    return {"FunctionError": "Unhandled", "Payload": json.dumps(present).encode()}
+    if (outcome.message or "").startswith("RequestId: "):
+        error = shapes.ERROR.to_json(ErrorObject(outcome.message, outcome.type))
+    elif request_id:
+        error["RequestId"] = request_id
+    payload = {name[0].lower() + name[1:]: value for name, value in error.items()}
+    return {"FunctionError": "Unhandled", "Payload": json.dumps(payload).encode()}
 
 
 def _log(invocations: Sequence[InvocationState], function: Function) -> str:
@@ -301,7 +293,7 @@ def _line(line: OutputLine) -> str:
     return f"{line.text}\n"
 
 
-def _configuration(function: Function) -> Shape:
+def _configuration(function: Function) -> Json:
     shape = {
         "FunctionName": function.name.partition(":")[0],
         "FunctionArn": function.arn,

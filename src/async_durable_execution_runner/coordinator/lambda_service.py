@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..core.faults import Plan
-from ..gateway.app import Handler
+from ..gateway.app import Responder
 from ..gateway.server import Listener, listen
 from .executor import Executor
 from .lambda_executions import LambdaExecutions
@@ -24,7 +24,7 @@ def operations(
     new_id: Callable[[], str],
     skip_time: bool,
     plan: Plan | None,
-) -> dict[str, Handler]:
+) -> dict[str, Responder]:
     """The coroutine function for each operation, by the operation's name in the service model.
 
     Args:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from ..core import events as ev
+from ..core import shapes
 from ..core.model import ErrorObject
+from ..core.text import utf8
 
 
 def read_output(
@@ -18,7 +20,11 @@ def read_output(
         if not isinstance(result, str | None) or not isinstance(error, dict | None):
             raise ValueError("Result or Error")
         return ev.InvocationReturned(
-            now_ms, request_id, ev.Outcome(value["Status"]), _text(result), _read_error(error)
+            now_ms,
+            request_id,
+            ev.Outcome(value["Status"]),
+            None if result is None else utf8(result),
+            None if error is None else shapes.ERROR.from_json(error),
         )
     except (ValueError, KeyError, AttributeError, RecursionError):
         why = ErrorObject(
@@ -27,18 +33,3 @@ def read_output(
             "InvalidParameterValueException",
         )
         return ev.InvocationFailed(now_ms, request_id, why, final=True)
-
-
-def _read_error(error: dict[str, object] | None) -> ErrorObject | None:
-    if error is None:
-        return None
-    texts = [error.get(key) for key in ("ErrorMessage", "ErrorType", "ErrorData")]
-    message, type, data = (_text(text) for text in texts)
-    trace = error.get("StackTrace")
-    lines = tuple(_text(line) or "" for line in trace) if isinstance(trace, list) else None
-    return ErrorObject(message, type, data, lines)
-
-
-def _text(value: object) -> str | None:
-    # JSON may hold half a surrogate pair (a file name that is no UTF-8), a message may not.
-    return None if value is None else str(value).encode(errors="backslashreplace").decode()

@@ -25,14 +25,12 @@ import uvloop
 
 from .. import log
 from ..errors import InvalidConfiguration
-from ..rpc import OPTIONS, is_local
+from ..rpc import OPTIONS, TOKEN_VARIABLE, is_local
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
 from .control_service import ControlService
 from .executor import Executor
 from .worker_service import WorkerService
-
-TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
 _logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ REQUEST_BYTES = 6 * 1024 * 1024
 CALLBACK_RESULT_BYTES = 256 * 1024
 ERROR_BYTES = 32 * 1024
 CHAINED_BYTES = 1024 * 1024
+#: The longest that an execution, a wait, a delay or a time-out can last: 366 days.
 DURATION_SECONDS = 31_622_400
 CLIENT_TOKEN_MS = 15 * 60 * 1000
 PAGE_OPERATIONS = 1000

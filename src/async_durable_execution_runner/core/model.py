@@ -188,13 +188,13 @@ class HistoryEvent:
 class Isolation(Enum):
     """How far invocations are kept apart from each other and from the test."""
 
-    #: Warm worker processes; each serves any invocation.
+    #: Invocations run in warm worker processes, of which each serves any invocation.
     WORKER = "worker"
-    #: A fresh process per execution.
+    #: Each execution has a fresh process.
     EXECUTION = "execution"
-    #: A fresh process per invocation: every invocation is a cold start.
+    #: Each invocation has a fresh process: every invocation is a cold start.
     INVOCATION = "invocation"
-    #: On a thread of the test process: for a debugger, `monkeypatch`, closures.
+    #: Invocations run on a thread of the test process: for a debugger, `monkeypatch`, closures.
     INLINE = "inline"
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from ..errors import InvalidParameterValue, RunnerError, ServiceError
 from . import constraints, requests, responses
-from .model import API, Operation
+from .model import API, ApiOperation
 from .refusals import Refusal, unknown_operation
 from .responses import Response
 from .signatures import Keyring
@@ -23,7 +23,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Parameters = dict[str, Any]
-Handler = Callable[[Parameters], Awaitable[dict[str, Any]]]
+Responder = Callable[[Parameters], Awaitable[dict[str, Any]]]
 """What an operation does: it takes what was given and returns the answer, by the model's member
 names, or raises `ServiceError` or `Refusal`. An answer may have a `RequestId` of its own."""
 
@@ -56,8 +56,10 @@ class _CutOff(Refusal):
 
 
 class Gateway:
-    def __init__(self, operations: Mapping[str, Handler], keyring: Keyring, limits: Limits) -> None:
-        """`operations` has the handler of each operation that is served, by its model's name."""
+    def __init__(
+        self, operations: Mapping[str, Responder], keyring: Keyring, limits: Limits
+    ) -> None:
+        """`operations` has the responder of each operation that is served, by its model's name."""
         self._operations = operations
         self._keyring = keyring
         self._limits = limits
@@ -90,7 +92,7 @@ class Gateway:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        operation: Operation | None = None
+        operation: ApiOperation | None = None
         try:
             body = await self._body(receive)
             self._keyring.check(method, f"{path}?{query}" if query else path, headers, body)
@@ -173,7 +175,7 @@ def _with_id(response: Response, request_id: str | None = None) -> Response:
     return response
 
 
-def _modelled(code: str, operation: Operation | None) -> str:
+def _modelled(code: str, operation: ApiOperation | None) -> str:
     """Not every operation has a name of its own for a body that cannot be read."""
     if code == "InvalidRequestContentException" and operation and code not in operation.errors:
         return InvalidParameterValue.code

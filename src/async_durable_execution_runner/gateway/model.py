@@ -15,7 +15,7 @@ Shape = Any
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ApiOperation:
     name: str
     #: HTTP status of a success.
     status: int
@@ -30,7 +30,7 @@ class _Route:
     #: The parts of the path; None where a label stands.
     parts: tuple[str | None, ...]
     labels: tuple[str, ...]
-    operation: Operation
+    operation: ApiOperation
 
     def match(self, parts: list[str]) -> dict[str, str] | None:
         values = []
@@ -47,7 +47,7 @@ class Api:
 
     def __init__(self) -> None:
         self.model = ServiceModel(Loader().load_service_model("lambda", "service-2"), "lambda")
-        self.operations: dict[str, Operation] = {}
+        self.operations: dict[str, ApiOperation] = {}
         self._routes: dict[tuple[str, int], list[_Route]] = {}
         for name in self.model.operation_names:
             self._add(self.model.operation_model(name))
@@ -56,7 +56,7 @@ class Api:
             routes.sort(key=lambda route: len(route.labels))
 
     def _add(self, model: Any) -> None:
-        operation = Operation(
+        operation = ApiOperation(
             name=model.name,
             status=int(model.http.get("responseCode", 200)),
             input=model.input_shape,
@@ -76,7 +76,7 @@ class Api:
         )
         self._routes.setdefault((model.http["method"], len(parts)), []).append(route)
 
-    def find(self, method: str, raw_path: str) -> tuple[Operation, dict[str, str]] | None:
+    def find(self, method: str, raw_path: str) -> tuple[ApiOperation, dict[str, str]] | None:
         """The operation that a request asks for, and what its path says."""
         parts = list(_parts(raw_path))
         for route in self._routes.get((method, len(parts)), ()):

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qs
 
-from .model import Operation, Shape
+from ..core.text import load_json
+from .model import ApiOperation, Shape
 from .refusals import not_readable
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
@@ -25,7 +25,7 @@ _NO_BODY = frozenset({b"", b"{}"})
 
 
 def parameters(
-    operation: Operation,
+    operation: ApiOperation,
     labels: Mapping[str, str],
     query: str,
     headers: Mapping[str, str],
@@ -68,13 +68,9 @@ def parameters(
 def load(body: bytes) -> Any:
     """The JSON document that a body is."""
     try:
-        return json.loads(body, parse_constant=_not_json)
+        return load_json(body)
     except (ValueError, RecursionError) as error:
         raise not_readable(f"Could not parse request body into json: {error}") from None
-
-
-def _not_json(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON.")
 
 
 def _payload(shape: Shape, name: str, body: bytes) -> Any:

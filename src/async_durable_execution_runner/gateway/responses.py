@@ -6,7 +6,7 @@ import base64
 import json
 from typing import Any, NamedTuple
 
-from .model import API, Operation, Shape
+from .model import API, ApiOperation, Shape
 
 _JSON = ("content-type", "application/json")
 
@@ -17,7 +17,7 @@ class Response(NamedTuple):
     body: bytes
 
 
-def success(operation: Operation, result: dict[str, Any]) -> Response:
+def success(operation: ApiOperation, result: dict[str, Any]) -> Response:
     """`result` by member; what the model does not have is left out."""
     shape, status = operation.output, operation.status
     headers = [_JSON]

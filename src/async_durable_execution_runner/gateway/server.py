@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from ..errors import InvalidParameterValue
-from .app import Gateway, Handler, Limits
+from .app import Gateway, Limits, Responder
 from .signatures import Keyring
 
 _BACKLOG = 512
@@ -84,7 +84,7 @@ class Listener:
 
 
 async def listen(
-    operations: Mapping[str, Handler],
+    operations: Mapping[str, Responder],
     host: str,
     port: int,
     access_keys: Mapping[str, str],

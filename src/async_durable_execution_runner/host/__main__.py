@@ -17,7 +17,7 @@ import sys
 from typing import NoReturn
 
 from .. import errors, log
-from ..rpc import is_local, set_up_grpc
+from ..rpc import TOKEN_VARIABLE, is_local, set_up_grpc
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,9 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--lifeline", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
-    token = os.environ.pop("DURABLE_RUNNER_TOKEN", "")
+    token = os.environ.pop(TOKEN_VARIABLE, "")
     if not token:
-        return _say("DURABLE_RUNNER_TOKEN is not set: it must hold the coordinator's token.", 2)
+        return _say(f"{TOKEN_VARIABLE} is not set: it must hold the coordinator's token.", 2)
     if not is_local(options.connect):
         return _say(
             f"{options.connect} is not a loopback address: without TLS, which is not supported "

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ..core import model
 from ..core.divergence import Divergence
+from ..core.faults import CrashPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,6 @@ class FaultFired:
     timestamp: datetime
     #: What became of the fault, where that took a while.
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPoint:
-    """A moment at which a crash can strike. Two moments have the same `key` if the durable state
-    and the effects that are not yet durable are the same."""
-
-    moment: str
-    label: str
-    key: str
 
 
 @dataclass(frozen=True, slots=True)

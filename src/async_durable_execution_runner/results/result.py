@@ -20,6 +20,7 @@ from async_durable_execution import ErrorObject, ExtendedTypeSerDes
 
 from ..core import model
 from ..core.divergence import Divergence
+from ..core.faults import CrashPoint
 from ..errors import OperationNotFound
 from .ledger import Ledger, effect
 from .operations import (
@@ -33,7 +34,7 @@ from .operations import (
     shorten,
     timestamp,
 )
-from .records import CrashPoint, ExecutionRecord, FaultFired
+from .records import ExecutionRecord, FaultFired
 from .statuses import InvocationStatus
 
 if TYPE_CHECKING:

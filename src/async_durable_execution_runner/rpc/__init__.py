@@ -13,6 +13,9 @@ import urllib.parse
 #: Metadata of a `Checkpoint` stream: whose it is.
 WORKER_ID = "worker-id"
 
+#: The environment variable that has the coordinator's token.
+TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
+
 PROTOCOL_VERSION = 3
 """Raised with every change that an older worker host could not follow."""
 

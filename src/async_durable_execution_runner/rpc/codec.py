@@ -48,6 +48,9 @@ _TYPE_NUMBERS: dict[OperationType, Any] = {
 _STATUS_NUMBERS: dict[OperationStatus, Any] = {
     member: number for number, member in enumerate(_STATUSES) if member
 }
+_ACTION_NUMBERS: dict[OperationAction, Any] = {
+    member: number for number, member in enumerate(_ACTIONS) if member
+}
 _EXECUTION_STATUS_NUMBERS: dict[ExecutionStatus, Any] = {
     m: n for n, m in enumerate(_EXECUTION_STATUSES) if m
 }
@@ -107,6 +110,27 @@ def error_from_proto(message: pb.ErrorObject) -> ErrorObject:
         type=message.type if message.HasField("type") else None,
         data=message.data if message.HasField("data") else None,
         stack_trace=tuple(message.stack_trace) or None,
+    )
+
+
+def update_to_proto(update: OperationUpdate) -> pb.OperationUpdate:
+    replay_children: Any = update.replay_children
+    return pb.OperationUpdate(
+        id=update.id,
+        type=_TYPE_NUMBERS[update.type],
+        action=_ACTION_NUMBERS[update.action],
+        parent_id=update.parent_id,
+        name=update.name,
+        sub_type=update.sub_type,
+        payload=update.payload,
+        error=error_to_proto(update.error) if update.error is not None else None,
+        replay_children=replay_children,
+        next_attempt_delay_seconds=update.next_attempt_delay_seconds,
+        wait_seconds=update.wait_seconds,
+        timeout_seconds=update.timeout_seconds,
+        heartbeat_timeout_seconds=update.heartbeat_timeout_seconds,
+        function_name=update.function_name,
+        tenant_id=update.tenant_id,
     )
 
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..client.settings import Isolation
+    from ..core.model import Isolation
     from ..errors import OperationNotFound
     from ..results.operations import (
         CallbackOperation,

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 from async_durable_execution import ErrorObject
 
 from ..client.drive import drive
-from ..client.settings import FunctionSettings, Isolation, Seconds, seconds, settings
+from ..client.settings import FunctionSettings, Seconds, seconds, settings
+from ..core.model import Isolation
 from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults

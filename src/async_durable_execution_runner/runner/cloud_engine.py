@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..aws import history
 from ..aws.api import Client, Clock, LambdaApi, make_client
 from ..client.settings import Seconds, seconds
-from ..core import model
+from ..core import model, shapes
 from ..errors import NotStarted, OperationNotFound, ResourceNotFound, RunnerError
 from ..results.records import ExecutionRecord, InvocationRecord
 from ..results.result import DurableFunctionTestResult
@@ -160,7 +160,7 @@ class CloudEngine:
 
     async def stop(self, execution: object, error: object) -> None:
         given = error_object(error)
-        shape = None if given is None else history.write_error(given)
+        shape = None if given is None else shapes.ERROR.to_json(given)
         await self._lambda.stop(self._arn_of(execution), shape)
 
     async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None:
@@ -233,7 +233,7 @@ class CloudEngine:
 
     async def callback_failure(self, callback_id: str, error: object) -> None:
         failure = error_object(error) or model.ErrorObject()
-        await self._lambda.callback_failure(callback_id, history.write_error(failure))
+        await self._lambda.callback_failure(callback_id, shapes.ERROR.to_json(failure))
         self._answered.add(callback_id)
 
     async def callback_heartbeat(self, callback_id: str) -> None:
@@ -297,7 +297,7 @@ def execution_record(
     operations = history.operations(events)
     if status is model.ExecutionStatus.RUNNING:
         waiting_for = history.waiting_for(operations)
-    error = history.read_error(head.get("Error"))
+    error = shapes.ERROR.from_json(head["Error"]) if "Error" in head else None
     if operations and operations[0].type is model.OperationType.EXECUTION:
         # The history may have cut what is large.
         operations[0] = replace(
@@ -311,8 +311,8 @@ def execution_record(
         status=status,
         execution_name=head["DurableExecutionName"],
         function_name=head["FunctionArn"].split(":")[6],
-        start_ms=history.milliseconds(head["StartTimestamp"]) or 0,
-        end_ms=history.milliseconds(head.get("EndTimestamp")),
+        start_ms=history.milliseconds(head["StartTimestamp"]),
+        end_ms=history.milliseconds(head["EndTimestamp"]) if "EndTimestamp" in head else None,
         result=head.get("Result"),
         error=error,
         waiting_for=waiting_for,

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self
 
-from ..client.settings import Isolation, Seconds, seconds
+from ..client.settings import Seconds, seconds
 from ..core import model
+from ..core.model import Isolation
 from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult

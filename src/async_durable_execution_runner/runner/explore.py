@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.drive import drive
 from ..core.divergence import divergences_text
+from ..core.faults import CrashPoint
 from ..core.model import ExecutionStatus, HistoryEvent
 from ..core.wellformed import problems as history_problems
 from ..errors import OperationNotFound, RunnerError
 from ..results.ledger import Ledger
-from ..results.records import CrashPoint, ExecutionRecord
+from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
 from ..results.statuses import InvocationStatus
 from ..results.tables import effects_table

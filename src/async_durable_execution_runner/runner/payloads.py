@@ -7,6 +7,7 @@ import json
 from async_durable_execution import ErrorObject
 
 from ..core import model
+from ..core.text import load_json
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -33,7 +34,7 @@ def payload_of(value: object, *, text_is_json: bool = True) -> str:
     """
     if text_is_json and isinstance(value, str):
         try:
-            json.loads(text_of("input", value), parse_constant=_no_constant)
+            load_json(text_of("input", value))
         except ValueError:
             return json.dumps(value)
         return value
@@ -44,10 +45,6 @@ def payload_of(value: object, *, text_is_json: bool = True) -> str:
             f"This {type(value).__name__} cannot be sent as JSON ({problem}). Pass what JSON can "
             "carry, or text of your own making as payload=."
         ) from problem
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def error_object(error: object) -> model.ErrorObject | None:

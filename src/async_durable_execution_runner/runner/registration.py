@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.cluster import Cluster, shared_cluster, unavailable
 from ..client.drive import drive
-from ..client.settings import FunctionSettings, Isolation, Seconds, seconds, whole
+from ..client.settings import FunctionSettings, Seconds, seconds, whole
 from ..core import limits
+from ..core.model import Isolation
 from ..errors import NotStarted
 from .inline import InlineWorkers
 from .mocks import MockFunction

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.model import OutputLine, OutputStream
+from ..core.text import load_json
 from ..errors import InvalidConfiguration
 from ..worker.json_log import timestamp
 
@@ -122,11 +123,7 @@ def _is_object(text: str) -> bool:
     if not text.startswith("{") or "\n" in text:
         return False
     try:
-        json.loads(text, parse_constant=_no_constant)
+        load_json(text)
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON.")

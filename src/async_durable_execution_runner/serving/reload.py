@@ -17,7 +17,7 @@ _LOOK_AGAIN = 500
 _STOP_TIMEOUT = 2.0
 
 
-class Watcher:
+class FileWatcher:
     """Watches Python files below some folders, and `files`.
 
     `changed` is called with the paths that have changed, on a thread and one call at a time, `warn`

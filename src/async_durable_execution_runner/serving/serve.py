@@ -21,7 +21,7 @@ from ..runner.registration import DEFAULT_INVOCATION_RETRIES, Attachment, Regist
 from . import discovery
 from .functions_file import FunctionConfig
 from .log_folder import LogFolder
-from .reload import Watcher
+from .reload import FileWatcher
 
 #: Seconds that writing the last lines may take.
 _LOGS_TIMEOUT = 5.0
@@ -212,7 +212,7 @@ class _Reloading:
         self._reload = reload
         self._say = say
         self._warn = warn
-        self._watcher = Watcher(reload.files, self._changed, warn)
+        self._watcher = FileWatcher(reload.files, self._changed, warn)
         self._loaded: Sequence[FunctionConfig] = ()
 
     def begin(self, functions: Sequence[FunctionConfig]) -> None:

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from ..client.drive import drive
-from ..client.settings import FunctionSettings, Isolation
+from ..client.settings import FunctionSettings
+from ..core.model import Isolation
 from ..errors import InvalidConfiguration, NotStarted
 from ..runner.engine import Engine
 from ..runner.registration import Attachment

@@ -14,7 +14,17 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from .. import errors
 from ..rpc import OPTIONS, WORKER_ID
+
+#: What the coordinator means by ending a call with a status; by any other, that it is gone.
+REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
+    grpc.StatusCode.FAILED_PRECONDITION: errors.VersionMismatch,
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidParameterValue,
+    grpc.StatusCode.NOT_FOUND: errors.ResourceNotFound,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.UNIMPLEMENTED: errors.VersionMismatch,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from .. import errors, ledger
+from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
 from . import environment, json_log, loading
@@ -27,7 +28,7 @@ from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
 from .recorder import EffectRecorder
-from .sdk.choice import Client
+from .sdk.choice import Client, Handler
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -39,7 +40,7 @@ class Functions:
         self._connection = connection
         self._inline = inline
         self._code: dict[str, worker_pb2.FunctionCode] = {}
-        self._handlers: dict[str, tuple[loading.Handler, Client | None]] = {}
+        self._handlers: dict[str, tuple[Handler, Client | None]] = {}
         self._environments: dict[str, dict[str, str]] = {}
         self._environment_id = uuid4().hex
         self._environment: dict[str, str] | None = None
@@ -147,15 +148,13 @@ class Functions:
             )
         return known
 
-    def _handler(
-        self, function: worker_pb2.FunctionConfig
-    ) -> tuple[loading.Handler, Client | None]:
+    def _handler(self, function: worker_pb2.FunctionConfig) -> tuple[Handler, Client | None]:
         loaded = self._handlers.get(function.function_id)
         if loaded is None:
             loaded = self._handlers[function.function_id] = self._load(function)
         return loaded
 
-    def _load(self, function: worker_pb2.FunctionConfig) -> tuple[loading.Handler, Client | None]:
+    def _load(self, function: worker_pb2.FunctionConfig) -> tuple[Handler, Client | None]:
         code = self._code.get(function.function_id)
         if code is None:
             raise errors.HandlerNotLoadable(f"The worker was never given {function.name}'s code.")
@@ -215,8 +214,8 @@ def error_object(error: BaseException) -> model_pb2.ErrorObject:
     """An exception of the handler's as Lambda reports it."""
     return model_pb2.ErrorObject(
         type=type(error).__name__,
-        message=_text(_message(error)),
-        stack_trace=[_text(line) for line in _stack(error)],
+        message=utf8(_message(error)),
+        stack_trace=[utf8(line) for line in _stack(error)],
     )
 
 
@@ -234,7 +233,7 @@ def _load_error(error: Exception, handler: str) -> model_pb2.ErrorObject:
             kind = "Runtime.ImportModuleError"
             message = f"Unable to load '{handler}': {type(error).__name__}: {_message(error)}"
     return model_pb2.ErrorObject(
-        type=kind, message=_text(message), stack_trace=[_text(line) for line in _stack(error)]
+        type=kind, message=utf8(message), stack_trace=[utf8(line) for line in _stack(error)]
     )
 
 
@@ -251,8 +250,3 @@ def _stack(error: BaseException) -> list[str]:
     while frames and frames[0].filename.startswith((_PACKAGE + os.sep, "<frozen importlib")):
         del frames[0]
     return traceback.format_list(frames)
-
-
-def _text(text: str) -> str:
-    """`text` as UTF-8 can carry it."""
-    return text.encode("utf-8", "backslashreplace").decode()

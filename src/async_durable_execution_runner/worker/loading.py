@@ -16,7 +16,6 @@ import os
 import pickle
 import sys
 import types
-from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
@@ -25,11 +24,10 @@ from .. import errors
 from ..rpc.v1 import worker_pb2 as pb
 from . import modules
 from .sdk import choice
+from .sdk.choice import Handler
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
-
-Handler = Callable[..., Any]
 
 _INLINE = 'run it in the test process with isolation="inline"'
 

@@ -27,6 +27,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ..core.model import OutputLine, OutputStream
+from ..core.text import utf8
 from . import json_log
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def parse(text: str) -> list[OutputLine]:
 
 def _checked(text: str, time_ms: int, logger: str = "", level: int = 0) -> tuple[Any, ...]:
     """A frame's values as a message can carry them. Python's text can hold half a character."""
-    text, logger = (each.encode(errors="backslashreplace").decode() for each in (text, logger))
+    text, logger = (utf8(each) for each in (text, logger))
     if abs(int(time_ms)) >= 1 << 62 or abs(int(level)) >= 1 << 31:
         raise ValueError("out of range")
     return text, int(time_ms), logger, int(level)

@@ -16,19 +16,13 @@ from typing import Any
 import grpc
 
 from .. import errors
+from ..core.text import utf8
 from ..ledger import Recorder
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from .connection import Connection
+from .connection import REFUSALS, Connection
 from .misdeeds import commit
 
 Locate = Callable[[worker_pb2.RecordEffectRequest], None]
-
-_REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidParameterValue,
-    grpc.StatusCode.NOT_FOUND: errors.ResourceNotFound,
-    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
-    grpc.StatusCode.UNIMPLEMENTED: errors.VersionMismatch,
-}
 
 
 class EffectRecorder:
@@ -88,7 +82,7 @@ def _request(name: object, key: object, data: dict[str, object]) -> worker_pb2.R
         raise TypeError(f"An effect's name is a text, not {name!r}.")
     fields = (f"{json.dumps(field)}: {_json(name, field, value)}" for field, value in data.items())
     return worker_pb2.RecordEffectRequest(
-        name=_utf8(name),
+        name=utf8(name),
         key=None if key is None else _json(name, "key", key),
         data=f"{{{', '.join(fields)}}}",
     )
@@ -104,13 +98,9 @@ def _json(name: str, field: str, value: object) -> str:
         ) from None
 
 
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def _refusal(name: str, error: Any) -> errors.RunnerError:
     what = f"The effect {name!r} was not recorded: "
-    kind = _REFUSALS.get(error.code())
+    kind = REFUSALS.get(error.code())
     if kind is None:
         return errors.CoordinatorUnavailable(
             f"{what}the runner's coordinator is gone ({error.details() or error.code().name})."

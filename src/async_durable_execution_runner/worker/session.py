@@ -18,7 +18,7 @@ import grpc.aio
 from .. import errors
 from ..rpc import PROTOCOL_VERSION
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from .connection import Connection, end_stream
+from .connection import REFUSALS, Connection, end_stream
 from .misdeeds import commit
 
 Serve = Callable[[worker_pb2.Invocation], worker_pb2.InvocationResult]
@@ -145,14 +145,7 @@ async def _refused(call: Any) -> grpc.aio.AioRpcError | None:
     return None
 
 
-_REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
-    grpc.StatusCode.FAILED_PRECONDITION: errors.VersionMismatch,
-    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
-    grpc.StatusCode.UNIMPLEMENTED: errors.VersionMismatch,
-}
-
-
 def refusal(error: grpc.aio.AioRpcError) -> errors.RunnerError:
     """What the coordinator means by ending a stream with this status."""
-    kind = _REFUSALS.get(error.code(), errors.CoordinatorUnavailable)
+    kind = REFUSALS.get(error.code(), errors.CoordinatorUnavailable)
     return kind(error.details() or error.code().name)

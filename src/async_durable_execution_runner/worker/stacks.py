@@ -28,6 +28,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
 from .. import rpc
+from ..core.text import utf8
 from . import OUR_FOLDERS
 
 #: Nobody else's, where there is a choice.
@@ -224,7 +225,7 @@ def compare(taken: Sequence[Sequence[Stack]], busy: float | None, why: str = "")
         linecache.checkcache()
         dumps = tuple("\n".join(_text(stacks, shown)) or _NOTHING for stacks in chosen)
         verdict = _verdict(chosen, shown, busy) if len(taken) == 2 else f"unknown: {why}"
-    return Report(tuple(map(_utf8, dumps)), _utf8(verdict))
+    return Report(tuple(map(utf8, dumps)), utf8(verdict))
 
 
 def _verdict(chosen: Sequence[Sequence[Stack]], shown: _Shown, busy: float | None) -> str:
@@ -338,8 +339,3 @@ def _where(stacks: Sequence[Stack], shown: _Shown) -> str:
 
 def _source(frame: Frame) -> str:
     return linecache.getline(frame.file, frame.line).strip()
-
-
-def _utf8(text: str) -> str:
-    """`text` as a message can carry it."""
-    return text.encode("utf-8", "backslashreplace").decode()

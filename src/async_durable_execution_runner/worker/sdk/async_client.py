@@ -10,7 +10,9 @@ from typing import Any
 import async_durable_execution as sdk
 
 from ...core.divergence import Divergence
+from ...core.text import utf8
 from ...rpc.v1 import worker_pb2
+from .lambda_event import lambda_event
 from .replay import watched
 from .service_client import GrpcServiceClient
 
@@ -20,13 +22,7 @@ class AsyncClient(GrpcServiceClient):
         """With an empty first page of state, as the service may send it too: the SDK takes a
         quarter of a millisecond to map one operation of an event, and the client that it then
         asks for the pages next to nothing."""
-        marker = self.begin(invocation)
-        return {
-            "DurableExecutionArn": invocation.execution_arn,
-            "CheckpointToken": invocation.checkpoint_token,
-            "InitialExecutionState": {"Operations": [], "NextMarker": marker},
-            "UpdatedOperationIds": list(invocation.updated_operation_ids),
-        }
+        return lambda_event(invocation, (), self.begin(invocation))
 
     def watching(self) -> AbstractContextManager[None]:
         return watched(self.replay)
@@ -48,7 +44,7 @@ class AsyncClient(GrpcServiceClient):
         if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
             request.operation_id = operation_id
         if operation_name := getattr(context, "operation_name", None):
-            request.operation_name = operation_name.encode("utf-8", "backslashreplace").decode()
+            request.operation_name = utf8(operation_name)
         if isinstance(context, sdk.StepContext) and context.attempt is not None:
             request.attempt = context.attempt
 

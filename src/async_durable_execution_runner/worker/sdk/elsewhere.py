@@ -17,9 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from ...core.divergence import Divergence
 from ...rpc.v1 import worker_pb2
-from .. import shapes
 from ..connection import Connection
 from .choice import Handler
+from .lambda_event import lambda_event
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class ElsewhereClient:
     """Nothing is asked here: checkpoints come over HTTP."""
 
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
-        return shapes.event(invocation)
+        return lambda_event(invocation, invocation.operations, invocation.next_marker)
 
     def watching(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -29,12 +29,15 @@ from aws_durable_execution_sdk_python.identifier import OperationIdentifier
 from aws_durable_execution_sdk_python.types import OperationContext
 from botocore.exceptions import ClientError
 
+from ...core import shapes
 from ...core.divergence import Divergence
-from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
+from ...core.text import utf8
+from ...rpc import codec
+from ...rpc.v1 import worker_pb2, worker_pb2_grpc
 from ..connection import Connection
 from ..misdeeds import commit
-from ..shapes import event, operation
 from .choice import Handler
+from .lambda_event import lambda_event
 from .replay import Replay, install, watched
 from .threads import inheriting
 
@@ -77,7 +80,7 @@ class OfficialClient:
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
         self._replay = Replay()
         self._replay.deliver(invocation.operations, invocation.sources)
-        return event(invocation)
+        return lambda_event(invocation, invocation.operations, invocation.next_marker)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -92,7 +95,7 @@ class OfficialClient:
         request.outside_step = not in_step
         if identifier is not None:
             request.operation_id = identifier.operation_id
-            request.operation_name = _utf8(identifier.name) or ""
+            request.operation_name = utf8(identifier.name or "")
 
     def checkpoint_durable_execution(
         self,
@@ -105,7 +108,7 @@ class OfficialClient:
         request = worker_pb2.CheckpointRequest(
             execution_arn=DurableExecutionArn,
             checkpoint_token=CheckpointToken,
-            updates=map(_update, Updates),
+            updates=[codec.update_to_proto(shapes.UPDATE.from_json(each)) for each in Updates],
             client_token=ClientToken,
         )
         request.sources.extend(self._replay.sources(request.updates))
@@ -212,7 +215,10 @@ def _running() -> tuple[Any, bool]:
 
 
 def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
-    state: dict[str, Any] = {"Operations": [operation(each, _time) for each in reply.operations]}
+    operations = map(codec.operation_from_proto, reply.operations)
+    state: dict[str, Any] = {
+        "Operations": [shapes.OPERATION.to_json(each, _time) for each in operations]
+    }
     if reply.next_marker:
         state["NextMarker"] = reply.next_marker
     return state
@@ -220,40 +226,3 @@ def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
 
 def _time(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _update(update: dict[str, Any]) -> model_pb2.OperationUpdate:
-    context, step = update.get("ContextOptions", {}), update.get("StepOptions", {})
-    wait, callback = update.get("WaitOptions", {}), update.get("CallbackOptions", {})
-    invoke = update.get("ChainedInvokeOptions", {})
-    message = model_pb2.OperationUpdate(
-        id=update["Id"],
-        type=f"OPERATION_TYPE_{update['Type']}",
-        action=f"OPERATION_ACTION_{update['Action']}",
-        parent_id=update.get("ParentId"),
-        name=update.get("Name"),
-        sub_type=update.get("SubType"),
-        payload=update.get("Payload"),
-        replay_children=context.get("ReplayChildren"),
-        next_attempt_delay_seconds=step.get("NextAttemptDelaySeconds"),
-        wait_seconds=wait.get("WaitSeconds"),
-        timeout_seconds=callback.get("TimeoutSeconds"),
-        heartbeat_timeout_seconds=callback.get("HeartbeatTimeoutSeconds"),
-        function_name=invoke.get("FunctionName"),
-        tenant_id=invoke.get("TenantId"),
-    )
-    if (error := update.get("Error")) is not None:
-        message.error.CopyFrom(
-            model_pb2.ErrorObject(
-                message=_utf8(error.get("ErrorMessage")),
-                type=error.get("ErrorType"),
-                data=error.get("ErrorData"),
-                stack_trace=[_utf8(line) or "" for line in error.get("StackTrace") or ()],
-            )
-        )
-    return message
-
-
-def _utf8(text: str | None) -> str | None:
-    # The text of an exception may hold what UTF-8 cannot carry, an odd file name for one.
-    return text and text.encode("utf-8", "backslashreplace").decode()

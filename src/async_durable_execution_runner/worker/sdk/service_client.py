@@ -25,6 +25,7 @@ from async_durable_execution import (
     OperationType,
 )
 
+from ...core.text import utf8
 from ...rpc import codec
 from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from ..connection import Connection, end_stream
@@ -167,11 +168,6 @@ def operation_from_proto(message: model_pb2.Operation) -> Any:
     )
 
 
-def _utf8(text: str) -> str:
-    # The text of an exception may hold what UTF-8 cannot carry, an odd file name for one.
-    return text and text.encode("utf-8", "backslashreplace").decode()
-
-
 def update_to_proto(
     update: Any, new: Callable[..., model_pb2.OperationUpdate] = model_pb2.OperationUpdate
 ) -> model_pb2.OperationUpdate:
@@ -189,10 +185,10 @@ def update_to_proto(
     if (error := update.error) is not None:
         message.error.CopyFrom(
             model_pb2.ErrorObject(
-                message=_utf8(error.message),
+                message=error.message and utf8(error.message),
                 type=error.type,
                 data=error.data,
-                stack_trace=[_utf8(line) for line in error.stack_trace or ()],
+                stack_trace=[utf8(line) for line in error.stack_trace or ()],
             )
         )
     if (step := update.step_options) is not None:
