@@ -9,6 +9,15 @@ import pytest
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 
+#: Seconds. No test without processes takes a tenth of it; one that waits in vain fails by it.
+_WITHOUT_PROCESSES = 10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not (item.get_closest_marker("processes") or item.get_closest_marker("timeout")):
+            item.add_marker(pytest.mark.timeout(_WITHOUT_PROCESSES))
+
 
 @pytest.fixture
 def runner_of() -> Iterator[Any]:

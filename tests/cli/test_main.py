@@ -69,13 +69,20 @@ def test_the_demonstration_shows_a_recovery():
     assert done.stderr == ""
 
 
-def test_a_worker_host_started_by_hand_serves_the_runs(tmp_path):
-    with (
-        DurableFunctionTestRunner(
-            handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
-        ) as runner,
-        worker_host(runner.address, runner.token, "--slots", "2", "--label", "zone=a") as host,
-    ):
+@pytest.fixture(scope="module")
+def runner() -> Iterator[DurableFunctionTestRunner]:
+    """One without worker hosts of its own."""
+    with DurableFunctionTestRunner(
+        handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
+    ) as runner:
+        yield runner
+
+
+def test_a_worker_host_started_by_hand_serves_the_runs(
+    runner: DurableFunctionTestRunner, tmp_path: Path
+):
+    options = ("--slots", "2", "--label", "zone=a")
+    with worker_host(runner.address, runner.token, *options) as host:
         results = runner.run_many([{}] * 20, timeout=30)
         assert [each.slots for each in runner.status().hosts] == [2]
         assert {result.status for result in results} == {InvocationStatus.SUCCEEDED}
@@ -90,13 +97,13 @@ def test_a_worker_host_started_by_hand_serves_the_runs(tmp_path):
         assert "exit status 7" in again.invocations[0].error.message
 
 
-def test_without_a_worker_host_the_time_out_says_what_is_missing():
-    with (
-        DurableFunctionTestRunner(
-            handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
-        ) as runner,
-        pytest.raises(TimeoutError, match="durable-runner worker-host --connect"),
-    ):
+def test_without_a_worker_host_the_time_out_says_what_is_missing(
+    runner: DurableFunctionTestRunner,
+):
+    # That of another test may have been killed just now.
+    while runner.status().hosts:
+        pass
+    with pytest.raises(TimeoutError, match="durable-runner worker-host --connect"):
         runner.run(input={}, timeout=0.2)
 
 
@@ -118,13 +125,10 @@ def test_a_worker_host_ends_with_its_coordinator():
     ("token", "code", "said"),
     [("wrong", 2, "wrong token"), ("", 2, "DURABLE_RUNNER_TOKEN is not set")],
 )
-def test_a_worker_host_that_is_refused_says_why(token: str, code: int, said: str):
-    with (
-        DurableFunctionTestRunner(
-            handler=parent_of_worker, workers=0, listen="127.0.0.1:0"
-        ) as runner,
-        worker_host(runner.address, token) as host,
-    ):
+def test_a_worker_host_that_is_refused_says_why(
+    runner: DurableFunctionTestRunner, token: str, code: int, said: str
+):
+    with worker_host(runner.address, token) as host:
         assert host.wait(20) == code
         message = host.stderr.read()
     assert said in message
@@ -183,6 +187,8 @@ async def fails(event):
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cli_flows.py").write_text(FLOWS)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cli_flows", raising=False)
     return tmp_path
 
 
@@ -237,17 +243,15 @@ def test_a_worker_host_can_be_heard():
     assert "was forked (pid " in said
 
 
-def test_a_run_that_does_not_succeed_is_an_exit_code(here: Path):
-    done = command("run", "cli_flows:fails", '--input="no"', "--workers=1")
-    assert done.returncode == 1
-    assert "ValueError: no" in done.stdout
+def test_a_run_that_does_not_succeed_is_an_exit_code(here: Path, capsys: Output):
+    assert main(["run", "cli_flows:fails", '--input="no"', "--workers=1"]) == 1
+    assert "ValueError: no" in capsys.readouterr().out
 
 
-def test_a_run_that_is_replayed_at_every_checkpoint(here: Path):
-    done = command(
-        "run", "cli_flows:flow", '--input="same?"', "--workers=1", "--replay-every-checkpoint"
-    )
-    assert "result       false" in done.stdout
+def test_a_run_that_is_replayed_at_every_checkpoint(here: Path, capsys: Output):
+    options = ['--input="same?"', "--workers=1", "--replay-every-checkpoint"]
+    main(["run", "cli_flows:flow", *options])
+    assert "result       false" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -259,12 +263,14 @@ def test_a_run_that_is_replayed_at_every_checkpoint(here: Path):
         (["run", "cli_flows:flow", "--fault=kill@after-commit:9"], "never fired"),
     ],
 )
-def test_what_cannot_be_run_is_one_clear_line(here: Path, arguments: list[str], complaint: str):
-    done = command(*arguments)
-    assert done.returncode == 1
-    assert complaint in done.stderr
-    assert done.stderr.startswith("durable-runner: ")
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_run_is_one_clear_line(
+    here: Path, capsys: Output, arguments: list[str], complaint: str
+):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.startswith("durable-runner: ")
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize(
@@ -402,16 +408,15 @@ def test_nobody_need_read_all_that_is_said():
         assert process.wait(60) == 1
 
 
-def test_an_exploration_ends_with_its_verdict(here: Path):
-    good = command("explore", "cli_flows:flow", "--input=7", "--workers=2")
-    assert good.returncode == 0, good.stderr
-    assert "flow · 6 crash points explored: 6 passed, 0 failed" in good.stdout
-    fails = command("explore", "cli_flows:fails", '--input="no"', "--workers=2")
-    assert fails.returncode == 1
-    assert fails.stdout.splitlines()[1:] == [
+def test_an_exploration_ends_with_its_verdict(here: Path, capsys: Output):
+    assert main(["explore", "cli_flows:flow", "--input=7", "--workers=2"]) == 0
+    good = capsys.readouterr().out
+    assert "flow · 6 crash points explored: 6 passed, 0 failed" in good
+    assert main(["explore", "cli_flows:fails", '--input="no"', "--workers=2"]) == 1
+    assert capsys.readouterr().out.splitlines()[1:] == [
         "the clean run ended FAILED: ValueError: no",
         "if that is how it should end, say so with check=",
     ]
-    bad = command("explore", "cli_flows:flow", '--input="same?"', "--workers=2", "--depth=2")
-    assert bad.returncode == 1
-    assert "its result is false, the clean run's true" in bad.stdout
+    bad = ["explore", "cli_flows:flow", '--input="same?"', "--workers=2", "--depth=2"]
+    assert main(bad) == 1
+    assert "its result is false, the clean run's true" in capsys.readouterr().out

@@ -414,3 +414,26 @@ async def test_a_result_that_is_sent_twice_counts_once(world: World) -> None:
     assert succeeded_with(run) == 1
     assert worker.state is WorkerState.IDLE
     assert workspace.share.leased == 0
+
+
+async def test_a_result_of_a_worker_that_is_being_killed_is_not_taken(world: World) -> None:
+    host = world.host()
+    host.obeys = False
+    workspace = world.workspace(retries=1)
+    go = asyncio.Event()
+
+    async def script(run: Script) -> str:
+        if on_attempt(1, run):
+            await go.wait()
+            return succeeded("by one that was killed")
+        return succeeded("by the second")
+
+    world.function(workspace, script)
+    run = world.start(workspace)
+    first = (await world.invoked(run)).worker
+    world.executor.pool.kill(first.worker)
+    go.set()
+    await first.finished()
+    assert not run.execution.ended
+    first.end(KILLED)
+    assert succeeded_with(await world.ended(run)) == "by the second"

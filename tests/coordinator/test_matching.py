@@ -357,7 +357,8 @@ async def test_who_waits_for_a_worker_is_told_why_there_is_none(world: World) ->
     world.function(other, lambda _: succeeded())
     run = world.start(busy)
     assert waiting_for(world.executor.leases, run) == "a worker, which is being started"
-    await world.until(run, lambda: busy.share.leased == 1)
+    await world.invoked(run)
+    assert busy.share.leased == 1
     text = "a free worker: the 1 that there may be are busy, other runners' among them"
     assert waiting_for(world.executor.leases, world.start(other)) == text
     text = "a free worker: 1 of this runner's 1 are busy"

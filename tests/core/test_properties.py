@@ -271,8 +271,11 @@ def test_after_the_end_nothing_changes_but_that_a_running_invocation_completes(s
 
 def test_the_chaos_reaches_everything() -> None:
     """Or the properties would hold for want of anything happening."""
+    everything = {*ExecutionStatus, *OperationStatus, *EventType}
     reached: set[object] = set()
     for seed in SEEDS:
+        if everything <= reached:
+            break
         chaos = Chaos(seed)
         execution = chaos.machine.execution
         for _ in range(EVENTS):
@@ -280,4 +283,4 @@ def test_the_chaos_reaches_everything() -> None:
             reached |= {operation.status for operation in execution.operations.values()}
         reached |= {event.type for event in execution.history}
         reached.add(execution.status)
-    assert {*ExecutionStatus, *OperationStatus, *EventType} <= reached
+    assert everything <= reached

@@ -110,6 +110,13 @@ async def long_order(event: dict) -> str:
 
 
 @durable_execution
+async def approved_order(event: dict) -> str:
+    for number in range(2):
+        await step(one, name=f"step {number}")
+    return await wait_for_callback(submit, name="approval")
+
+
+@durable_execution
 async def does_nothing(event: dict) -> None:
     pass
 

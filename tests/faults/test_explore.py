@@ -72,7 +72,7 @@ def test_outside_plays_the_outside_world():
         execution.run_until_suspended()
         runner.send_callback_success(callback_id, "by hand")
 
-    with DurableFunctionTestRunner(handlers.long_order, workers=2) as runner:
+    with DurableFunctionTestRunner(handlers.approved_order, workers=2) as runner:
         report = runner.explore_crashes({}, outside=outside)
     report.assert_ok()
     assert report.clean.result == '"by hand"'

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from awscli.clidriver import create_clidriver
 from serving.process import serving
 
 from async_durable_execution_runner import DurableFunctionCloudTestRunner
@@ -72,15 +70,19 @@ async def test_the_sdk_s_cloud_runner_answers_a_callback(endpoint: str) -> None:
     assert json.loads(result.result) == {"approved": "yes"}
 
 
-def test_the_aws_cli(endpoint: str, tmp_path: Path) -> None:
+def test_the_aws_cli(
+    endpoint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", endpoint)
+    monkeypatch.setenv("AWS_PAGER", "")
+    command = create_clidriver()
+
     def aws(*arguments: str) -> Any:
-        output = subprocess.run(
-            [sys.executable, "-m", "awscli", "lambda", *arguments],
-            env={**os.environ, "AWS_ENDPOINT_URL_LAMBDA": endpoint, "AWS_PAGER": ""},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
+        assert command.main(["lambda", *arguments]) == 0
+        output = capsys.readouterr().out
         return json.loads(output) if output.strip() else None
 
     file = tmp_path / "answer.json"

@@ -56,7 +56,7 @@ DIES = """
 [functions.Dies]
 handler = "orders:dies"
 code = "code"
-execution_timeout = 8
+execution_timeout = 4
 """
 
 TEMPLATE = """
@@ -259,7 +259,7 @@ def test_a_key_is_demanded_where_one_is_given(project: Path):
 # Runs in every Python process of the server, before anything of ours.
 _SHORT_PAUSES = """
 from async_durable_execution_runner.runner.registration import Attachment
-Attachment.__init__.__kwdefaults__["retry_backoff"] = 0.02
+Attachment.__init__.__kwdefaults__["retry_backoff"] = 0.005
 """
 
 

@@ -1,0 +1,67 @@
+"""The words for durations, and how much of what handlers write is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from async_durable_execution_runner.core.model import OutputLine, OutputStream
+from async_durable_execution_runner.results.operations import shorten
+from async_durable_execution_runner.results.result import DurableFunctionTestResult
+from async_durable_execution_runner.results.text import duration_text
+
+from .test_result import INVOCATION, RECORD
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0 ms"),
+        (999, "999 ms"),
+        (1000, "1 s"),
+        (1250, "1.25 s"),
+        (59_999, "60 s"),
+        (60_000, "1 min"),
+        (90_000, "1 min 30 s"),
+        (3_600_000, "1 h"),
+        (86_400_000 + 1000, "1 d"),
+        (3 * 86_400_000 + 4 * 3_600_000, "3 d 4 h"),
+    ],
+)
+def test_a_duration_has_its_two_largest_units(ms: int, text: str) -> None:
+    assert duration_text(timedelta(milliseconds=ms)) == text
+
+
+def test_what_fits_is_not_shortened() -> None:
+    assert shorten("x" * 10, 10) == "x" * 10
+    assert shorten("x" * 11, 10) == "x" * 9 + "…"
+
+
+def lines_shown(written: int) -> list[str]:
+    """What is described of an invocation whose handler wrote that many lines."""
+    lines = tuple(OutputLine(OutputStream.STDOUT, f"line {n}") for n in range(written))
+    record = replace(RECORD, invocations=[replace(INVOCATION, output=lines)])
+    text = DurableFunctionTestResult(record).describe()
+    return [line.strip() for line in text.splitlines() if line.startswith("     | ")]
+
+
+@pytest.mark.parametrize(("written", "left_out"), [(10, 0), (11, 1), (13, 3)])
+def test_the_last_ten_lines_are_shown_and_how_many_more_there_are(
+    written: int, left_out: int
+) -> None:
+    note = [f"| … {left_out} more lines"] if left_out else []
+    assert lines_shown(written) == [*note, *(f"| line {n}" for n in range(written - 10, written))]
+
+
+@pytest.mark.parametrize(("length", "left_out"), [(12, 0), (13, 1)])
+def test_twelve_lines_of_a_stack_are_shown_and_how_many_more_there_are(
+    length: int, left_out: int
+) -> None:
+    dump = "\n".join(f"frame {n}" for n in range(length))
+    stuck = replace(INVOCATION, stacks=("before", dump), verdict="stuck", output=())
+    text = DurableFunctionTestResult(replace(RECORD, invocations=[stuck])).describe()
+    note = [f"       … {left_out} more lines"] if left_out else []
+    shown = [line for line in text.splitlines() if line.startswith("       ")]
+    assert shown == [*(f"       frame {n}" for n in range(12)), *note]
