@@ -36,6 +36,7 @@ class Session:
             inline_workspace_id=inline_workspace_id,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._channel: Any = None
         self._call: Any = None
         self._hung_up: asyncio.Future[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
@@ -108,6 +109,8 @@ class Session:
                 self._patience.cancel()
                 await asyncio.wait([self._hung_up])
             await end_stream(call)
+        # Also that of a session that was refused.
+        if self._channel is not None:
             await self._channel.close()
 
 
