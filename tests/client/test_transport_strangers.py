@@ -119,8 +119,10 @@ def run_session(session: Session) -> errors.RunnerError:
     return refusal
 
 
-async def test_a_session_without_the_token_is_refused(served: Served) -> None:
-    session = Session(Connection(served.address, "wrong", "w"), "w", "workspace")
+async def test_a_session_without_the_token_is_refused(shared: Served) -> None:
+    # Not `served`: gRPC may keep the connection of a stream that was refused while it spoke
+    # until the loop that it belonged to, which is closed, is no more.
+    session = Session(Connection(shared.address, "wrong", "w"), "w", "workspace")
     assert isinstance(run_session(session), errors.Unauthenticated)
 
 

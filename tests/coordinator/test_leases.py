@@ -431,7 +431,7 @@ async def test_a_result_of_a_worker_that_is_being_killed_is_not_taken(world: Wor
     world.function(workspace, script)
     run = world.start(workspace)
     first = (await world.invoked(run)).worker
-    world.executor.pool.kill(first.worker)
+    world.executor.pool.kill(first.worker, "the test asks for it")
     go.set()
     await first.finished()
     assert not run.execution.ended

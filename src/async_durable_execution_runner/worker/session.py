@@ -109,9 +109,10 @@ class Session:
                 self._patience.cancel()
                 await asyncio.wait([self._hung_up])
             await end_stream(call)
-        # Also where the coordinator refused the session: what gRPC has under way for a channel
+        # The channel of a session that was refused is closed too: what gRPC has under way for it
         # comes to the loop that made it, and that is about to close.
-        await self._channel.close()
+        if self._channel is not None:
+            await self._channel.close()
 
 
 async def greet(open_stream: Callable[[], Any], hello: Any) -> tuple[Any, Any]:
