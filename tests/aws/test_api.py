@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from botocore.stub import Stubber
@@ -123,6 +124,23 @@ def credentials(client: Any) -> str:
 def test_a_gateway_on_this_machine_is_asked_with_any_credentials(endpoint: str) -> None:
     client = make_client(None, endpoint)
     assert (client.meta.region_name, credentials(client)) == ("us-east-1", "any")
+
+
+@pytest.mark.usefixtures("nothing_configured")
+def test_keys_that_go_while_a_client_is_made_take_nothing_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As those of a handler that runs inline do when it returns."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    class Session(boto3.Session):
+        def client(self, *arguments: Any, **options: Any) -> Any:
+            monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+            return super().client(*arguments, **options)
+
+    monkeypatch.setattr(boto3, "Session", Session)
+    assert credentials(make_client(None, LOCAL)) == "mine"
 
 
 @pytest.mark.usefixtures("nothing_configured")

@@ -81,6 +81,9 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
+_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+
+
 def make_client(region: str | None, endpoint: str | None, patience: float = 60) -> Client:
     """A boto3 client of "lambda" that does not repeat calls by itself.
 
@@ -98,8 +101,11 @@ def make_client(region: str | None, endpoint: str | None, patience: float = 60) 
         session = boto3.Session()
         if endpoint and _is_loopback(endpoint):
             region = region or session.region_name or "us-east-1"
-            if "AWS_ACCESS_KEY_ID" not in os.environ and not session.available_profiles:
-                given = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
+            # The keys are read once: an inline handler in this process may have set them, and they
+            # go with it.
+            given = {name: os.environ.get(name.upper()) for name in _KEYS}
+            if not (given["aws_access_key_id"] and given["aws_secret_access_key"]):
+                given = {} if session.available_profiles else dict.fromkeys(_KEYS[:2], "any")
         return session.client(
             "lambda",
             region_name=region,
