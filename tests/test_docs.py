@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,21 @@ def test_every_cause_that_the_code_gives_is_explained_and_no_other() -> None:
         )
         given |= set(re.findall(r'ErrorObject\([^()]*?"(\w+Exception)"', source))
     assert given | {errors.ResourceNotFound.code} == {*generate.CAUSES, *generate.ENDS}
+
+
+def test_the_picture_of_the_layers_is_the_contract() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    picture = re.search(r"^```layers\n(.*?)^```$", text, re.M | re.S)
+    assert picture is not None
+    layers = [re.split(r" {2,}", line)[0] for line in picture[1].splitlines()]
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert layers == project["tool"]["importlinter"]["contracts"][0]["layers"]
+
+
+def test_every_file_that_contributors_are_sent_to_is_there() -> None:
+    text = (DOCS / "contributing.md").read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([\w/]+\.(?:py|proto|toml))`", text) if "/" in name}
+    assert len(named) > 20
+    places = (DOCS.parent, Path(package.__path__[0]))
+    missing = {name for name in named if not any((place / name).exists() for place in places)}
+    assert not missing
