@@ -29,12 +29,9 @@ from environments import commit
 from rows import ROWS, Bench
 from table import Table
 
-#: What `GRPC_EXPERIMENTS` is set to, by the head of the column. Our processes choose the first
-#: themselves where the variable is not set; where it is empty they have gRPC's defaults.
-_SETTINGS = {
-    "gRPC's older poller": "-event_engine_client,-event_engine_listener",
-    "gRPC's event engine": "",
-}
+#: What `GRPC_EXPERIMENTS` is set to, by the head of the column. Where it is not set, our processes
+#: choose the older poller for themselves; where it is empty, they have gRPC's defaults.
+_SETTINGS = {"gRPC's older poller": None, "gRPC's event engine": ""}
 _TURNS = 7
 _QUICK_TURNS = 3
 #: The last revision before everything between our processes went over gRPC.
@@ -61,7 +58,7 @@ def main() -> int:
     turns = _QUICK_TURNS if options.quick else _TURNS
     benches = [Bench(turns, experiments, options.against) for experiments in _SETTINGS.values()]
     # For the rows that start processes from this one.
-    os.environ["GRPC_EXPERIMENTS"] = benches[0].grpc_experiments
+    os.environ.pop("GRPC_EXPERIMENTS", None)
     print(f"Python {sys.version} on {os.cpu_count()} processors, grpcio {grpc.__version__}")
     print(f"{turns} turns; the commit before is {options.against[:7]}")
     table = Table(*_SETTINGS)

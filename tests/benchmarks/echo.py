@@ -15,9 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import grpc
+from async_durable_execution_runner.rpc import OPTIONS, set_up_grpc
 
-from async_durable_execution_runner.rpc import OPTIONS
+set_up_grpc()
+import grpc  # noqa: E402
 
 _METHOD = "/benchmark.Echo/Echo"
 

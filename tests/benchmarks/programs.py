@@ -27,14 +27,16 @@ class Answer(NamedTuple):
     result: str
 
 
-def _variables(python: str, grpc_experiments: str, log: str = "") -> dict[str, str]:
+def _variables(python: str, grpc_experiments: str | None, log: str = "") -> dict[str, str]:
     """The environment variables of a program that is run by `python`."""
     variables = {
         **os.environ,
-        "GRPC_EXPERIMENTS": grpc_experiments,
         "GRPC_VERBOSITY": "NONE",
         "DURABLE_RUNNER_LOG": log,
     }
+    variables.pop("GRPC_EXPERIMENTS", None)
+    if grpc_experiments is not None:
+        variables["GRPC_EXPERIMENTS"] = grpc_experiments
     if python != sys.executable:
         # It could hold this checkout.
         variables.pop("PYTHONPATH", None)
@@ -45,7 +47,7 @@ class Load:
     """A `load.py`, kept and asked again and again. Ended by leaving its context."""
 
     def __init__(
-        self, python: str, runner: str, handler: str, grpc_experiments: str, log: str = ""
+        self, python: str, runner: str, handler: str, grpc_experiments: str | None, log: str = ""
     ) -> None:
         """Start it; returns while it still starts.
 
@@ -53,7 +55,7 @@ class Load:
             python: The interpreter.
             runner: One of `load.RUNNERS`.
             handler: The name of a function in `handlers.py`, or `official.py`.
-            grpc_experiments: What `GRPC_EXPERIMENTS` is set to.
+            grpc_experiments: What `GRPC_EXPERIMENTS` is set to; None: it is not set.
             log: What `DURABLE_RUNNER_LOG` is set to.
         """
         self._what = f"load.py {runner} {handler}"
@@ -106,7 +108,7 @@ class Load:
         self._errors.close()
 
 
-def output_of(program: str, *arguments: object, grpc_experiments: str) -> float:
+def output_of(program: str, *arguments: object, grpc_experiments: str | None) -> float:
     """The number that another program beside this one prints."""
     command = [sys.executable, str(FOLDER / program), *map(str, arguments)]
     printed = subprocess.run(

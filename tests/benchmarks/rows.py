@@ -31,8 +31,8 @@ class Bench:
 
     #: How many turns are taken. Rows that take no time take more.
     turns: int
-    #: What `GRPC_EXPERIMENTS` is set to.
-    grpc_experiments: str
+    #: What `GRPC_EXPERIMENTS` is set to; None: it is not set.
+    grpc_experiments: str | None
     #: The commit that is compared with.
     against: str
 
