@@ -200,9 +200,8 @@ class ControlClient:
     ) -> AsyncGenerator[ExecutionRecord | Exception, None]:
         """Run all executions, with up to `at_once` under way; the outcomes come in order. `timeout`
         is in seconds, for all of them together."""
-        deadline = time.monotonic() + timeout
+        deadline, left = time.monotonic() + timeout, timeout
         for requests in _batches(map(self._start_request, starts)):
-            left = max(0.0, deadline - time.monotonic())
             request = pb.RunExecutionsRequest(
                 starts=requests, at_once=at_once, timeout_ms=_ms(left)
             )
@@ -226,6 +225,7 @@ class ControlClient:
                 failure = await self._translated("RunExecutions", error, timeout + GRACE)
                 for _ in range(missing):
                     yield failure
+            left = max(0.0, deadline - time.monotonic())
 
     async def wait(self, arn: str, until: Until, timeout: float) -> ExecutionRecord:
         """The record as soon as `until` holds; after `timeout` seconds one that is `timed_out`."""
