@@ -46,7 +46,8 @@ class ChainedInvokes:
         start: Callable[[Run, InvokeFunction, Function, str], None],
         feed: Callable[[Run, ev.Event], object],
     ) -> None:
-        """
+        """Make the part of an executor that carries out chained invokes.
+
         Args:
             leases: Where invocations of plain functions are submitted.
             timekeeper: The clocks that have to know of the invokes under way.

@@ -54,7 +54,8 @@ class LambdaFunctions:
         skip_time: bool,
         plan: Plan | None,
     ) -> None:
-        """
+        """Serve the functions of `workspace`.
+
         Args:
             executor: Starts the executions.
             workspace: The workspace that is served.

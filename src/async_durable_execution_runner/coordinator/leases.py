@@ -29,7 +29,8 @@ class Leases:
         ended: Callable[[Lease, str | ErrorObject, Sequence[OutputLine], bool], None],
         unavailable: Callable[[], None],
     ) -> None:
-        """
+        """Make leases that report to these functions.
+
         Args:
             new_id: Makes the ids of requests and workers.
             begins: Called when a worker is about to be given an invocation.

@@ -28,7 +28,8 @@ class WorkerPool:
         lost: Callable[[Job, Worker, WorkerExit], None],
         unavailable: Callable[[str], None],
     ) -> None:
-        """
+        """Make a pool that reports to these functions.
+
         Args:
             new_id: Makes the ids of workers.
             leased: Called when a worker is about to get a job; returns whether the job is still
