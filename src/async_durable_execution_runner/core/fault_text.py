@@ -1,4 +1,4 @@
-"""The text of a fault, which is its serialised form, read.
+"""Reads the text of a fault, which is the fault's serialised form.
 
     text   = what ["=" argument] "@" where [":" selector] [";times=" (number | "*")]
 
@@ -34,7 +34,8 @@ __tracebackhide__ = True
 
 
 def parse(text: str) -> Fault:
-    """The fault of a text such as "kill@after-commit:17". `InvalidParameterValue`."""
+    """Return the fault of a text such as "kill@after-commit:17"; raise `InvalidParameterValue` for
+    a text that is not a fault's."""
     body, times = _cut(text.strip(), ";times=")
     what, at, where = body.partition("@")
     if not at:
@@ -112,7 +113,7 @@ def _parse_operation(text: str, point: Point, pairs: dict[str, str | None]) -> A
 
 
 def _take(text: str, pairs: dict[str, str | None], key: str) -> tuple[str, str | None]:
-    """The one selector that is no pair, and the value of `key`."""
+    """Return the only selector that is not a pair, and the value of `key`."""
     value = pairs.pop(key, None)
     if len(pairs) != 1 or next(iter(pairs.values())) is not None:
         raise InvalidParameterValue(f"{text!r} is not of the form WHERE:VALUE[,{key}=VALUE].")

@@ -1,4 +1,4 @@
-"""Whether a history hangs together, whatever the handler did and whatever befell it."""
+"""Checks that a history is consistent, whatever the handler did and whatever befell it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENDS = frozenset(
 
 
 def problems(events: Sequence[HistoryEvent]) -> list[str]:
-    """What is wrong with the history of an execution that has ended, a sentence for each."""
+    """Return what is wrong with the history of an execution that has ended, in a text for each."""
     found = []
     if [event.event_id for event in events] != list(range(1, len(events) + 1)):
         found.append("event ids do not count from 1 without a gap")
@@ -43,7 +43,8 @@ def _of_operations(events: Sequence[HistoryEvent]) -> list[str]:
         if event.parent_id is not None and event.parent_id not in last:
             found.append(f"{event.type.value} of {label} comes before its parent's start")
         if before is None:
-            # Steps and contexts may begin and end in one checkpoint, but they do begin.
+            # Steps and contexts may begin and end in one checkpoint, but they have a start all the
+            # same.
             if not event.type.value.endswith("Started"):
                 found.append(f"{event.type.value} of {label} without a start")
         elif event.type is before.type is EventType.STEP_STARTED:
@@ -55,5 +56,5 @@ def _of_operations(events: Sequence[HistoryEvent]) -> list[str]:
 
 
 def _is_final(event: HistoryEvent) -> bool:
-    # An attempt that is to be followed by another has the delay.
+    # An attempt that another is to follow has the delay.
     return not event.type.value.endswith("Started") and event.next_attempt_delay_seconds is None
