@@ -95,9 +95,7 @@ class WorkerPool:
             if any(worker.state is WorkerState.STARTING for worker in self.workers.values()):
                 return "a worker, which is being started"
             slots = sum(host.slots for host in self.hosts.values())
-            return (
-                f"a free worker: the {slots} that there may be are busy, other runners' among them"
-            )
+            return f"a free worker: {slots} of {slots} are busy, those of other runners included"
         return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
 
     def withdraw(self, share: Share) -> None:

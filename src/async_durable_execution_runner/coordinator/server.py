@@ -48,7 +48,7 @@ class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def _refuse(_: Any, context: Any) -> None:
         await context.abort(
             grpc.StatusCode.UNAUTHENTICATED,
-            f"Missing or wrong token: set {TOKEN_VARIABLE} to the coordinator's.",
+            f"The token is missing or wrong: set {TOKEN_VARIABLE} to the coordinator's token.",
         )
 
     async def intercept_service(

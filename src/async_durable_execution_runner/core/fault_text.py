@@ -49,7 +49,7 @@ def _parse_what(text: str) -> What:
     name, argument = _cut(text, "=")
     kind = WHATS.get(name)
     if kind is None:
-        raise InvalidParameterValue(f"Unknown fault {name!r}: one of {', '.join(WHATS)}.")
+        raise InvalidParameterValue(f"Unknown fault {name!r}: use one of {', '.join(WHATS)}.")
     if kind is Fail:
         if argument not in SERVICE_ERRORS:
             raise InvalidParameterValue(
@@ -90,7 +90,7 @@ def _parse_where(text: str) -> Where:
         point = Point(name)
     except ValueError:
         known = ", ".join([*(each.value for each in Point), "random"])
-        raise InvalidParameterValue(f"Unknown place {name!r}: one of {known}.") from None
+        raise InvalidParameterValue(f"Unknown place {name!r}: use one of {known}.") from None
     if selector in (None, "*"):
         return Numbered(point)
     if "=" not in selector:

@@ -391,7 +391,7 @@ class Fault:
                 + (
                     "only an invocation's start can be delivered twice."
                     if isinstance(self.what, Duplicate)
-                    else "it needs an answer of the service's, so a commit or a state read."
+                    else "it needs an answer of the service, so a commit or a state read."
                 )
             )
 

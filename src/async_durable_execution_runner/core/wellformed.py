@@ -25,10 +25,10 @@ def problems(events: Sequence[HistoryEvent]) -> list[str]:
     if any(after.timestamp_ms < event.timestamp_ms for event, after in pairwise(events)):
         found.append("events are not in the order of their time")
     if not events or events[0].type is not EventType.EXECUTION_STARTED:
-        found.append("it does not begin with ExecutionStarted")
+        found.append("the history does not begin with ExecutionStarted")
     ends = [event.type.value for event in events if event.type in _ENDS]
     if len(ends) != 1:
-        found.append(f"it ends {len(ends)} times: {', '.join(ends) or 'never'}")
+        found.append(f"the execution ends {len(ends)} times: {', '.join(ends) or 'never'}")
     return found + _of_operations(events)
 
 
@@ -46,11 +46,11 @@ def _of_operations(events: Sequence[HistoryEvent]) -> list[str]:
             # Steps and contexts may begin and end in one checkpoint, but they have a start all the
             # same.
             if not event.type.value.endswith("Started"):
-                found.append(f"{event.type.value} of {label} without a start")
+                found.append(f"{event.type.value} of {label} comes without a start")
         elif event.type is before.type is EventType.STEP_STARTED:
             found.append(f"step {label} was started twice in one attempt")
         elif _is_final(before):
-            found.append(f"{event.type.value} of {label} after {before.type.value}")
+            found.append(f"{event.type.value} of {label} comes after {before.type.value}")
         last[event.id] = event
     return found
 
