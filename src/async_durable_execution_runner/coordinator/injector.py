@@ -58,7 +58,7 @@ class Refuse:
 
 
 Instead: TypeAlias = Answer | Tell | Refuse
-"""What the caller gets instead of the answer."""
+"""The kinds of things that a caller gets instead of the answer."""
 
 
 class Injector:

@@ -128,7 +128,7 @@ class InvocationState:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
-    #: What the worker was doing, where the invocation did not get on.
+    #: The worker's stacks, where the invocation did not get on.
     stacks: Stacks | None = None
     divergences: Sequence[Divergence] = ()
 
@@ -444,7 +444,7 @@ class Lease:
     subject: Subject
     invocation: InvocationState
     deadline: asyncio.TimerHandle | None = None
-    #: What the invocation is given, where it belongs to an execution.
+    #: The token and state that the invocation is given, where it belongs to an execution.
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
@@ -460,4 +460,4 @@ class Lease:
 
 
 Subject = Run | Call | PlainInvocation | Copy
-"""What an invocation can be for."""
+"""The kinds of things that an invocation can be for."""

@@ -256,7 +256,7 @@ def _signal_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """What a worker's threads and tasks did at two moments, as the worker's host tells it.
+    """The stacks of a worker's threads and tasks at two moments, as the worker's host tells them.
 
     Each dump has the user's own frames first. `verdict` says in one line whether the worker is
     stuck.

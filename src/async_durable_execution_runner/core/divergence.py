@@ -19,7 +19,7 @@ _BODIES = frozenset({"RunInChildContext", "MapIteration", "ParallelBranch"})
 
 
 class DivergenceKind(Enum):
-    """What differs between an operation and its replay.
+    """The kind of difference between an operation and its replay.
 
     SOURCE says that only the line that asked differs, and nothing but the line tells operations
     without names apart. LEFT_OVER says that the operation is recorded, but was never asked for.
@@ -34,7 +34,7 @@ class DivergenceKind(Enum):
 
 
 class Source(NamedTuple):
-    """Where an operation was asked for: "path/file.py:42 in function", or "" if that is not known.
+    """The place that asked for an operation: "path/file.py:42 in function", "" if it is not known.
 
     `in_task` says that this was in a task that the handler made, and need not wait for.
     """

@@ -38,7 +38,7 @@ _NOTHING_PENDING = ErrorObject("Cannot return PENDING status with no pending ope
 
 @dataclass(frozen=True, slots=True)
 class ExecutionConfig:
-    """What an execution is started with.
+    """The settings that an execution is started with.
 
     The execution survives `invocation_retries` failed invocations in a row. `result_bytes` is the
     largest result that it may have, where another execution waits for the result.
@@ -218,7 +218,7 @@ class Execution:
             return self._commit(self._complete_invocation(invocation, event.now_ms, None))
         if event.outcome is ev.Outcome.PENDING:
             # A handler that left without the newest state is invoked again to get the state. State
-            # that a reply has told does not count as new, as it does not for the service.
+            # that a reply has told does not count as new, here as in the service.
             if not (self._state.waiting or self._state.unseen):
                 self._idle_suspensions += 1
                 turn = self._complete_invocation(invocation, event.now_ms, _NOTHING_PENDING)

@@ -16,7 +16,7 @@ from .model import ErrorObject, EventType, ExecutionStatus, HistoryEvent, Operat
 
 
 class TimerKind(Enum):
-    """What a timer is for. Timers of one instant fire in the order in which they were set."""
+    """The purpose of a timer. Timers of one instant fire in the order in which they were set."""
 
     EXECUTION_TIMEOUT = "execution time-out"
     CALLBACK_TIMEOUT = "callback time-out"
@@ -40,7 +40,7 @@ class Ending(NamedTuple):
 
 
 class Turn:
-    """What the operation modules see of an execution, and where their changes go."""
+    """The view that the operation modules have of an execution; it takes their changes."""
 
     __slots__ = (
         "_first_event_id",
