@@ -83,7 +83,7 @@ CAUSES = {
         "Return what `json.dumps` takes: no sets, bytes, NaN or objects of your own.",
     ),
     "InvalidParameterValueException": (
-        "The handler returned something that is no invocation output, or PENDING while nothing "
+        "The handler returned something that is not an invocation output, or PENDING while nothing "
         "was pending that could ever wake it.",
         "Decorate the handler with `@durable_execution`, outermost, and return what it returns.",
     ),

@@ -89,7 +89,7 @@ async def test_hundreds_who_come_and_go(served: Served) -> None:
 
 async def test_a_wrong_token_is_refused_whatever_is_asked(served: Served) -> None:
     channel = channel_at(served.address)
-    text = "Missing or wrong token: set DURABLE_RUNNER_TOKEN to the coordinator's."
+    text = "The token is missing or wrong: set DURABLE_RUNNER_TOKEN to the coordinator's token."
     connection = Connection(served.address, "wrong", "w")
     with pytest.raises(errors.Unauthenticated) as refused:
         open_workspace(channel, "wrong")

@@ -179,7 +179,9 @@ async def test_an_output_that_is_none_fails_the_execution_at_once(
     error = run.execution.root.error
     assert error is not None
     assert error.message is not None
-    assert error.message.startswith("The handler returned something that is no invocation output")
+    assert error.message.startswith(
+        "The handler returned something that is not an invocation output"
+    )
 
 
 async def test_text_that_no_message_can_carry_is_made_harmless(world: World) -> None:

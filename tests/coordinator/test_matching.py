@@ -359,7 +359,7 @@ async def test_who_waits_for_a_worker_is_told_why_there_is_none(world: World) ->
     assert waiting_for(world.executor.leases, run) == "a worker, which is being started"
     await world.invoked(run)
     assert busy.share.leased == 1
-    text = "a free worker: the 1 that there may be are busy, other runners' among them"
+    text = "a free worker: 1 of 1 are busy, those of other runners included"
     assert waiting_for(world.executor.leases, world.start(other)) == text
     text = "a free worker: 1 of this runner's 1 are busy"
     assert waiting_for(world.executor.leases, world.start(busy)) == text

@@ -47,7 +47,7 @@ async def refused(request: Any) -> Refused:
 async def test_without_the_token_nothing_works(
     coordinator: CoordinatorProcess, wire: Wire, token: str | None
 ) -> None:
-    text = "Missing or wrong token: set DURABLE_RUNNER_TOKEN to the coordinator's."
+    text = "The token is missing or wrong: set DURABLE_RUNNER_TOKEN to the coordinator's token."
     async with Wire(coordinator.address) as stranger:
         key = "authorization" if token is None or token.isascii() else "authorization-bin"
         stranger.metadata = () if token is None else ((key, f"Bearer {token}".encode()),)

@@ -51,7 +51,10 @@ def test_any_end_is_one(end: EventType):
 
 
 def test_none_at_all_has_neither_beginning_nor_end():
-    assert problems([]) == ["it does not begin with ExecutionStarted", "it ends 0 times: never"]
+    assert problems([]) == [
+        "the history does not begin with ExecutionStarted",
+        "the execution ends 0 times: never",
+    ]
 
 
 def without(*numbers: int) -> list[HistoryEvent]:
@@ -65,19 +68,22 @@ def without(*numbers: int) -> list[HistoryEvent]:
         ([replace(event, event_id=event.event_id + 1) for event in GOOD], "event ids"),
         ([*GOOD[:5], replace(GOOD[5], timestamp_ms=1), *GOOD[6:]], "order of their time"),
         (without(1), "does not begin with ExecutionStarted"),
-        (without(12), "it ends 0 times: never"),
-        ([*GOOD, replace(GOOD[-1], event_id=13, timestamp_ms=13)], "it ends 2 times"),
+        (without(12), "the execution ends 0 times: never"),
+        ([*GOOD, replace(GOOD[-1], event_id=13, timestamp_ms=13)], "the execution ends 2 times"),
         (without(3), "step s was started twice in one attempt"),
-        (without(2), "StepFailed of s without a start"),
-        (events((T.WAIT_SUCCEEDED, "0123456789")), "WaitSucceeded of 01234567 without a start"),
+        (without(2), "StepFailed of s comes without a start"),
+        (
+            events((T.WAIT_SUCCEEDED, "0123456789")),
+            "WaitSucceeded of 01234567 comes without a start",
+        ),
         (
             events((T.WAIT_SUCCEEDED, "w", {"name": "cool off"})),
-            "WaitSucceeded of cool off without a start",
+            "WaitSucceeded of cool off comes without a start",
         ),
         (without(7), "WaitStarted of w comes before its parent's start"),
         (
             [*GOOD[:-1], *events((T.WAIT_SUCCEEDED, "w"), (T.EXECUTION_SUCCEEDED, "e"))],
-            "WaitSucceeded of w after WaitSucceeded",
+            "WaitSucceeded of w comes after WaitSucceeded",
         ),
     ],
 )

@@ -1,4 +1,4 @@
 """The coordinator process: the only holder of execution state, the only clock, the only scheduler.
 
-It runs no user code and imports neither the SDK nor the worker's side.
+The coordinator runs no user code, and imports neither the SDK nor the worker's side.
 """

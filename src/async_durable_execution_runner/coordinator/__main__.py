@@ -2,7 +2,7 @@ import gc
 
 from ..rpc import set_up_grpc
 
-# What is imported stays, and looking through it for garbage takes a tenth of the time to start.
+# Imported modules stay, and searching them for garbage takes a tenth of the time to start.
 gc.disable()
 set_up_grpc()
 

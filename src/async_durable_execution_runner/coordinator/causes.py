@@ -1,7 +1,7 @@
-"""Why an invocation failed, in Lambda's words: the error of its `InvocationCompleted`.
+"""Errors that say why an invocation failed, in Lambda's words, for its `InvocationCompleted`.
 
-The message is Lambda's; the last lines that the worker wrote, and what it was doing when its
-time was up, travel as the stack trace.
+The message is Lambda's. The stack trace holds the last lines that the worker wrote, and what the
+worker was doing when the time was up.
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ from collections.abc import Sequence
 from ..core.model import ErrorObject, OutputLine
 from .workers import ExitCause, Stacks, WorkerExit
 
-#: Enough for the stack that a fatal signal leaves, innermost frame first.
+#: The number of lines, enough for the stack that a fatal signal leaves, innermost frame first.
 _LAST_LINES = 50
 
 
 def timed_out(
     request_id: str, seconds: float, output: Sequence[OutputLine], stacks: Stacks | None = None
 ) -> ErrorObject:
+    """Make the error of an invocation that was cut off after `seconds`.
+
+    Args:
+        output: The lines that the worker wrote.
+        stacks: What the worker was doing, if that is known.
+    """
     trace = [*(_last(output) or ()), *(stacks.brief if stacks else ())]
     return ErrorObject(
         f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds",
@@ -27,6 +33,7 @@ def timed_out(
 
 
 def died(request_id: str, exit: WorkerExit) -> ErrorObject:
+    """Make the error of an invocation whose worker ended."""
     reason = "Runtime exited without providing a reason"
     if exit.cause is not ExitCause.EXITED or exit.exit_code:
         reason = f"Runtime exited with error: {exit}"

@@ -1,5 +1,5 @@
-"""Chained invokes: what a CHAINED_INVOKE resolves to, what is started for it, and how its end
-comes back to whoever asked."""
+"""`ChainedInvokes`: resolves chained invokes, starts what they invoke, and tells the caller of the
+end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from .workers import Function
 
 #: Real seconds that an invocation has to suspend before it is told of the end of a chained invoke.
 _REST_SECONDS = 0.1
-#: The same with faults and in exploration: each run is to go the same way, on a busy machine too.
+#: The same time with faults and in exploration, where each run has to go the same way even on a
+#: busy machine.
 _SURE_REST_SECONDS = 3.0
 _ENDED_AS = {
     ExecutionStatus.SUCCEEDED: OperationStatus.SUCCEEDED,
@@ -45,8 +46,15 @@ class ChainedInvokes:
         start: Callable[[Run, InvokeFunction, Function, str], None],
         feed: Callable[[Run, ev.Event], object],
     ) -> None:
-        """`start` starts an execution for a command of its parent's, under an ARN that `new_arn`
-        made; `feed` takes an execution one turn further."""
+        """Make the part of an executor that carries out chained invokes.
+
+        Args:
+            leases: Where invocations of plain functions are submitted.
+            timekeeper: The clocks that have to know of the invokes under way.
+            new_arn: Makes the ARN of a new execution of a function.
+            start: Starts an execution for a command of its parent, under an ARN of `new_arn`.
+            feed: Takes an execution one turn further.
+        """
         self._leases = leases
         self._timekeeper = timekeeper
         self._new_arn = new_arn
@@ -58,7 +66,10 @@ class ChainedInvokes:
     def targets(
         self, run: Run, updates: Iterable[OperationUpdate]
     ) -> dict[str, ev.ChainedTarget | ErrorObject]:
-        """What those of the updates that begin a chained invoke resolve to, by operation id."""
+        """Find the functions that the updates invoke in a chain, by operation id.
+
+        The value is an error where there is no such function.
+        """
         return {
             update.id: self._target(run, update.function_name or "")
             for update in updates
@@ -75,8 +86,9 @@ class ChainedInvokes:
         return ev.ChainedTarget(function.version, arn)
 
     def begin(self, run: Run, command: InvokeFunction) -> None:
-        """Invoke it, after this turn of `run`."""
-        # Found in the checkpoint's own turn: it might be registered anew before the next.
+        """Invoke the function of `command`, after this turn of `run`."""
+        # The function is found in the checkpoint's own turn: it might be registered anew before
+        # the next turn.
         function = run.workspace.find(command.function_name)
         self._loop.call_soon(self._invoke, run, command, function)
         run.family.pending_calls += 1
@@ -103,7 +115,7 @@ class ChainedInvokes:
         self._start(run, command, function, started.execution_arn)
 
     def call_ended(self, call: Call, outcome: str | ErrorObject) -> None:
-        """A plain function returned, or failed."""
+        """Tell the caller that a plain function returned, or failed."""
         run = call.parent
         run.family.calls -= 1
         status, result, error = OperationStatus.SUCCEEDED, None, None
@@ -114,7 +126,7 @@ class ChainedInvokes:
         self._tell(run, call.operation_id, status, result, error)
 
     def child_ended(self, run: Run, status: ExecutionStatus) -> None:
-        """An execution that may have been invoked in a chain: whoever did is told, afterwards."""
+        """Tell the parent, if `run` was invoked in a chain, that the execution has ended."""
         if run.parent is None:
             return
         parent, operation_id = run.parent
@@ -132,8 +144,10 @@ class ChainedInvokes:
         result: str | None,
         error: ErrorObject | None,
     ) -> None:
-        """Tell `run` of the end, once its own invocation rests or has had the time to: what is
-        invoked in a chain takes longer on Lambda than whoever asked takes to suspend."""
+        """Tell `run` of the end, once its own invocation rests or has had the time to rest.
+
+        On Lambda an invoked function takes longer than its caller takes to suspend.
+        """
 
         async def tell() -> None:
             with suppress(TimeoutError):
@@ -148,7 +162,7 @@ class ChainedInvokes:
             return run.lease is None or run.execution.ended
 
         seconds = _REST_SECONDS if run.injection is None else _SURE_REST_SECONDS
-        # Until then no time is to be skipped.
+        # No time is skipped until the run has been told.
         run.family.pending_calls += 1
         telling = self._loop.create_task(tell())
         self._telling.add(telling)

@@ -1,7 +1,8 @@
 """Virtual time: a clock for each family of executions (a root and all that it invokes in a chain).
 
 A family shares its clock because its members' timers race with each other: a parent's
-one-hour wait must end before its child's two-hour one. Other families are never moved.
+wait of one hour must end before its child's wait of two hours. A family's clock never moves the
+clocks of other families.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import time
 
 
 def real_ms() -> int:
+    """Return the real time in Unix milliseconds."""
     return int(time.time() * 1000)
 
 
 class VirtualClock:
-    """Real time plus an offset that only ever grows. Milliseconds since the epoch."""
+    """A clock that shows real time plus an offset that only ever grows, in Unix milliseconds."""
 
     def __init__(self, epoch_ms: int | None = None) -> None:
         self._monotonic = time.monotonic()
@@ -26,5 +28,5 @@ class VirtualClock:
         return self._epoch_ms + int(elapsed * 1000) + self._skipped_ms
 
     def jump(self, to_ms: int) -> None:
-        """Stand at `to_ms`, if that is not yet past."""
+        """Set the clock to `to_ms`, if that time is not yet past."""
         self._skipped_ms += max(0, to_ms - self.now())

@@ -1,4 +1,4 @@
-"""`ControlService`: what runners ask, decoded for the executor."""
+"""`ControlService`: decodes the calls of runners for the executor."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _logger = logging.getLogger(__name__)
 
 _ISOLATIONS = dict(enumerate(Isolation, start=1))
 
-#: Records that are ready together go out together, until a message is as large as this.
+#: Records that are ready together share a message, until the message has this many bytes.
 _MESSAGE_BYTES = 1024 * 1024
 
 
@@ -69,7 +69,7 @@ class ControlService(ControlServiceServicer):
         self._executor = executor
         self._coordinator_id = coordinator_id
         self._new_id = new_id
-        #: By workspace: what listens for HTTP on its behalf.
+        #: The listeners for HTTP, by the id of the workspace that they serve.
         self._listeners: dict[str, list[Listener]] = {}
 
     # -- workspaces and functions ----------------------------------------------------------
@@ -151,7 +151,7 @@ class ControlService(ControlServiceServicer):
             self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
         )
         listener = await module.listen(operations, request.host, request.port, request.access_keys)
-        # It may have been closed meanwhile.
+        # The workspace may have been closed meanwhile.
         if request.workspace_id not in self._executor.workspaces:
             listener.close()
         self._executor.workspace(request.workspace_id)
@@ -222,7 +222,7 @@ class ControlService(ControlServiceServicer):
             for start, outcome in zip(request.starts, tuple(outcomes), strict=True):
                 await free.acquire()
                 group.create_task(run(start, outcome))
-                # Others have their turn on the loop between two starts.
+                # Other tasks have their turn on the loop between two starts.
                 await asyncio.sleep(0)
 
         async with asyncio.TaskGroup() as group:
@@ -276,7 +276,8 @@ class ControlService(ControlServiceServicer):
             return await self._until(run, lambda: run.settled, timeout_ms)
 
     async def _until(self, run: Run, condition: Callable[[], bool], timeout_ms: int) -> bool:
-        """Whether it came true; where it did not, `waiting_for` can say what handlers are doing."""
+        """Return whether `condition` came true in time. Where it did not, the handlers have been
+        inspected, so that `waiting_for` can say what they are doing."""
         if await until(self._executor, run, condition, timeout_ms / 1000):
             return True
         await self._executor.leases.inspections.take(self._executor.leases.of_family(run.family))
@@ -385,7 +386,7 @@ def _plan(faults: Sequence[str]) -> Plan | None:
 
 
 def _lambda_service() -> ModuleType:
-    """Imported when it is asked for, off the event loop: few ask, and it takes a while."""
+    """Import the module only now, and off the event loop: few need it, and it takes a while."""
     from . import lambda_service
 
     return lambda_service

@@ -1,4 +1,5 @@
-"""Whose effect it is: by the id of its request, also long after the invocation has ended."""
+"""`Effects`: finds the invocation that an effect belongs to by the id of its request, even long
+after the invocation has ended."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class _Origin:
 
     @property
     def run(self) -> Run | None:
-        """The execution that it is part of; a function invoked from outside has none."""
+        """The execution that the invocation is part of, or None for a function that was invoked
+        from outside."""
         match self.subject:
             case Run():
                 return self.subject
@@ -36,27 +38,29 @@ class _Origin:
         return self.run is not None and self.run.execution.ended
 
 
-#: Invocations of plain functions from outside that are kept: more than can be under way.
+#: The number of invocations of plain functions from outside that are kept, which is more than can
+#: be under way.
 _PLAIN_KEPT = 10_000
 
 
 class Effects:
-    """What handlers did outside, by the invocations that there were, as far as their executions
-    are remembered."""
+    """The effects that handlers had outside, kept with the invocations of all executions that are
+    remembered."""
 
     def __init__(self) -> None:
         self._origins: dict[str, _Origin] = {}
-        #: Ids of requests by the ARN of their execution.
+        #: The ids of requests by the ARN of their execution.
         self._requests: dict[str, list[str]] = {}
         self._plain: deque[str] = deque()
 
     def add(self, subject: Run | Call | PlainInvocation, invocation: InvocationState) -> None:
-        """An invocation begins. A call's counts as the one of its parent's that it serves."""
+        """Add an invocation that begins. The invocation of a call gets the number of the parent's
+        invocation that it serves."""
         origin = _Origin(subject, invocation, 1)
         if (run := origin.run) is not None:
             origin = replace(origin, number=len(run.invocations))
             self._requests.setdefault(run.arn, []).append(invocation.request_id)
-        # A further attempt at an event has the id of the first.
+        # A further attempt at an event has the id of the first attempt.
         elif invocation.request_id not in self._origins:
             self._plain.append(invocation.request_id)
             if len(self._plain) > _PLAIN_KEPT:
@@ -76,8 +80,11 @@ class Effects:
             self._origins.pop(request_id, None)
 
     def enter(self, said: Effect) -> Effect:
-        """A handler did something outside: the effect stands with its execution, and with those
-        that invoked it in a chain."""
+        """Enter an effect of a handler with its execution, and with the executions that invoked
+        this execution in a chain.
+
+        Raises `ResourceNotFound` where the invocation is not known.
+        """
         origin = self._origins.get(said.request_id)
         if origin is None:
             raise ResourceNotFound(f"Invocation not found: {said.request_id}")
@@ -105,7 +112,8 @@ class Effects:
         return effect
 
     def of(self, run: Run) -> list[Effect]:
-        """With what may be known by now: the operation's name, how the invocation failed."""
+        """Return the effects of `run`, with the operations' names and the invocations' errors that
+        are known by now."""
         return [self._completed(effect) for effect in run.effects]
 
     def _completed(self, effect: Effect) -> Effect:

@@ -1,4 +1,4 @@
-"""`Executor`: the single writer. Feeds events to executions, carries out what they ask for.
+"""`Executor`: the single writer. It feeds events to executions and carries out their commands.
 
 Everything runs on the coordinator's event loop, and a turn has no `await` in it: an
 event goes in, the commands are carried out, and only then does anything else happen.
@@ -56,9 +56,10 @@ _DAY_SECONDS = 24 * 3600
 
 
 class Executor:
-    """`new_id` and `new_seed` make unique and unguessable strings; tests pass their own."""
+    """The owner of all workspaces and executions."""
 
     def __init__(self, new_id: Callable[[], str], new_seed: Callable[[], str]) -> None:
+        """`new_id` makes unique strings, and `new_seed` strings that nobody can guess."""
         self.new_id = new_id
         self._new_seed = new_seed
         self._loop = asyncio.get_running_loop()
@@ -74,7 +75,8 @@ class Executor:
         self._trace = trace(self.leases)
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}
-        #: By execution: of those that have a fault plan, or of which crash points are asked for.
+        #: The injectors, by ARN, of executions that have a fault plan or whose crash points are
+        #: recorded.
         self.injectors: dict[str, Injector] = {}
         self.effects = Effects()
         self._chained = ChainedInvokes(
@@ -86,6 +88,14 @@ class Executor:
     def open_workspace(
         self, workers: int, invocation_retries: int, retry_backoff_ms: int, epoch_ms: int | None
     ) -> Workspace:
+        """Open a workspace, which is a runner's.
+
+        Args:
+            workers: How many invocations of the workspace may be leased at once.
+            invocation_retries: How many failed invocations in a row an execution survives.
+            retry_backoff_ms: The pause before the first retry, in milliseconds.
+            epoch_ms: The Unix time at which executions start; None for the real time.
+        """
         share = Share(self.new_id(), workers)
         workspace = Workspace(
             share.workspace_id, share, invocation_retries, retry_backoff_ms, epoch_ms
@@ -95,7 +105,7 @@ class Executor:
         return workspace
 
     def close_workspace(self, workspace: Workspace) -> None:
-        """Its executions are forgotten; workers that are in one of its handlers are killed."""
+        """Forget the workspace's executions, and kill workers that are in one of its handlers."""
         del self.workspaces[workspace.id]
         self.leases.withdraw(workspace)
         self.effects.forget(workspace)
@@ -113,8 +123,11 @@ class Executor:
             follower.close()
 
     def replace_functions(self, workspace: Workspace, functions: Sequence[Function]) -> None:
-        """Have these and no others. What runs goes on as it began; all later invocations, also of
-        executions that have begun, are those of the functions as they are now."""
+        """Register these functions and no others.
+
+        Invocations under way go on as they began. All later invocations, even of executions that
+        have begun already, use the functions as they are now.
+        """
         self.pool.retire({function.id for function in workspace.functions.values()})
         workspace.functions = {function.name: function for function in functions}
         for run in workspace.runs.values():
@@ -123,12 +136,14 @@ class Executor:
                 run.function = now
 
     def workspace(self, workspace_id: str) -> Workspace:
+        """Return an open workspace; raise `ResourceNotFound` where there is none."""
         workspace = self.workspaces.get(workspace_id)
         if workspace is None:
             raise ResourceNotFound("This runner's workspace is closed.")
         return workspace
 
     def run(self, arn: str) -> Run:
+        """Return an execution that is remembered; raise `ResourceNotFound` where there is none."""
         run = self.runs.get(arn)
         if run is None:
             raise ResourceNotFound(f"Execution not found: {arn}")
@@ -151,6 +166,26 @@ class Executor:
         record_points: bool = False,
         retry_at_once: bool = False,
     ) -> Run:
+        """Start an execution, or return the one that was started with this name and input.
+
+        Args:
+            workspace: Where the function is registered.
+            function_name: The function's name or ARN.
+            payload: The input, as JSON.
+            name: The execution's name, unique for its function in the workspace.
+            skip_time: Whether the clock jumps to the next timer while nothing runs.
+            hold_time: Whether no time is skipped until somebody waits for the end.
+            tenant_id: The tenant that handlers see.
+            client_context: What the caller says of itself, as a JSON object.
+            plan: The faults that strike the execution.
+            record_points: Whether to record the moments at which a fault can strike.
+            retry_at_once: Whether retries of failed invocations neither pause nor run out.
+
+        Raises:
+            ResourceNotFound: There is no such function.
+            InvalidParameterValue: The function is not durable, or a fault cannot be carried out.
+            DurableExecutionAlreadyStarted: An execution of this name has another input.
+        """
         function = workspace.find(function_name)
         if not function.durable:
             raise InvalidParameterValue(
@@ -164,7 +199,8 @@ class Executor:
                 f"An execution named {name!r} of {function.name} was started with another input."
             )
         if function.isolation is Isolation.WORKER and (record_points or retry_at_once):
-            # A death must lose what the process knew; a warm one may know it from others.
+            # The death of a process must lose all that the execution left there, but a warm process
+            # may know the same from other executions.
             function = replace(function, isolation=Isolation.EXECUTION)
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
@@ -181,7 +217,7 @@ class Executor:
     def _start_chained(
         self, parent: Run, command: InvokeFunction, function: Function, arn: str
     ) -> None:
-        """Start the execution that `parent` has invoked in a chain; its ARN was made before."""
+        """Start the execution that `parent` has invoked in a chain, under an ARN made before."""
         name = arn.split("/")[-2]
         run = self._new_run(
             parent.workspace, function, arn, name, parent.family, result_bytes=limits.CHAINED_BYTES
@@ -191,7 +227,7 @@ class Executor:
         self.feed(run, ev.Started(run.now, command.payload))
 
     def _new_arn(self, function: Function, name: str = "") -> str:
-        # Only one qualifier can be in it, and the version is what was executed.
+        # An ARN has room for one qualifier, and the version is what is executed.
         bare = function.arn.removesuffix(f":{function.qualifier}")
         name = name or self.new_id()
         return f"{bare}:{function.version}/durable-execution/{name}/{self.new_id()}"
@@ -227,8 +263,10 @@ class Executor:
     # -- the one way through ---------------------------------------------------------------
 
     def feed(self, run: Run, event: ev.Event) -> Deliver | Reply | None:
-        """Take `run` one turn further, and begin the invocations that it asks for when the turn is
-        over. `ServiceError`: refused, and nothing changed."""
+        """Take `run` one turn further, then begin the invocations that the turn asked for.
+
+        Raises `ServiceError` where the event is refused; then it has changed nothing.
+        """
         try:
             return self._turn(run, event)
         finally:
@@ -248,7 +286,7 @@ class Executor:
             if trace is not None:
                 trace.waits(run)
         finally:
-            # Also where it was refused: the time that passed first may have changed much.
+            # The same is done after a refusal, as the time that passed first may have changed much.
             self.timekeeper.settle(run.family)
             if run.watchers:
                 run.notify()
@@ -304,7 +342,17 @@ class Executor:
     def checkpoint(
         self, arn: str, token: str, updates: tuple[OperationUpdate, ...], client_token: str | None
     ) -> Reply:
-        """One checkpoint of the invocation that holds the lease."""
+        """Take one checkpoint of the invocation that holds the lease.
+
+        Args:
+            arn: The execution.
+            token: The checkpoint token that the invocation was given last.
+            updates: What the checkpoint changes; empty to ask for what is new.
+            client_token: The id of the request, under which a repetition gets the same answer.
+
+        Raises:
+            ServiceError: The checkpoint is refused, and has changed nothing.
+        """
         run = self.runs.get(arn)
         if run is None:
             raise InvalidCheckpointToken("there is no such execution.")
@@ -318,7 +366,7 @@ class Executor:
     # -- invocations -----------------------------------------------------------------------
 
     def _invocation_begins(self, lease: Lease) -> None:
-        """A worker is about to be given it."""
+        """Take note that a worker is about to be given the lease's invocation."""
         subject, invocation = lease.subject, lease.invocation
         match subject:
             case PlainInvocation():
@@ -327,7 +375,7 @@ class Executor:
             case Call():
                 self.effects.add(subject, invocation)
             case Copy():
-                # Its effects are real, though nothing else of it counts.
+                # The effects of a copy are real, though nothing else of the copy counts.
                 self.effects.add(subject.parent, invocation)
                 lease.deliver = subject.original.deliver
             case Run():
@@ -342,7 +390,7 @@ class Executor:
                 assert_never(subject)
 
     def _invocation_overtaken(self, subject: Subject) -> None:
-        """Its execution has ended before a worker was free."""
+        """Take note that the execution of `subject` ended before a worker was free."""
         if isinstance(subject, Call | Copy):
             subject.family.calls -= 1
             self.timekeeper.settle(subject.family)
@@ -354,7 +402,8 @@ class Executor:
         output: Sequence[OutputLine],
         truncated: bool,
     ) -> None:
-        """Nobody holds it any longer; its `outcome` is JSON text, or what it failed with."""
+        """Take the end of an invocation, which nobody holds any longer. `outcome` is JSON text, or
+        the error that the invocation failed with."""
         subject, job = lease.subject, lease.job
         for follower in subject.workspace.followers if output else ():
             name, arn = job.function.name, job.execution_arn
@@ -366,7 +415,7 @@ class Executor:
         if isinstance(subject, PlainInvocation):
             subject.complete(outcome, output, truncated)
             return
-        # What a call wrote stands with the invocation that it serves.
+        # The output of a call is kept with the invocation that the call serves.
         served = subject.parent.invocations[-1] if isinstance(subject, Call) else lease.invocation
         served.output = [*served.output, *output]
         served.output_truncated |= truncated
@@ -409,8 +458,16 @@ class Executor:
         make: Callable[[int], ev.CallbackSucceeded | ev.CallbackFailed | ev.CallbackHeartbeat],
         workspace: Workspace | None = None,
     ) -> None:
-        """Answer a callback, of one workspace or of any; `make` builds the event for the time
-        that it is now."""
+        """Answer a callback.
+
+        Args:
+            callback_id: The callback.
+            make: Builds the event for the time that it is now on the execution's clock.
+            workspace: The workspace that the callback has to be in; None for any.
+
+        Raises:
+            ServiceError: There is no such callback, or it cannot be answered any more.
+        """
         arn, _ = tokens.parse_callback_id(callback_id)
         run = (self if workspace is None else workspace).runs.get(arn)
         if run is None:
@@ -420,13 +477,13 @@ class Executor:
     # -- those who wait --------------------------------------------------------------------
 
     def _workers_unavailable(self) -> None:
-        """Nobody need wait any longer."""
+        """Wake everybody who waits for an execution, as no worker can be started."""
         for run in self.runs.values():
             run.notify(unconditionally=True)
 
 
 def _refusal(run: Run, request_id: str) -> ErrorObject | None:
-    """What the service found wrong with an invocation that returned."""
+    """Return what the service found wrong with an invocation that returned."""
     for event in reversed(run.execution.history):
         if event.type is EventType.INVOCATION_COMPLETED and event.request_id == request_id:
             return event.error

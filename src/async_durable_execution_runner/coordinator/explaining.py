@@ -1,4 +1,4 @@
-"""What an execution waits for, in words: for the time-outs that a caller sees, and for the log."""
+"""Says in words what an execution waits for, for the time-outs that a caller sees and the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .runs import Call, Lease, Run
 
 
 def waiting_for(leases: Leases, run: Run) -> str:
-    """One sentence part: "callback 'approval' (…)", "a free worker: …", and so on."""
+    """Return what `run` waits for, as part of a sentence: "callback 'approval' (…)"."""
     if run.execution.ended:
         return f"nothing: it ended {run.execution.status.value}"
     if run.lease is not None:
@@ -65,5 +65,5 @@ def _doing(lease: Lease) -> str:
 
 
 def clock_time(ms: int | None) -> str:
-    """A moment on an execution's clock."""
+    """Return a moment on an execution's clock, in Unix milliseconds, as date and time."""
     return datetime.fromtimestamp((ms or 0) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

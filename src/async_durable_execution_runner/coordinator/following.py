@@ -1,4 +1,4 @@
-"""What handlers write, for whoever follows it: passed on as their invocations end."""
+"""Passes on what handlers write, at the end of each invocation, to everybody who follows it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ from dataclasses import dataclass, replace
 
 from ..core.model import OutputLine
 
-#: What may wait for a follower that does not keep up.
+#: The bytes that may wait for a follower that does not keep up.
 _MOST_BYTES = 64 * 1024 * 1024
-#: Of a line, beside its text.
+#: The bytes that a line takes beside its text.
 _LINE_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """By one invocation, which ended at `time_ms` (real time). Plain functions have no ARN."""
+    """The lines that one invocation wrote, which ended at `time_ms` (real Unix milliseconds).
+
+    `execution_arn` is empty for a plain function.
+    """
 
     function_name: str
     execution_arn: str
     request_id: str
     time_ms: int
     lines: Sequence[OutputLine]
-    #: Lines before these, of other invocations, that were not fetched in time.
+    #: The number of earlier lines, of other invocations, that were not fetched in time.
     dropped: int = 0
 
     @property
@@ -33,7 +36,7 @@ class Written:
 
 
 class Follower:
-    """Iterates over what is written, until it is closed."""
+    """An iterable of what is written until `close` is called."""
 
     def __init__(self) -> None:
         self._waiting: deque[Written] = deque()
@@ -43,6 +46,7 @@ class Follower:
         self._news = asyncio.Event()
 
     def tell(self, written: Written) -> None:
+        """Keep `written` for the follower, or drop it where too much waits already."""
         if self._waiting and self._bytes + written.size > _MOST_BYTES:
             self._dropped += len(written.lines)
             return
@@ -52,7 +56,7 @@ class Follower:
         self._news.set()
 
     def close(self) -> None:
-        """What is there already will still be fetched."""
+        """End the iteration after what has been told already."""
         self._closed = True
         self._news.set()
 

@@ -1,8 +1,8 @@
 """`Injector`: watches one execution, and carries out its fault plan at the exact moments.
 
-The services report what is about to happen and do what the answer says; everything else
+The services report what is about to happen and do what the injector answers; everything else
 goes the ordinary way: a killed worker is lost, a passed deadline is a passed deadline.
-Executions without a plan have no injector and pay nothing for it.
+Executions without a plan have no injector, and cost nothing more.
 """
 
 from __future__ import annotations
@@ -26,37 +26,39 @@ from .workers import Worker, WorkerState
 
 T = TypeVar("T")
 
-#: Real seconds for a worker to do what it is told before its deadline is made to pass.
+#: Real seconds that a worker has to do what it is told before its deadline is made to pass.
 _OBEY_SECONDS = 0.1
 #: Real seconds that a zombie has to show itself before the execution goes on without it.
 _ZOMBIE_SECONDS = 2.0
-#: MiB that a worker without a limit of its own is killed beyond.
+#: The MiB beyond which a worker without a limit of its own is killed.
 _MEMORY_MB = 512
 
 
 class Answer(Enum):
-    #: Nothing: whoever asked is dead, or as good as.
+    #: The caller gets no answer: it is dead, or will be.
     SILENCE = "silence"
-    #: The stream breaks.
+    #: The caller's stream breaks.
     CUT = "cut"
 
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """The worker has to do it to itself."""
+    """A fault that the worker has to commit itself."""
 
     what: f.Exit | f.Segfault | f.OutOfMemory | f.HangPython | f.HangC | f.Raise | f.DropReply
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
+    """A refusal by the service."""
+
     code: str
     http_status: int
     message: str
 
 
 Instead: TypeAlias = Answer | Tell | Refuse
-"""What whoever asked gets instead of the answer."""
+"""The kinds of things that a caller gets instead of the answer."""
 
 
 class Injector:
@@ -71,7 +73,7 @@ class Injector:
         self._loop = asyncio.get_running_loop()
         self._say = log.info(__name__)
         self._moments = Moments(run, injection)
-        #: Replies that were dropped, by the checkpoint token of their request.
+        #: The replies that were dropped, by the checkpoint token of their request.
         self._dropped: dict[str, object] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -85,7 +87,15 @@ class Injector:
         act: Callable[[], T],
         refused: Callable[[T], str],
     ) -> T | Instead:
-        """One checkpoint, which `act` does; `refused` reads the service's refusal, or ""."""
+        """Take one checkpoint; return its reply, or what the worker gets instead of the reply.
+
+        Args:
+            worker_id: The worker that sent the checkpoint.
+            token: The checkpoint token of the request.
+            updates: The updates of the request.
+            act: Carries out the checkpoint.
+            refused: Returns the refusal in a reply, or "" where the checkpoint was taken.
+        """
         if copy := self._injection.copies.get(worker_id):
             await copy[1].wait()
         execution = self._run.execution
@@ -118,12 +128,13 @@ class Injector:
         return act() if instead is None else instead
 
     async def effect(self, worker_id: str, name: str, operation_id: str) -> Instead | None:
-        """The ledger has an effect of this name, of an operation or of none ("")."""
+        """Take an effect of the ledger of this name, of an operation or of none ("")."""
         self._moments.effect(operation_id, name)
         return await self._at(Point.EFFECT, worker_id, name=name)
 
     def started(self, lease: Lease) -> Instead | asyncio.Event | None:
-        """The lease is about to be sent to its worker, or once the event is set."""
+        """Take the start of an invocation. The lease is sent to its worker where this returns None,
+        and where it returns an event, once that is set."""
         if isinstance(lease.subject, Copy):
             self._injection.copies[lease.worker.id] = (lease.subject.fault, asyncio.Event())
             if self._run.lease is not lease.subject.original:
@@ -135,7 +146,7 @@ class Injector:
         return None if struck is None else self._carry_out(*struck, lease)
 
     async def returned(self, worker: Worker) -> Instead | None:
-        """A result has come from the invocation that holds the lease."""
+        """Take the result of the invocation that holds the lease; return what takes its place."""
         await self._thaw()
         return await self._at(Point.INVOCATION_RESULT, worker.id)
 
@@ -163,7 +174,7 @@ class Injector:
             self._run.notify()
 
     def close(self) -> None:
-        """The execution ended: nobody is to wait any longer."""
+        """Let everybody go who waits, as the execution has ended."""
         if self._timer is not None:
             self._timer.cancel()
         self._let_copies_go()
@@ -184,18 +195,19 @@ class Injector:
             return None
         instead = self._carry_out(*struck, lease)
         if isinstance(instead, asyncio.Event):
-            # Frozen: what it asked for is dealt with when it lives again.
+            # The worker is frozen: its request is dealt with when the worker lives again.
             await instead.wait()
             return None
         return instead
 
     def _is_doomed(self, worker_id: str) -> bool:
-        """It was killed, and what it sent before cannot count: the next run would not have it."""
+        """Whether the worker was killed. What it sent before does not count then, as chance would
+        decide whether it arrived."""
         worker = self._pool.workers.get(worker_id)
         return worker is None or worker.state in (WorkerState.DOOMED, WorkerState.ENDING)
 
     def _watch_the_clock(self) -> None:
-        """Strike at a fault's time also where nothing else happens then."""
+        """Make a fault strike at its time even where nothing else happens at that time."""
         if self._timer is not None:
             self._timer.cancel()
         delay = self._moments.due_in()
@@ -215,7 +227,8 @@ class Injector:
     def _carry_out(
         self, what: f.What, fired: FiredFault, point: Point, lease: Lease
     ) -> Instead | asyncio.Event | None:
-        """Do it; say what whoever asked gets instead, or what it has to wait for."""
+        """Carry out a fault; return what the caller gets instead of its answer, or an event that
+        it has to wait for."""
         worker = lease.worker
         if (say := self._say) is not None:
             say("%s .. fault %s strikes %s", log.short(self._run.arn), fired.fault, worker)
@@ -258,7 +271,7 @@ class Injector:
                 assert_never(what)
 
     def _pass_deadline(self, lease: Lease, inspect: bool = False) -> None:
-        """Let the clock stand at the invocation's deadline."""
+        """Move the clock to the invocation's deadline, and end the lease."""
         if lease.deadline is not None and self._run.lease is lease:
             left = lease.deadline.when() - self._loop.time()
             lease.deadline.cancel()
@@ -300,7 +313,7 @@ class Injector:
             frozen.thawed.set()
 
     async def _thaw(self) -> None:
-        """The next invocation is at work: let the zombies speak before it goes on."""
+        """Let the zombies speak, now that the next invocation is at work, before it goes on."""
         for frozen in list(self._injection.frozen.values()):
             if self._run.lease is None or self._run.lease.worker is frozen.worker:
                 continue
@@ -317,7 +330,7 @@ class Injector:
             self._pool.kill(frozen.worker, "a fault froze it")
 
     def _late(self, worker_id: str, reply: T, refused: Callable[[T], str]) -> T:
-        """A checkpoint that comes too late, from a zombie or a copy, and its refusal."""
+        """Note the refusal of a checkpoint that came too late, from a zombie or a copy."""
         note = f"its checkpoint was refused: {refused(reply)}"
         if frozen := self._injection.frozen.get(worker_id):
             frozen.fault.note = note
@@ -332,7 +345,7 @@ class Injector:
 
 
 def check_feasible(plan: Plan, inline: bool) -> None:
-    """Refuse what nobody here could carry out. `InvalidParameterValue`."""
+    """Raise `InvalidParameterValue` for a fault that cannot be carried out."""
     for fault in plan.faults:
         if isinstance(fault.what, f.KillCoordinator):
             raise InvalidParameterValue(

@@ -1,4 +1,4 @@
-"""Stacks that worker hosts are asked for: who waits for which, and for how long."""
+"""`Inspections`: asks worker hosts for the stacks of workers, and waits for the answers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from collections.abc import Iterable
 from .runs import Lease
 from .workers import Stacks
 
-#: Seconds that a host has to answer; it gives the worker a little less.
+#: Seconds that a host has to answer; the host gives the worker a little less.
 _PATIENCE = 1.5
 
 
 class Inspections:
-    """Those that are under way, by worker and request id: whoever else asks meanwhile gets the
-    same."""
+    """The inspections that are under way, by worker and request id. Everybody who asks for one
+    that is under way gets the same answer."""
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, str], asyncio.Future[Stacks]] = {}
 
     def ask(self, lease: Lease) -> asyncio.Future[Stacks] | None:
-        """Done soon, whatever becomes of the worker and its host. None where nobody can be
-        asked: an inline worker has no host."""
+        """Ask for the stacks of the lease's worker. Return None for an inline worker, which has no
+        host that could be asked.
+
+        The future is done soon, whatever becomes of the worker and its host.
+        """
         host = lease.worker.host
         if host is None:
             return None
@@ -35,15 +38,15 @@ class Inspections:
         return asked
 
     async def take(self, leases: Iterable[Lease]) -> None:
-        """Have the stacks of those that can be asked noted on their leases."""
+        """Note the stacks on each of the leases whose workers can be inspected."""
         asked = [(lease, self.ask(lease)) for lease in leases]
         for lease, stacks in asked:
             if stacks is not None:
-                # Others may wait for the same.
+                # Others may wait for the same future.
                 lease.note(await asyncio.shield(stacks))
 
     def answered(self, worker_id: str, request_id: str, stacks: Stacks) -> None:
-        """What a host says. Nobody may have asked, or be waiting any more."""
+        """Take a host's answer. It is possible that nobody asked, or that nobody waits any more."""
         asked = self._asked.pop((worker_id, request_id), None)
         if asked is not None and not asked.done():
             asked.set_result(stacks)

@@ -1,7 +1,7 @@
-"""What AWS's own clients, and handlers through them, ask of durable executions.
+"""The operations of Lambda on durable executions, for AWS's own clients and for handlers.
 
-Each operation takes and returns dicts with the service model's member names; the gateway has
-checked what comes in against the model.
+Each operation takes and returns dicts with the service model's member names. The gateway has
+checked each request against the model.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from .runs import Run, Workspace
 
 T = TypeVar("T")
 
-#: Items of a page where none are asked for, and at most; what a page may weigh.
+#: The number of items of a page, where the request does not say another.
 _PAGE_ITEMS = 100
+#: The bytes that a page may have.
 _PAGE_BYTES = 5 * 1024 * 1024
 
 
 class LambdaExecutions:
-    """One for each workspace that is served; it sees nothing of the others."""
+    """The operations on the executions of one workspace, which see nothing of other workspaces."""
 
     def __init__(self, executor: Executor, workspace: Workspace) -> None:
         self._executor = executor
@@ -91,7 +92,8 @@ class LambdaExecutions:
         return {"Events": events, "NextMarker": _marker(str(rest)) if rest else None}
 
     def _disclose(self, run: Run, events: Sequence[HistoryEvent]) -> None:
-        """Whoever has a callback's id may answer it, and time is not to run away meanwhile."""
+        """Note which callbacks a reader learns of, so that no time is skipped while the reader may
+        answer them."""
         for event in events:
             if event.type is EventType.CALLBACK_STARTED and event.id is not None:
                 run.disclosed[event.id] = asyncio.get_running_loop().time()
@@ -112,7 +114,8 @@ class LambdaExecutions:
         ]
         found.sort()
         if marker := given.get("Marker"):
-            # The last that was given out, so that those that began since move nothing.
+            # The marker is the last execution that was given out, so that executions that began
+            # since then do not move the page.
             last = _place(marker)
             if given.get("ReverseOrder"):
                 found = found[: bisect_left(found, last)]
@@ -169,7 +172,8 @@ class LambdaExecutions:
         }
 
     def _running(self, arn: str) -> Run:
-        """For those who bring a token: there is no other error for an execution that is not."""
+        """Return the execution for a caller who brings a token. `InvalidCheckpointToken` is the
+        service's only error where there is no such execution."""
         run = self._workspace.runs.get(arn)
         if run is None:
             raise InvalidCheckpointToken("there is no such execution.")
@@ -210,7 +214,7 @@ def _marker(text: str) -> str:
 
 
 def _numbers(marker: str, count: int) -> list[int]:
-    """What `_marker` made a marker of; `InvalidParameterValue` for anything else."""
+    """Return the numbers in a marker; raise `InvalidParameterValue` for anything else."""
     try:
         parts = base64.b64decode(marker, altchars=b"-_", validate=True).decode("ascii").split(" ")
     except (binascii.Error, ValueError):
@@ -236,7 +240,7 @@ def _place(marker: str) -> tuple[int, int]:
 
 
 def _weighing(items: Sequence[T], weight: Callable[[T], int]) -> Sequence[T]:
-    """As many as an answer can carry, and one at least."""
+    """Return as many of the items as an answer can carry, and at least one."""
     room = _PAGE_BYTES
     for place, item in enumerate(items):
         room -= weight(item) + 512

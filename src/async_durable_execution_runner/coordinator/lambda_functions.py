@@ -1,7 +1,7 @@
-"""What AWS's own clients ask of functions: `Invoke`, and what functions there are.
+"""The operations of Lambda on functions, for AWS's own clients: `Invoke`, `GetFunction`, lists.
 
-Each operation takes and returns dicts with the service model's member names; the gateway has
-checked what comes in against the model.
+Each operation takes and returns dicts with the service model's member names. The gateway has
+checked each request against the model.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from .runs import InvocationState, PlainInvocation, Run, Workspace
 from .waiting import until
 from .workers import ACCOUNT, REGION, Function
 
-#: The longest that somebody can wait for an answer.
+#: The longest time that a caller can wait for an answer.
 _SYNCHRONOUS_SECONDS = 15 * 60
 _EVENT_BYTES = 1024 * 1024
 _CLIENT_CONTEXT_BYTES = 3583
-#: Of the log that goes with an answer.
+#: The bytes of the log that goes with an answer.
 _LOG_BYTES = 4096
-#: Callers are other processes here, and may take a while to learn of a callback.
+#: Callers are other processes, which may take a while to learn of a callback.
 _ANSWER_GRACE_SECONDS = 5.0
 _LIST_ITEMS = 50
-#: Seconds before each further attempt at an event that a plain function failed on.
+#: Seconds before each further attempt at an event that a plain function has failed to handle.
 _EVENT_RETRIES = (60, 120)
 
 
 class LambdaFunctions:
-    """One for each workspace that is served; it sees nothing of the others."""
+    """The operations on the functions of one workspace, which see nothing of other workspaces."""
 
     def __init__(
         self,
@@ -54,7 +54,15 @@ class LambdaFunctions:
         skip_time: bool,
         plan: Plan | None,
     ) -> None:
-        """`skip_time` and `plan` are those of the executions that are started here."""
+        """Serve the functions of `workspace`.
+
+        Args:
+            executor: Starts the executions.
+            workspace: The workspace that is served.
+            new_id: Makes names for executions that are started without a name.
+            skip_time: Whether executions that are started by an `Invoke` skip time.
+            plan: The faults that strike the executions that are started by an `Invoke`.
+        """
         self._executor = executor
         self._workspace = workspace
         self._new_id = new_id
@@ -137,18 +145,19 @@ class LambdaFunctions:
         return _answer(root.error or ErrorObject(), request_id)
 
     def _see_through(self, event: PlainInvocation, request_id: str) -> None:
-        """Have a plain function try again, as long as it fails, what nobody waits for."""
+        """Retry an event that nobody waits for, as long as the plain function fails."""
         attempts = asyncio.get_running_loop().create_task(self._attempts(event, request_id))
         self._events.add(attempts)
         attempts.add_done_callback(self._events.discard)
 
     async def _attempts(self, attempt: PlainInvocation, request_id: str) -> None:
-        # There are no workers, or no runner any more: nobody is there to be told.
+        # An error says that there are no workers, or that the runner is closed, and there is nobody
+        # who could be told.
         with suppress(RunnerError):
             for seconds in _EVENT_RETRIES:
                 if isinstance(await attempt.outcome, str):
                     return
-                # It has no clock of its own, so there is none to be skipped.
+                # A plain function has no clock of its own, so this takes real seconds.
                 await asyncio.sleep(0 if self._skip_time else seconds)
                 self._executor.workspace(self._workspace.id)
                 attempt = attempt.again()
@@ -179,7 +188,12 @@ class LambdaFunctions:
 
 
 def find_function(workspace: Workspace, given: Json) -> Function:
-    """The function that a request names. `ResourceNotFound` where it is not in the workspace."""
+    """Return the function that a request names.
+
+    Raises:
+        ResourceNotFound: The function is not in the workspace.
+        InvalidParameterValue: The name and `Qualifier` contradict each other.
+    """
     region, account, name, qualifier = parse_function_name(given["FunctionName"])
     asked = given.get("Qualifier", qualifier)
     if qualifier not in (None, asked):
@@ -198,8 +212,13 @@ def find_function(workspace: Workspace, given: Json) -> Function:
 
 
 def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: str = "") -> str:
-    """Invoke a plain function from outside; its `outcome` is to be awaited, or not. Under
-    `request_id` where it is a further attempt."""
+    """Invoke a plain function from outside; return the id of the request.
+
+    Args:
+        executor: Leases the invocation to a worker.
+        invocation: The invocation, whose `outcome` can be awaited.
+        request_id: The id of the first attempt, where this is a further attempt.
+    """
     request_id = executor.leases.submit(invocation, invocation.function, "", request_id)
     executor.pool.dispatch()
     if executor.pool.trouble:
@@ -209,7 +228,7 @@ def invoke_plain(executor: Executor, invocation: PlainInvocation, request_id: st
 
 def _check_length(function: Function) -> None:
     seconds = function.execution_timeout_seconds
-    # The longest that there is was chosen by nobody, and is no reason to refuse a short execution.
+    # The longest time-out is the default, which is not a reason to refuse a short execution.
     if _SYNCHRONOUS_SECONDS < seconds < limits.DURATION_SECONDS:
         raise InvalidParameterValue(
             "You cannot synchronously invoke a durable function with an executionTimeout greater "
@@ -252,7 +271,7 @@ def _client_context(given: str | None) -> str | None:
 
 
 def _answer(outcome: str | ErrorObject, request_id: str) -> Json:
-    """What a caller who waited gets; a function's error is no error of the call."""
+    """Return what a caller who waited gets; the call succeeds even where the function failed."""
     if isinstance(outcome, str) and limits.size(outcome) > limits.REQUEST_BYTES:
         outcome = ErrorObject(
             "Response payload size exceeded maximum allowed payload size "
@@ -262,7 +281,8 @@ def _answer(outcome: str | ErrorObject, request_id: str) -> Json:
     if isinstance(outcome, str):
         return {"Payload": outcome.encode()}
     error = shapes.ERROR.to_json(outcome)
-    # What the sandbox says itself has the request's id in its message, and no more.
+    # The sandbox's own errors have the request's id in the message, and nothing but message and
+    # type.
     if (outcome.message or "").startswith("RequestId: "):
         error = shapes.ERROR.to_json(ErrorObject(outcome.message, outcome.type))
     elif request_id:
@@ -272,7 +292,8 @@ def _answer(outcome: str | ErrorObject, request_id: str) -> Json:
 
 
 def _log(invocations: Sequence[InvocationState], function: Function) -> str:
-    """The end of what the invocations wrote, between the lines that Lambda puts around each."""
+    """Return the end of what the invocations wrote, with the lines that Lambda puts around the
+    output of each."""
     text = "".join(_log_of(each, function) for each in invocations)
     return base64.b64encode(text.encode(errors="replace")[-_LOG_BYTES:]).decode()
 

@@ -1,6 +1,7 @@
 """The operations of Lambda that a workspace offers over HTTP, and who answers each.
 
-Imported when somebody asks for the API: with it come botocore, its model and an HTTP server.
+This module is imported when somebody asks for the API, as it imports botocore, its model and an
+HTTP server.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ def operations(
     skip_time: bool,
     plan: Plan | None,
 ) -> dict[str, Responder]:
-    """The coroutine function for each operation, by the operation's name in the service model.
+    """Return the coroutine function for each operation, by its name in the service model.
 
     Args:
+        new_id: Makes names for executions that are started without a name.
         skip_time: Whether executions that are started by an `Invoke` skip time.
-        plan: The faults that strike these executions.
+        plan: The faults that strike the executions that are started by an `Invoke`.
     """
     functions = LambdaFunctions(executor, workspace, new_id, skip_time, plan)
     executions = LambdaExecutions(executor, workspace)

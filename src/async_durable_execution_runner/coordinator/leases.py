@@ -1,7 +1,7 @@
-"""`Leases`: which worker holds which invocation and until when, and the one end of each.
+"""`Leases`: knows which worker holds which invocation and until when, and ends each lease once.
 
-What an invocation means to its execution is the executor's to know; it is told when one
-begins and when it has ended, with what came of it.
+Only the executor knows what an invocation means to its execution. The executor is told when an
+invocation begins, and when an invocation has ended and with which outcome.
 """
 
 from __future__ import annotations
@@ -29,10 +29,17 @@ class Leases:
         ended: Callable[[Lease, str | ErrorObject, Sequence[OutputLine], bool], None],
         unavailable: Callable[[], None],
     ) -> None:
-        """What is called: `begins` when a worker is about to be given an invocation; `overtaken`
-        when a worker was free for one, but its execution has ended; `ended` when nobody holds
-        one any longer, with its output (JSON text, or what it failed with), what it wrote and
-        whether that was truncated; `unavailable` when no worker can be started."""
+        """Make leases that report to these functions.
+
+        Args:
+            new_id: Makes the ids of requests and workers.
+            begins: Called when a worker is about to be given an invocation.
+            overtaken: Called when a worker was free for an invocation whose execution has ended.
+            ended: Called when nobody holds an invocation any longer, with its outcome (JSON text,
+                or the error that it failed with), the lines that it wrote, and whether these were
+                truncated.
+            unavailable: Called when no worker can be started.
+        """
         self._new_id = new_id
         self._begins = begins
         self._overtaken = overtaken
@@ -45,15 +52,23 @@ class Leases:
         self._say = log.info(__name__)
 
     def submit(self, subject: Subject, function: Function, arn: str, request_id: str = "") -> str:
-        """Have it invoked when a worker is free, from the pool's next `dispatch` on; the id of the
-        request, a new one unless given."""
+        """Queue an invocation until a worker is free; return the id of the request.
+
+        The pool's next `dispatch` is the first that can lease the invocation.
+
+        Args:
+            subject: What is invoked.
+            function: The function to run, as it is now.
+            arn: The execution's ARN; "" for a plain function.
+            request_id: The id of the request; "" for a new one.
+        """
         job = Job(request_id or self._new_id(), subject.workspace.share, function, arn)
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
         return job.request_id
 
     def withdraw(self, workspace: Workspace) -> None:
-        """Forget what is asked for in it, and kill workers that are in one of its handlers."""
+        """Forget the invocations of `workspace`, and kill workers that are in its handlers."""
         self.pool.withdraw(workspace.share)
         for request_id, subject in list(self._subjects.items()):
             if subject.workspace is workspace:
@@ -62,17 +77,17 @@ class Leases:
                     subject.give_up(ResourceNotFound("The runner was closed."))
 
     def of(self, request_id: str) -> Lease | None:
-        """The lease of an invocation in progress."""
+        """Return the lease of an invocation in progress, None where there is none."""
         subject = self._subjects.get(request_id)
         return None if subject is None else subject.lease
 
     def of_family(self, family: Family) -> list[Lease]:
-        """What handlers of the family are in now."""
+        """Return the leases of all invocations of the family that are in progress."""
         subjects = [each for each in self._subjects.values() if each.family is family]
         return [each.lease for each in subjects if each.lease is not None]
 
     def _workers_unavailable(self, why: str) -> None:
-        """The pool can start no worker: nobody need wait any longer."""
+        """Tell everybody who waits that the pool can start no worker."""
         for subject in self._subjects.values():
             if isinstance(subject, PlainInvocation):
                 subject.workers_unavailable(why)
@@ -81,7 +96,8 @@ class Leases:
     # -- a lease begins --------------------------------------------------------------------
 
     def _leased(self, job: Job, worker: Worker) -> bool:
-        """The pool found a worker: the invocation starts, where it is still wanted."""
+        """Start the invocation for which the pool found a worker, if it is still wanted; return
+        whether it is."""
         subject = self._subjects.get(job.request_id)
         if subject is None:
             return False
@@ -101,6 +117,7 @@ class Leases:
         return True
 
     def set_deadline(self, lease: Lease, seconds: float) -> None:
+        """Have the lease's deadline pass after this many real seconds."""
         lease.deadline = self._loop.call_later(seconds, self.deadline_passed, lease)
 
     # -- a lease ends ----------------------------------------------------------------------
@@ -114,28 +131,37 @@ class Leases:
         truncated: bool,
         divergences: Sequence[Divergence] = (),
     ) -> None:
-        """A worker sent an invocation's result: JSON text, or what it failed with."""
+        """Take an invocation's result from a worker.
+
+        Args:
+            worker: The worker that sent the result.
+            request_id: The invocation.
+            outcome: JSON text, or the error that the invocation failed with.
+            output: The lines that the invocation wrote.
+            truncated: Whether `output` lacks lines.
+            divergences: What the replay asked for otherwise than recorded.
+        """
         lease = self.of(request_id)
         if (
             lease is None
             or lease.worker is not worker
             or lease.timed_out
-            # It was killed first, and will be found lost.
+            # The worker was killed before, and its lease will be found lost.
             or worker.state is WorkerState.ENDING
         ):
             self.pool.finish(worker, request_id)
             if lease is not None and lease.worker is worker:
-                # The result is too late; what it wrote is not with its host any more.
+                # The result is too late, but the worker's host does not have these lines any more.
                 lease.late_output = output
             return
         if isinstance(lease.subject, Run):
             lease.subject.invocations[-1].divergences = divergences
-        # First, so that what follows finds this worker free.
+        # The pool comes first, so that what follows finds this worker free.
         self.pool.finish(worker, request_id)
         self._complete(lease, outcome, output, truncated)
 
     def _lost(self, job: Job, worker: Worker, exit: WorkerExit) -> None:
-        """The worker ended with the lease in its hand."""
+        """End the lease of a worker that has ended."""
         lease = self.of(job.request_id)
         if lease is None:
             return
@@ -148,7 +174,8 @@ class Leases:
         self._complete(lease, error, output, exit.output_truncated)
 
     def deadline_passed(self, lease: Lease, inspect: bool = True) -> None:
-        """Its worker has to go; with `inspect`, after a look at what it is doing."""
+        """End a lease whose deadline has passed, by killing its worker. With `inspect`, the stacks
+        of the worker are taken first."""
         lease.timed_out = True
         lease.deadline = None
         if (say := self._say) is not None:
@@ -178,7 +205,7 @@ class Leases:
         output: Sequence[OutputLine],
         truncated: bool,
     ) -> None:
-        """The one end of every lease, whoever ended it."""
+        """End a lease: every lease ends here, whoever ended it."""
         self._end(lease.job.request_id, lease.subject)
         self._ended(lease, outcome, output, truncated)
 

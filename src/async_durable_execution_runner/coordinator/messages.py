@@ -1,4 +1,4 @@
-"""What goes between the coordinator and its workers, from messages and to them."""
+"""Converts what goes between the coordinator and its workers, from messages and to messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ _CAUSES = {
 
 
 def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
-    """What a worker is given to do."""
+    """Return the message that gives a worker its invocation, with the function's code if
+    `needs_code`."""
     job = lease.job
     invocation = pb.Invocation(
         request_id=job.request_id,
@@ -42,7 +43,7 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
         invocation.checkpoint_token = lease.deliver.token
         invocation.updated_operation_ids.extend(lease.deliver.updated)
         if run.injection is not None and run.injection.reads_state:
-            # An empty first page, as the service may send it: the worker asks for all.
+            # The first page is empty, as the service may send it, so the worker reads the state.
             invocation.next_marker = "0"
             return pb.SessionResponse(invocation=invocation)
         invocation.next_marker = lease.deliver.next_marker
@@ -67,7 +68,7 @@ def _client_context_of(subject: Subject) -> str | None:
 
 
 def refusal(response: pb.CheckpointResponse) -> str:
-    """The service's error in words, "" where there is none."""
+    """Return the service's error in words, "" where there is none."""
     error = response.error
     return f"{error.code}: {error.message}" if response.HasField("error") else ""
 
@@ -93,7 +94,7 @@ def misdeed(tell: Tell) -> pb.Misdeed:
 
 
 def read_lines(messages: Iterable[Any]) -> list[OutputLine]:
-    """Those of a stream that this version knows; another is no reason to lose the rest."""
+    """Read the lines of streams that this version knows, and pass over the others."""
     lines = []
     for message in messages:
         with suppress(ServiceError):

@@ -1,7 +1,7 @@
-"""`Moments`: which moment of an execution it is, and what goes wrong at it.
+"""`Moments`: counts the moments of an execution, and says what goes wrong at each of them.
 
-Crash exploration goes by these moments too: each can be recorded, with a key that is equal where
-the durable state and the effects that are not yet durable are.
+Crash exploration uses the same moments: each can be recorded with a key, and two moments have equal
+keys where the durable state and the effects that are not yet durable are equal.
 """
 
 from __future__ import annotations
@@ -19,20 +19,27 @@ _OUTCOMES = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETR
 
 
 class Moments:
-    """The moments of one execution; what fires and what is recorded stands in `injection`."""
+    """The moments of one execution. The faults that fire and the moments that are recorded are
+    added to `injection`."""
 
     def __init__(self, run: Run, injection: Injection) -> None:
         self._run = run
         self._injection = injection
         self._ordinal = 0
         self._counts: Counter[Point] = Counter()
-        #: Effects that are not durable yet: bodies of steps and entries of the ledger.
+        #: The effects that are not durable yet: bodies of steps and entries of the ledger.
         self._pending: Counter[tuple[str, str]] = Counter()
 
     def strike(
         self, point: Point, changes: Sequence[Change] = (), name: str = ""
     ) -> tuple[f.What, FiredFault, Point] | None:
-        """It is the next moment of this kind. What goes wrong now, if anything does."""
+        """Begin the next moment of this kind; return what goes wrong at it, if anything does.
+
+        Args:
+            point: The kind of the moment.
+            changes: What a checkpoint changes, at a commit.
+            name: The name of the effect, at an effect.
+        """
         if point is not Point.BEFORE_COMMIT:
             self._counts[point] += 1
         number = self._counts[point] + (point is Point.BEFORE_COMMIT)
@@ -51,11 +58,11 @@ class Moments:
         return fault.what, fired, point
 
     def due_in(self) -> float | None:
-        """Seconds until the time of a fault that strikes at a time; None where there is none."""
+        """Return the seconds until the next fault that strikes at a time, None without one."""
         return self._injection.plan.due_in(self._run.now - self._run.execution.root.start_ms)
 
     def changes(self, updates: Sequence[OperationUpdate]) -> list[Change]:
-        """What the updates would change, before they are committed."""
+        """Return what the updates would change, before they are committed."""
         changes = []
         for update in updates:
             operation = self._run.execution.operations.get(update.id)
@@ -66,26 +73,26 @@ class Moments:
         return changes
 
     def invocation_started(self) -> None:
-        """Results are counted as invocations are, whether or not each has one."""
+        """Count an invocation, so that its result gets the same number as the invocation."""
         self._counts[Point.INVOCATION_RESULT] = len(self._run.invocations) - 1
 
     def effect(self, operation_id: str, name: str) -> None:
-        """The ledger has an effect of this name, of an operation or of none ("")."""
+        """Note that the ledger has an effect of this name, of an operation or of none ("")."""
         self._pending[operation_id, name] += 1
 
     def committing(self, changes: Sequence[Change]) -> None:
-        """The bodies of the steps among these have run."""
+        """Note that the bodies of the steps among `changes` have run."""
         self._pending.update((body, "") for body in _bodies(changes))
 
     def committed(self, changes: Sequence[Change]) -> None:
-        """What the bodies of the steps among these did is durable now."""
+        """Note that the effects of the steps among `changes` are durable now."""
         bodies = _bodies(changes)
         for pending in [each for each in self._pending if each[0] in bodies]:
             del self._pending[pending]
         self._counts[Point.BEFORE_COMMIT] += 1
 
     def _key(self) -> str:
-        """A digest of what a recovery from a crash at this moment starts with."""
+        """Return a digest of what a recovery from a crash at this moment starts with."""
         digest = hashlib.blake2b(digest_size=8)
         for each in self._run.execution.operations.values():
             if each.type is OperationType.EXECUTION:
@@ -97,7 +104,7 @@ class Moments:
 
 
 def _bodies(changes: Sequence[Change]) -> list[str]:
-    """The steps among these whose bodies have run."""
+    """Return the ids of the steps among `changes` whose bodies have run."""
     return [
         each.operation_id
         for each in changes

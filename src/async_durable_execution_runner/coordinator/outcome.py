@@ -1,4 +1,4 @@
-"""A durable handler's return value, read as the event that it means."""
+"""Reads a durable handler's return value as the event that it means."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from ..core.text import utf8
 def read_output(
     output: str, now_ms: int, request_id: str
 ) -> ev.InvocationReturned | ev.InvocationFailed:
-    """A durable handler's return value, which must be an invocation output."""
+    """Read a durable handler's return value, which must be an invocation output.
+
+    Args:
+        output: The return value as JSON.
+        now_ms: The time of the event, in Unix milliseconds on the execution's clock.
+        request_id: The invocation that returned.
+    """
     try:
         value = json.loads(output)
         result, error = value.get("Result"), value.get("Error")
@@ -28,7 +34,7 @@ def read_output(
         )
     except (ValueError, KeyError, AttributeError, RecursionError):
         why = ErrorObject(
-            "The handler returned something that is no invocation output: "
+            "The handler returned something that is not an invocation output: "
             f"{output[:200]}. Is it decorated with @durable_execution?",
             "InvalidParameterValueException",
         )

@@ -1,4 +1,4 @@
-"""What is known of an execution, encoded in pages for its runner."""
+"""Encodes all that is known of an execution in pages for its runner."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ _Paged = TypeVar("_Paged", pb.RunPage, pb.AwaitExecutionResponse)
 
 
 def pages(executor: Executor, run: Run, in_time: bool, response: type[_Paged]) -> Iterator[_Paged]:
-    """Everything about `run`, one `response` for each page; what there is once is in the first.
-    `in_time` says whether what the runner waited for came true."""
+    """Return everything about `run`, one response for each page. The first page has the head, the
+    invocations and the faults.
+
+    Args:
+        in_time: Whether what the runner waited for came true in time.
+        response: The type of the responses.
+    """
     execution = run.execution
     operations = list(execution.operations.values())
     events = list(execution.history)

@@ -1,7 +1,7 @@
-"""`WorkerPool`: which workers there are, who holds a lease, and who gets the next one.
+"""`WorkerPool`: knows which workers there are, who holds a lease, and who gets the next one.
 
-It starts workers through their hosts when work waits, kills them on command, and says
-when a lease was lost. It knows nothing of executions' contents.
+The pool starts workers through their hosts when work waits, kills workers on command, and says
+when a lease was lost. The pool knows nothing of executions' contents.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .. import log
 from ..core.model import Isolation
 from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, WorkerState
 
-#: A worker that died before it said hello, this often in a row: no more are started.
+#: After this many workers in a row that died before they said hello, no more are started.
 _FAILED_STARTS = 3
 #: Seconds that a host has to say why a worker's session ended.
 _EXIT_REPORT_SECONDS = 2.0
@@ -28,23 +28,29 @@ class WorkerPool:
         lost: Callable[[Job, Worker, WorkerExit], None],
         unavailable: Callable[[str], None],
     ) -> None:
-        """`leased` is called when a worker is about to get a job, and says whether the job is
-        still wanted; `lost` when a worker ended and took its lease with it; `unavailable`, with
-        the reason, when no worker can be started."""
+        """Make a pool that reports to these functions.
+
+        Args:
+            new_id: Makes the ids of workers.
+            leased: Called when a worker is about to get a job; returns whether the job is still
+                wanted.
+            lost: Called when a worker ended that held a lease.
+            unavailable: Called, with the reason, when no worker can be started.
+        """
         self._new_id = new_id
         self._leased = leased
         self._lost = lost
         self._unavailable = unavailable
         self.hosts: dict[str, ConnectedHost] = {}
         self.workers: dict[str, Worker] = {}
-        #: By workspace; the one that had its turn last is at the end.
+        #: The shares by workspace; the share that had its turn last is at the end.
         self.shares: dict[str, Share] = {}
-        #: Jobs were submitted since the last dispatch.
+        #: Whether jobs were submitted since the last dispatch.
         self.unmatched = False
         self.trouble = ""
         self._failed_starts = 0
         self._say = log.info(__name__)
-        #: Where somebody listens: what was submitted since the last dispatch.
+        #: The jobs that were submitted since the last dispatch; kept only where there is a log.
         self._submitted: list[Job] = []
 
     # -- work ------------------------------------------------------------------------------
@@ -61,7 +67,7 @@ class WorkerPool:
         return sum(len(share.queue) for share in self.shares.values())
 
     def shortage(self, share: Share, isolation: Isolation) -> str:
-        """What a job of this share that is not leased waits for, as the end of a sentence."""
+        """Return what a queued job of this share waits for, as the end of a sentence."""
         if isolation is Isolation.INLINE:
             mine = [
                 worker
@@ -89,13 +95,11 @@ class WorkerPool:
             if any(worker.state is WorkerState.STARTING for worker in self.workers.values()):
                 return "a worker, which is being started"
             slots = sum(host.slots for host in self.hosts.values())
-            return (
-                f"a free worker: the {slots} that there may be are busy, other runners' among them"
-            )
+            return f"a free worker: {slots} of {slots} are busy, those of other runners included"
         return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
 
     def withdraw(self, share: Share) -> None:
-        """Drop the share with its queued jobs; kill the workers that are busy with its others."""
+        """Drop the share with its queued jobs, and kill the workers that run its other jobs."""
         if (say := self._say) is not None and share.queue:
             say("%d queued invocations are dropped: their runner was closed", len(share.queue))
         del self.shares[share.workspace_id]
@@ -107,7 +111,8 @@ class WorkerPool:
         self.dispatch()
 
     def finish(self, worker: Worker, request_id: str) -> Job | None:
-        """The worker sent a result: end its lease. None where the lease had ended before."""
+        """End the lease of a worker that sent a result; return its job, or None where the lease
+        had ended before."""
         if worker.state is WorkerState.STUCK and request_id == worker.last_request_id:
             if worker.host is None:
                 self._idle(worker)
@@ -127,13 +132,14 @@ class WorkerPool:
         return job
 
     def end_lease(self, worker: Worker) -> None:
+        """Take the job from the worker, if it has one."""
         if worker.job is not None:
             worker.job.share.leased -= not worker.job.outlived
             worker.job = None
 
     def abandon(self, worker: Worker) -> None:
-        """The lease is over though the worker still runs it: kill it, or wait for it if it is
-        inline or frozen."""
+        """End the lease of a worker that still runs the handler: kill the worker, or wait for it
+        if it is inline or frozen."""
         if worker.host is None or worker.frozen is not None:
             self.end_lease(worker)
             worker.state = WorkerState.STUCK
@@ -144,11 +150,14 @@ class WorkerPool:
             self.kill(worker, "its lease is over")
 
     def doom(self, worker: Worker) -> None:
-        """The lease is over, and `kill` will follow; till then it is given nothing more."""
+        """Give the worker nothing more to do, as its lease is over and `kill` will follow."""
         worker.state = WorkerState.DOOMED
 
     def kill(self, worker: Worker, why: str) -> None:
-        """Ask the worker's host to kill it; `lost` follows where it holds a lease."""
+        """Ask the worker's host to kill the worker; `lost` follows if it holds a lease.
+
+        `why` is for the log, as the end of a sentence.
+        """
         if (say := self._say) is not None and worker.state is not WorkerState.ENDING:
             say("%s: to be killed, %s", worker, why)
         if worker.host is None:
@@ -159,7 +168,7 @@ class WorkerPool:
             asyncio.get_running_loop().call_later(_EXIT_REPORT_SECONDS, self._unreported, worker)
 
     def freeze(self, worker: Worker, gone: Callable[[Worker], None]) -> None:
-        """Stop the worker's process; `gone` is called when it is no more."""
+        """Stop the worker's process; `gone` is called when the process has ended."""
         assert worker.host is not None
         worker.frozen = gone
         if (say := self._say) is not None:
@@ -167,19 +176,21 @@ class WorkerPool:
         worker.host.stop_worker(worker.id, True)
 
     def thaw(self, worker: Worker) -> None:
+        """Let a worker go on that was stopped by `freeze`."""
         if self.workers.get(worker.id) is worker and worker.host is not None:
             if (say := self._say) is not None:
                 say("%s: goes on", worker)
             worker.host.stop_worker(worker.id, False)
 
     def release(self, execution_arn: str) -> None:
-        """The execution ended: its own process, if it had one, goes too."""
+        """Kill the process of an execution that has ended, if it had a process of its own."""
         for worker in list(self.workers.values()):
             if worker.bound_to == execution_arn and worker.job is None:
                 self.kill(worker, "its execution has ended")
 
     def outlive(self, worker: Worker, execution_arn: str) -> None:
-        """The execution ended, and a handler is still in it: its runner may have another worker."""
+        """Let the runner have another worker in place of one whose handler still runs, though its
+        execution has ended."""
         job = worker.job
         if job is not None and job.execution_arn == execution_arn and not job.outlived:
             job.outlived = True
@@ -187,7 +198,8 @@ class WorkerPool:
             asyncio.get_running_loop().call_soon(self.dispatch)
 
     def retire(self, function_ids: set[str]) -> None:
-        """Have no process serve again that has loaded one of these: its code may have changed."""
+        """Let no process serve again that has loaded one of these functions, as the code may have
+        changed."""
         for worker in list(self.workers.values()):
             if worker.host is not None and worker.functions & function_ids:
                 worker.retired = True
@@ -197,6 +209,7 @@ class WorkerPool:
     # -- hosts and workers come and go -----------------------------------------------------
 
     def add_host(self, host: ConnectedHost) -> None:
+        """Use a host that has connected, and forget that workers could not be started."""
         if (say := self._say) is not None:
             say("%s: joined with %d slots (pid %d)", host, host.slots, host.pid)
         self.hosts[host.id] = host
@@ -205,7 +218,7 @@ class WorkerPool:
         self.dispatch()
 
     def remove_host(self, host: ConnectedHost) -> None:
-        """Its stream ended: nobody will report on its workers any more."""
+        """Drop a host whose stream has ended, and its workers, on which nobody reports any more."""
         if self.hosts.get(host.id) is host:
             del self.hosts[host.id]
             if (say := self._say) is not None:
@@ -215,7 +228,7 @@ class WorkerPool:
             self._gone(worker, exit)
 
     def greet(self, worker: Worker, pid: int, send: Callable[[Job, bool], None]) -> None:
-        """The worker's session is open."""
+        """Use a worker whose session is open; `send` gives it a job."""
         if worker.host is not None:
             self._failed_starts = 0
             self.trouble = ""
@@ -229,7 +242,8 @@ class WorkerPool:
         self.workers[worker.id] = worker
 
     def session_ended(self, worker: Worker) -> None:
-        """Death is noticed here first; why, the host says, or nobody within a while."""
+        """Take the end of a worker's session, the first sign of its death. The worker's host is to
+        report the cause; without a report within a while the cause stays unknown."""
         if self.workers.get(worker.id) is not worker:
             return
         if worker.host is None:
@@ -243,10 +257,11 @@ class WorkerPool:
             self._gone(worker, WorkerExit(ExitCause.UNKNOWN, detail=why))
 
     def worker_exited(self, worker_id: str, exit: WorkerExit) -> None:
+        """Take a host's report that a worker has ended."""
         worker = self.workers.get(worker_id)
         if worker is None:
             return
-        # Several that were started together are one failure, whatever befell them all.
+        # Workers that were started together count as one failure, as one cause may end them all.
         if worker.send is None and worker.failed_before == self._failed_starts:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
@@ -300,18 +315,18 @@ class WorkerPool:
             self._say_queued()
 
     def _say_queued(self) -> None:
-        """Say why those that were submitted wait, if they do."""
+        """Log what each submitted job waits for, if it waits."""
         submitted, self._submitted = self._submitted, []
         for job in submitted:
             if self._say is not None and job in job.share.queue:
                 before = job.share.queue.index(job)
                 place = f"queued behind {before}" if before else "queued"
-                # The remedy, and what workers wrote, are for errors.
+                # The remedy and the workers' output belong to errors, not to the log.
                 why = self.shortage(job.share, job.function.isolation).split("\n")[0].split(";")[0]
                 self._say("%s: %s, waits for %s", job, place, why)
 
     def _match(self, share: Share) -> tuple[Job, Worker] | None:
-        """The oldest of its jobs that an idle worker fits, taken from its queue."""
+        """Take the oldest job that an idle worker fits from the share's queue."""
         if share.leased < share.workers:
             for place, job in enumerate(share.queue):
                 if worker := self._choose(job):
@@ -340,7 +355,7 @@ class WorkerPool:
         return True
 
     def _choose(self, job: Job) -> Worker | None:
-        """The idle worker that fits best: it knows the function, or has at least been used."""
+        """Return the idle worker that fits the job best, None where none fits."""
         best: Worker | None = None
         best_rank = -1
         for worker in self.workers.values():
@@ -351,7 +366,7 @@ class WorkerPool:
         return best
 
     def _start_workers(self) -> None:
-        """One for each job that may be leased now and finds no worker."""
+        """Start a worker for each job that may be leased now and finds no worker."""
         wanted = sum(
             min(share.need_processes, share.workers - share.leased)
             for share in self.shares.values()
@@ -364,7 +379,7 @@ class WorkerPool:
             wanted -= 1
 
     def prepare(self, count: int) -> None:
-        """Have `count` worker processes there, before there is work for them."""
+        """Start worker processes until there are `count`, before there is work for them."""
         missing = count - sum(worker.host is not None for worker in self.workers.values())
         while missing > 0 and not self.trouble and self._start_one():
             missing -= 1
@@ -387,18 +402,18 @@ class WorkerPool:
         return True
 
     def _make_room(self, host: ConnectedHost) -> None:
-        """A full host gives up an idle worker, as isolated executions may need fresh ones."""
+        """Kill an idle worker of a full host, as isolated executions may need fresh workers."""
         workers = [worker for worker in self.workers.values() if worker.host is host]
         going = (WorkerState.DOOMED, WorkerState.ENDING)
         if not any(worker.state in going for worker in workers):
             idle = [each for each in workers if each.state is WorkerState.IDLE]
-            # Rather one that anybody may use again than one that a suspended execution has.
+            # A worker that is bound to a suspended execution is the last choice.
             if worker := min(idle, key=lambda each: bool(each.bound_to), default=None):
                 self.kill(worker, "its host is full and an invocation needs another")
 
 
 def _fitness(worker: Worker, job: Job) -> int:
-    """How well an idle worker fits; -1: not at all."""
+    """Return how well an idle worker fits the job; -1 where it does not fit at all."""
     if job.inline:
         return 0 if worker.inline_workspace_id == job.share.workspace_id else -1
     if worker.inline_workspace_id:

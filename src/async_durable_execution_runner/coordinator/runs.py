@@ -1,5 +1,5 @@
-"""What the executor keeps beside the pure state, as plain records: workspaces and families, runs
-and calls, leases, and what went on in them.
+"""The plain records that the executor keeps beside the pure state: workspaces, families, runs,
+calls, leases, and what happened in them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from .workers import ACCOUNT, REGION, Function, Job, Share, Stacks, Worker
 
 @dataclass(slots=True, eq=False, repr=False)
 class Workspace:
-    """What one runner brought: its functions, limits and executions. It is closed when the runner
-    goes away, and they go with it."""
+    """One runner's functions, limits and executions. The workspace is closed, and all of these are
+    forgotten, when the runner goes away."""
 
     id: str
     share: Share
@@ -42,9 +42,9 @@ class Workspace:
     functions: dict[str, Function] = field(default_factory=dict)
     #: The executions that are remembered, by ARN.
     runs: dict[str, Run] = field(default_factory=dict)
-    #: The same by function and execution name, which is unique.
+    #: The same executions by function name and execution name, which is unique for a function.
     names: dict[tuple[str, str], Run] = field(default_factory=dict)
-    #: Those who want to read what its handlers write.
+    #: The callers who want to read what the handlers write.
     followers: list[Follower] = field(default_factory=list)
 
     @property
@@ -52,7 +52,11 @@ class Workspace:
         return any(each.isolation is not Isolation.INLINE for each in self.functions.values())
 
     def find(self, function_name: str) -> Function:
-        """By name, `name:qualifier` or ARN; the qualified name is preferred to the bare one."""
+        """Find a function by its name, `name:qualifier` or ARN.
+
+        A function of the qualified name is preferred to one of the bare name. Raises
+        `ResourceNotFound` where there is no such function.
+        """
         _, _, name, qualifier = parse_function_name(function_name)
         function = self.functions.get(f"{name}:{qualifier}") or self.functions.get(name)
         if function is None and (every := self.functions.get(ANY_FUNCTION)):
@@ -71,23 +75,23 @@ class Family:
 
     clock: VirtualClock
     skip: bool
-    #: Time stands still until somebody waits for the end.
+    #: Whether no time is skipped until somebody waits for the end.
     hold: bool
     #: Real seconds in which somebody may still answer a callback, once the end is awaited.
     answer_grace: float
     runs: list[Run] = field(default_factory=list)
-    #: Plain functions and copies that are under way.
+    #: How many plain functions and copies are under way.
     calls: int = 0
-    #: Chained invokes that are not yet begun, or whose end is not yet told.
+    #: How many chained invokes have not begun yet, or have an end that has not been told yet.
     pending_calls: int = 0
-    #: How many are moving the clock by hand.
+    #: How many callers are moving the clock by hand.
     advancing: int = 0
-    #: When, in the loop's time, each of those who wait for the end began to.
+    #: The loop's time at which each caller who waits for the end began to wait.
     awaiting_end: list[float] = field(default_factory=list)
     awaiting_callback: int = 0
     quiet_since: float | None = None
     armed: asyncio.Handle | None = None
-    #: What `armed` is for: the due time, and whether the family was quiescent.
+    #: The due time of `armed`, and whether the family was quiescent.
     armed_for: tuple[int, bool] | None = None
     quiet: asyncio.Future[None] | None = None
 
@@ -98,7 +102,7 @@ class Family:
         )
 
     def next_timer(self) -> tuple[int, Timer, Run] | None:
-        """The earliest timer of any member: when, which, whose."""
+        """Return the earliest timer of any member, as the due time, the timer and the member."""
         first: tuple[int, Timer, Run] | None = None
         for run in self.runs:
             timer = run.execution.next_timer()
@@ -109,8 +113,11 @@ class Family:
 
 @dataclass(slots=True)
 class InvocationState:
-    """How one invocation goes. Times are on the execution's clock, real for a plain function that
-    was invoked from outside; `outcome` is "" while it runs."""
+    """The course of one invocation.
+
+    Times are Unix milliseconds on the execution's clock, or real ones for a plain function that was
+    invoked from outside. `outcome` is "" while the invocation runs.
+    """
 
     request_id: str
     worker_id: str
@@ -121,14 +128,14 @@ class InvocationState:
     error: ErrorObject | None = None
     output: Sequence[OutputLine] = ()
     output_truncated: bool = False
-    #: What its worker was doing, where it did not get on.
+    #: The worker's stacks, where the invocation did not get on.
     stacks: Stacks | None = None
     divergences: Sequence[Divergence] = ()
 
 
 @dataclass(slots=True)
 class FiredFault:
-    """A fault that fired; `note` says what became of it where that took a while."""
+    """A fault that fired; `note` says what became of the fault, where that took a while."""
 
     fault: str
     moment: str
@@ -140,7 +147,7 @@ class FiredFault:
 
 @dataclass(slots=True, eq=False)
 class Frozen:
-    """A worker that is stopped, its lease ended; what it sent before waits."""
+    """A stopped worker whose lease has ended. What the worker sent before waits for an answer."""
 
     worker: Worker
     fault: FiredFault
@@ -151,27 +158,28 @@ class Frozen:
 
 @dataclass(slots=True, eq=False)
 class Injection:
-    """A fault plan on its way through one execution, and what has come of it so far."""
+    """The fault plan of one execution, and what has come of the plan so far."""
 
     plan: Plan
-    #: Whether somebody wants to know where a crash could strike.
+    #: Whether to record the moments at which a crash could strike.
     record_points: bool
-    #: In order; a moment that came again after a crash is there again.
+    #: The recorded moments in order; a moment that came again after a crash is in the list twice.
     points: list[CrashPoint] = field(default_factory=list)
     fired: list[FiredFault] = field(default_factory=list)
-    #: Stopped workers, by id.
+    #: The stopped workers, by id.
     frozen: dict[str, Frozen] = field(default_factory=dict)
-    #: Workers that were given a copy of an invocation, and whether they may go on.
+    #: The workers that were given a copy of an invocation, by id; the event says that they may go
+    #: on.
     copies: dict[str, tuple[FiredFault, asyncio.Event]] = field(default_factory=dict)
 
     @property
     def busy(self) -> bool:
-        """There are zombies or copies whose end is still to come."""
+        """Whether there are zombies or copies that have not ended yet."""
         return bool(self.frozen or self.copies)
 
     @property
     def reads_state(self) -> bool:
-        """The plan needs a read of the state, which a short one never asks for."""
+        """Whether the plan needs a read of the state, which a short state does not need itself."""
         return any(
             getattr(each.where, "point", None) is Point.STATE_READ for each in self.plan.faults
         )
@@ -179,13 +187,15 @@ class Injection:
 
 @dataclass(slots=True, eq=False)
 class Watcher:
+    """Somebody who waits for a condition on a run."""
+
     condition: Callable[[], bool]
-    #: True: the condition held, if only for a moment.
+    #: Whether the condition held, if only for a moment.
     done: asyncio.Future[bool]
 
 
 class Sources:
-    """Where the handler asked for its operations, as far as it is known."""
+    """The places in a handler's code that asked for its operations, as far as they are known."""
 
     def __init__(self) -> None:
         self.distinct: dict[Source, int] = {}
@@ -196,36 +206,37 @@ class Sources:
         self._numbers.setdefault(operation_id, number)
 
     def numbers(self, operations: Iterable[Operation]) -> list[int]:
-        """The place of each one's source in `distinct`, counted from 1; 0 where none is known."""
+        """Return the place of each operation's source in `distinct`, counted from 1; 0 where no
+        source is known."""
         get = self._numbers.get
         return [get(operation.id, 0) for operation in operations]
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Run:
-    """An execution, and what the executor keeps beside its state."""
+    """An execution, with what the executor keeps beside the execution's state."""
 
     execution: Execution
     workspace: Workspace
     function: Function
     family: Family
     tenant_id: str | None = None
-    #: A JSON object, where a caller over the AWS API sent one.
+    #: The JSON object that a caller over the AWS API sent, if any.
     client_context: str | None = None
     #: The run and the operation that invoked it in a chain.
     parent: tuple[Run, str] | None = None
     invocations: list[InvocationState] = field(default_factory=list)
     lease: Lease | None = None
-    #: The effects of its own handler and of all that it invoked in a chain.
+    #: The effects of this execution's handler and of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
     sources: Sources = field(default_factory=Sources)
-    #: Callbacks that a test was told of, by operation id, with the loop's time.
+    #: The loop's time at which a test was told of a callback, by operation id.
     disclosed: dict[str, float] = field(default_factory=dict)
-    #: Those who wait for something to become true of it.
+    #: Everybody who waits for something to become true of the execution.
     watchers: list[Watcher] = field(default_factory=list)
-    #: Where there is a fault plan, or somebody wants to know where one could strike.
+    #: Set where the execution has a fault plan, or its crash points are recorded.
     injection: Injection | None = None
-    #: Set when it has ended and is to be forgotten.
+    #: Set when the execution has ended and will be forgotten.
     expiry: asyncio.TimerHandle | None = None
 
     @property
@@ -234,20 +245,23 @@ class Run:
 
     @property
     def overtaken(self) -> bool:
-        """Nobody wants it invoked any more."""
+        """Whether nobody wants the execution invoked any more."""
         return self.execution.ended
 
     @property
     def settled(self) -> bool:
-        """It ended, and so did the invocation that ended it, by a checkpoint maybe. One that
-        was cut off by a time-out or a stop runs on, and nobody waits for it."""
+        """Whether the execution has ended, and the invocation that ended it has ended too.
+
+        After a time-out or a stop, nobody waits for the invocation that was cut off.
+        """
         cut_off = (ExecutionStatus.TIMED_OUT, ExecutionStatus.STOPPED)
         if not self.execution.ended or (self.injection is not None and self.injection.busy):
             return False
         return self.lease is None or self.execution.status in cut_off
 
     def open_callbacks(self, name: str) -> list[Operation]:
-        """Callbacks that wait for an answer, by their own name or by their context's."""
+        """Return the callbacks that wait for an answer and that have this name, or whose context
+        has it; an empty `name` stands for any."""
         found = []
         for operation in self.execution.waiting:
             if operation.type is OperationType.CALLBACK:
@@ -257,7 +271,7 @@ class Run:
         return found
 
     def label(self, operation: Operation) -> str:
-        """The operation in words: "step 'charge'", "callback of 'approval'"."""
+        """Return the operation in words: "step 'charge'", "callback of 'approval'"."""
         kind = operation.type.value.lower().replace("_", " ")
         parent = self.execution.operations.get(operation.parent_id or "")
         if operation.name:
@@ -267,7 +281,7 @@ class Run:
         return kind
 
     def named(self, timer: Timer) -> str:
-        """The timer in words: "retry of step 'charge'", "its execution time-out"."""
+        """Return the timer in words: "retry of step 'charge'", "its execution time-out"."""
         operation = self.execution.operations[timer.operation_id]
         if operation.type is OperationType.EXECUTION:
             return f"its {timer.kind.value}"
@@ -276,7 +290,7 @@ class Run:
         return f"{what} of {label}" if what else label
 
     async def watch(self, condition: Callable[[], bool]) -> bool:
-        """Wait until `condition` holds; False where whoever waits should look around first."""
+        """Wait until `condition` holds; return False where the caller should look around first."""
         watcher = Watcher(condition, asyncio.get_running_loop().create_future())
         self.watchers.append(watcher)
         try:
@@ -286,7 +300,7 @@ class Run:
                 self.watchers.remove(watcher)
 
     def notify(self, unconditionally: bool = False) -> None:
-        """Wake those whose condition holds now, or all."""
+        """Wake the watchers whose condition holds now; with `unconditionally`, wake all."""
         for watcher in self.watchers[:]:
             true = watcher.condition()
             if true or unconditionally:
@@ -304,7 +318,7 @@ class Run:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """A chained invoke of a plain function: one invocation, no state."""
+    """A chained invoke of a plain function, which has one invocation and no state."""
 
     parent: Run
     operation_id: str
@@ -332,14 +346,14 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class PlainInvocation:
-    """A plain function invoked from outside: no execution around it, and no state."""
+    """An invocation of a plain function from outside, with no execution around it."""
 
     workspace: Workspace
     function: Function
     payload: str
     tenant_id: str | None
     client_context: str | None
-    #: What came of it: JSON text, or what it failed with.
+    #: The outcome: JSON text, or the error that the function failed with.
     outcome: asyncio.Future[str | ErrorObject] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -348,7 +362,7 @@ class PlainInvocation:
 
     @property
     def family(self) -> None:
-        """It has no clock to share."""
+        """None, as a plain function has no clock to share."""
 
     @property
     def now(self) -> int:
@@ -359,7 +373,7 @@ class PlainInvocation:
         return False
 
     def again(self) -> PlainInvocation:
-        """The same, for another attempt: of the function as it is by then."""
+        """Make another attempt at the same invocation, of the function as it is now."""
         function = self.workspace.functions.get(self.function.name, self.function)
         return PlainInvocation(
             self.workspace, function, self.payload, self.tenant_id, self.client_context
@@ -368,6 +382,13 @@ class PlainInvocation:
     def complete(
         self, outcome: str | ErrorObject, output: Sequence[OutputLine], truncated: bool
     ) -> None:
+        """End the invocation with JSON text or with the error that the function failed with.
+
+        Args:
+            outcome: JSON text, or the error.
+            output: The lines that the function wrote.
+            truncated: Whether `output` lacks lines.
+        """
         assert self.invocation is not None
         self.invocation.end_ms = self.now
         self.invocation.output, self.invocation.output_truncated = output, truncated
@@ -381,10 +402,10 @@ class PlainInvocation:
             self.give_up(WorkersUnavailable(f"Workers cannot be started: {why}"))
 
     def give_up(self, error: RunnerError) -> None:
-        """Nobody need wait for it any longer."""
+        """End the waiting for the outcome with `error`."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
-            # There may be nobody who asks.
+            # Asking for the exception keeps asyncio from logging it where nobody waits.
             self.outcome.exception()
 
 
@@ -423,20 +444,20 @@ class Lease:
     subject: Subject
     invocation: InvocationState
     deadline: asyncio.TimerHandle | None = None
-    #: What the invocation is given, where it is an execution's.
+    #: The token and state that the invocation is given, where it belongs to an execution.
     deliver: Deliver | None = None
     #: Set once the deadline has passed.
     timed_out: bool = False
-    #: What the worker wrote, where its result came too late.
+    #: The lines that the worker wrote, where its result came too late.
     late_output: Sequence[OutputLine] = ()
     #: The loop's time when the last checkpoint came.
     last_checkpoint: float | None = None
 
     def note(self, stacks: Stacks) -> None:
-        """Keep what its worker was doing, unless it has ended meanwhile."""
+        """Keep what the worker was doing, unless the lease has ended meanwhile."""
         if self.subject.lease is self:
             self.invocation.stacks = stacks
 
 
 Subject = Run | Call | PlainInvocation | Copy
-"""What an invocation can be for."""
+"""The kinds of things that an invocation can be for."""

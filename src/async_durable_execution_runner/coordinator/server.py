@@ -1,6 +1,6 @@
-"""The coordinator's process: listen, say so, serve until the parent goes away.
+"""The coordinator's process: it listens, says so, and serves until its parent goes away.
 
-Exit codes: 0 when asked to end, 2 when it could not start.
+The exit code is 0 when the process was asked to end, and 2 when it could not start.
 """
 
 from __future__ import annotations
@@ -36,18 +36,19 @@ _logger = logging.getLogger(__name__)
 
 
 class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Refuses every call that does not bring the token."""
+    """An interceptor that refuses every call without the token."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}"
-        # As for a stream, whatever the call: a refusal need not wait for what the caller sends.
+        # The handler is that of a stream for every call, so that a refusal does not wait for what
+        # the caller sends.
         self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
 
     @staticmethod
     async def _refuse(_: Any, context: Any) -> None:
         await context.abort(
             grpc.StatusCode.UNAUTHENTICATED,
-            f"Missing or wrong token: set {TOKEN_VARIABLE} to the coordinator's.",
+            f"The token is missing or wrong: set {TOKEN_VARIABLE} to the coordinator's token.",
         )
 
     async def intercept_service(
@@ -62,7 +63,16 @@ class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
 
 async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
-    """Serve on `listen` ("unix:PATH" or "HOST:PORT", port 0 for any) until standard input ends."""
+    """Serve until standard input ends, or until SIGTERM or SIGINT.
+
+    Args:
+        listen: "unix:PATH" or "HOST:PORT"; port 0 for any free port.
+        token: What every call has to bring.
+        ready: Called with the address once the server listens.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
     loop = asyncio.get_running_loop()
     coordinator_id = uuid.uuid4().hex
 
@@ -82,7 +92,8 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
         why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
         raise OSError(why) from None
     await server.start()
-    # What is here now stays; histories grow and hold no cycles, so look for these less often.
+    # All objects that there are now stay. Histories grow and have no cycles, so the garbage
+    # collector need not run often.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     gc.enable()
@@ -104,8 +115,8 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
 
 
 def _leave(listen: str) -> NoReturn:
-    """End at once: a shutdown would first tell callers of everything that it takes down,
-    while what they must learn is that the coordinator is gone."""
+    """End the process at once. A shutdown would first tell callers of everything that it takes
+    down, but callers have to learn that the coordinator is gone."""
     if listen.startswith("unix:"):
         path = Path(listen.removeprefix("unix:"))
         with contextlib.suppress(OSError):

@@ -1,11 +1,11 @@
 """`Timekeeper`: fires every timer of every execution, in real time or by skipping ahead.
 
-A family's clock is skipped only when the family is quiescent: no invocation leased or
-queued, nothing between two members under way, no hold. Then it jumps to the earliest
-timer of any member, so that order is right whatever the lengths. Before a time-out that
-an answer could still avert (a callback's, or the execution's while a callback is open)
-it holds until somebody waits for the end, and for a moment longer, since whoever answers
-may be a thread of the test or a server that it runs.
+A family's clock is skipped only when the family is quiescent: no invocation is leased or
+queued, nothing is under way between two members, and nobody holds the time. Then the clock jumps
+to the earliest timer of any member, so that the order is right whatever the lengths. An answer can
+still avert some time-outs: a callback's, or the execution's while a callback is open. Before such a
+time-out the clock holds until somebody waits for the end, and for a moment longer, since the answer
+may come from a thread of the test or from a server that the test runs.
 """
 
 from __future__ import annotations
@@ -33,25 +33,34 @@ _AVERTABLE = (
 
 
 class Timekeeper:
-    """`feed` takes an execution one turn further."""
+    """The timers of all families."""
 
     def __init__(self, feed: Callable[[Run, ev.Event], object]) -> None:
+        """`feed` takes an execution one turn further."""
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._say = log.debug(__name__)
 
     @staticmethod
     def add_family(clock: VirtualClock, skip: bool, hold: bool) -> Family:
+        """Make a family.
+
+        Args:
+            clock: The family's clock.
+            skip: Whether the clock jumps to the next timer while the family is quiescent.
+            hold: Whether no time is skipped until somebody waits for the end.
+        """
         return Family(clock, skip, hold, ANSWER_GRACE_SECONDS)
 
     def forget(self, family: Family) -> None:
+        """Let no timer of the family fire any more."""
         self._disarm(family)
         family.runs.clear()
         family.calls = family.pending_calls = 0
         self._settled(family)
 
     def settle(self, family: Family) -> None:
-        """See to it that the family's next timer fires. Called after every turn of a member."""
+        """Arm the family's next timer. This is called after every turn of a member."""
         first = family.next_timer()
         quiescent = family.quiescent
         if first is not None and not quiescent and family.armed_for == (first[0], False):
@@ -80,7 +89,7 @@ class Timekeeper:
             say(*_armed(owner, timer, delay))
 
     def _answer_may_come(self, family: Family, timer: Timer, owner: Run) -> float | None:
-        """Seconds to hold before skipping to `timer`; None for as long as it takes."""
+        """Return the real seconds to wait before skipping to `timer`; None for not skipping."""
         if timer.kind not in _AVERTABLE:
             return 0
         open_callbacks = [
@@ -93,12 +102,12 @@ class Timekeeper:
             return 0
         if family.awaiting_callback or not family.awaiting_end:
             return None
-        # The longest that there is was chosen by nobody, and is not what a test waits for.
+        # The longest time-out is the default, and is not what a test waits for.
         chosen = owner.function.execution_timeout_seconds < limits.DURATION_SECONDS
         if timer.kind is TimerKind.EXECUTION_TIMEOUT and not chosen:
             return None
-        # Told of the callback while somebody already waited for the end: another thread
-        # or task of the test has it, and may take its time.
+        # A callback that was disclosed while somebody already waited for the end is known to
+        # another thread or task of the test, which may take its time.
         began = max(family.awaiting_end)
         if any(run.disclosed.get(operation_id, 0) > began for run, operation_id in open_callbacks):
             return None
@@ -145,7 +154,7 @@ class Timekeeper:
 
     @contextmanager
     def awaiting_end(self, family: Family) -> Iterator[None]:
-        """Somebody waits for the end, and so gives leave to skip."""
+        """Wait for the end in the body of the `with`, during which time may be skipped."""
         began = self._loop.time()
         family.awaiting_end.append(began)
         family.hold = False
@@ -157,7 +166,8 @@ class Timekeeper:
 
     @contextmanager
     def awaiting_callback(self, family: Family) -> Iterator[None]:
-        """Somebody waits for a callback, and will answer it."""
+        """Wait for a callback in the body of the `with`, during which time is not skipped to a
+        time-out that an answer can avert."""
         family.awaiting_callback += 1
         self._resettle(family)
         try:
@@ -167,7 +177,7 @@ class Timekeeper:
             self._resettle(family)
 
     async def advance(self, family: Family, duration_ms: int) -> None:
-        """Move the clock, timer by timer; return when what fell due has been handled."""
+        """Move the clock forward, timer by timer; return when all that fell due is handled."""
         family.advancing += 1
         try:
             target = family.clock.now() + duration_ms
@@ -190,14 +200,14 @@ class Timekeeper:
 
 
 def _skipping(owner: Run, timer: Timer, delay: float, wait: float) -> tuple[str, ...]:
-    """The log's line on time that is skipped: a format and its arguments."""
+    """Return the log's line on time that is skipped, as a format and its arguments."""
     when = f"in {wait:.1f} s, unless there is an answer before, " if wait else ""
     name, skipped = log.short(owner.arn), log.span(delay * 1000)
     return "%s .. %stime skips %s, to when %s is due", name, when, skipped, owner.named(timer)
 
 
 def _armed(owner: Run, timer: Timer, delay: float) -> tuple[str, ...]:
-    """The same for a timer that fires in real time."""
+    """Return the log's line on a timer that fires in real time."""
     family = owner.family
     why = ""
     if family.advancing:

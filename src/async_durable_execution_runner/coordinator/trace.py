@@ -1,11 +1,11 @@
-"""`Trace`: each event into an execution and each command out of it, as a line of the log.
+"""`Trace`: writes each event into an execution and each command out of it as a line of the log.
 
     8f14e45f >> Checkpoint: STEP SUCCEED 'charge' (6 bytes), WAIT START 'cooling-off' (2 d)
     8f14e45f << Reply: 2 operations
     8f14e45f .. waits for wait 'cooling-off' until 2026-11-30 12:01:07 UTC of its own time
 
-The first eight characters of the ARN's last part say whose they are. Payloads and what handlers say
-in their errors are given by size.
+The first eight characters of the ARN's last part name the execution. Payloads, and the messages of
+handlers' errors, are given by size.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .explaining import clock_time, waiting_for
 from .leases import Leases
 from .runs import Run
 
-#: Updates of one checkpoint that are named; of the others it is said how many there are.
+#: How many updates of one checkpoint are named; the line says how many others there are.
 _NAMED_UPDATES = 8
-#: What errors are called whose texts are the runner's own, and tell why.
+#: How the types of errors begin whose messages are the runner's own.
 _OWN_ERRORS = ("Runtime.", "Sandbox.", "Callback.", "ChainedInvoke.", "InvalidParameterValue")
 
 
 def trace(leases: Leases) -> Trace | None:
-    """None where nobody listens."""
+    """Return a trace, None where nothing is logged."""
     say = log.debug(__name__)
     return None if say is None else Trace(leases, say)
 
@@ -40,7 +40,7 @@ class Trace:
         self._say = say
 
     def handle(self, run: Run, event: ev.Event) -> list[cm.Command]:
-        """Have the execution handle the event; say both what goes in and what comes out."""
+        """Have the execution handle the event; log the event and the commands that it returns."""
         name = log.short(run.arn)
         self._say("%s >> %s", name, of_event(run, event))
         commands = run.execution.handle(event)
@@ -49,13 +49,13 @@ class Trace:
         return commands
 
     def waits(self, run: Run) -> None:
-        """Say what the execution waits for, if neither a handler nor a worker has it now."""
+        """Log what the execution waits for, if it is suspended."""
         if run.execution.suspended:
             self._say("%s .. waits for %s", log.short(run.arn), waiting_for(self._leases, run))
 
 
 def of_event(run: Run, event: ev.Event) -> str:
-    """The event, in the words of its class, before `run` handles it."""
+    """Return the event in words, before `run` handles the event."""
     return f"{type(event).__name__}: {_event(run, event)}"
 
 
@@ -93,7 +93,7 @@ def _event(run: Run, event: ev.Event) -> str:
 
 
 def of_command(run: Run, command: cm.Command) -> str:
-    """The command, in the words of its class, before it is carried out."""
+    """Return the command in words, before the command is carried out."""
     return f"{type(command).__name__}: {_command(run, command)}"
 
 
@@ -143,7 +143,7 @@ def _update(run: Run, update: OperationUpdate) -> str:
         ("time-out ", update.timeout_seconds),
         ("heartbeat ", update.heartbeat_timeout_seconds),
     ):
-        # None: not given; 0: none wanted.
+        # None says that the option was not given, and 0 that none is wanted.
         if seconds:
             details.append(f"{words}{log.span(seconds * 1000)}")
     shown = f" ({', '.join(details)})" if details else ""

@@ -1,4 +1,4 @@
-"""Waiting for something to become true of an execution."""
+"""Waits for something to become true of an execution."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ from .runs import Run
 async def until(
     executor: Executor, run: Run, condition: Callable[[], bool], seconds: float
 ) -> bool:
-    """Wait until `condition` holds of `run`; False when it did not in time.
+    """Wait until `condition` holds; return False where it does not hold within `seconds`.
 
-    Raises `WorkersUnavailable` where no worker can be started, and `ResourceNotFound`
-    where the runner was closed meanwhile.
+    Args:
+        run: The execution that wakes the waiting with each of its turns.
+        condition: What is waited for; it is asked after each turn of `run`.
+        seconds: How long to wait, in real seconds.
+
+    Raises:
+        WorkersUnavailable: No worker can be started.
+        ResourceNotFound: The runner was closed meanwhile.
     """
     if condition():
         return True
@@ -30,7 +36,7 @@ async def until(
 
 
 async def _watch(executor: Executor, run: Run, condition: Callable[[], bool]) -> bool:
-    """Whether it came true; False where hope has to be checked anew."""
+    """Return whether `condition` came true; False where the caller has to look again."""
     if run.arn not in executor.runs:
         raise ResourceNotFound("The runner was closed before the execution ended.")
     if executor.pool.trouble and run.workspace.needs_processes:

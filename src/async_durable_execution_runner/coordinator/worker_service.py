@@ -1,4 +1,4 @@
-"""`WorkerService`: what worker hosts and workers say, decoded for the executor and the pool."""
+"""`WorkerService`: decodes the calls of worker hosts and workers for the executor and the pool."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class WorkerService(WorkerServiceServicer):
                 elif isinstance(instead, Tell):
                     message.invocation.misdeed.CopyFrom(messages.misdeed(instead))
                 else:
-                    # It is to die before it hears of the invocation.
+                    # The worker will be killed before it hears of the invocation.
                     return
             last = asyncio.create_task(_write_after(first, context, message))
             self._writes.add(last)
@@ -147,7 +147,8 @@ class WorkerService(WorkerServiceServicer):
             self._pool.session_ended(worker)
 
     def _written(self, write: asyncio.Task[None], worker: Worker) -> None:
-        """A worker that could not be told of its lease will never return it."""
+        """End the session of a worker that could not be told of its lease, as it will never return
+        the lease."""
         self._writes.discard(write)
         if write.cancelled() or write.exception() is not None:
             self._pool.session_ended(worker)
@@ -195,7 +196,7 @@ class WorkerService(WorkerServiceServicer):
         )
 
     async def _struck(self, worker: Worker, result: pb.InvocationResult, context: Context) -> bool:
-        """Whether a planned fault took the place of this result."""
+        """Return whether a planned fault took the place of this result."""
         lease = self._executor.leases.of(result.request_id)
         if lease is None or lease.worker is not worker or not isinstance(lease.subject, Run):
             return False
@@ -237,7 +238,7 @@ class WorkerService(WorkerServiceServicer):
             answer = await injector.checkpoint(worker_id, token, updates, act, messages.refusal)
         match answer:
             case Answer.SILENCE:
-                # Until the worker is gone, and the stream with it.
+                # The call waits until the worker is gone, and the stream with the worker.
                 await asyncio.get_running_loop().create_future()
             case Answer.CUT:
                 await _refuse(context, grpc.StatusCode.UNAVAILABLE, "the connection was cut")
@@ -320,8 +321,8 @@ async def _both(before: asyncio.Task[Any] | None, event: asyncio.Event) -> None:
 async def _write_after(
     before: asyncio.Task[Any] | None, context: Context, message: pb.SessionResponse
 ) -> None:
-    # A result can come before the write of its invocation is known to be done, and gRPC
-    # refuses a second write on a stream meanwhile.
+    # A result can come before the write of its invocation is known to be done, and until then gRPC
+    # refuses a second write on the stream.
     if before is not None and not before.done():
         await asyncio.wait([before])
     await context.write(message)

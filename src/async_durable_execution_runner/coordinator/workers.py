@@ -1,7 +1,7 @@
-"""What the pool deals with, as plain records: functions and the jobs that they make, the hosts and
-workers that there are, how a worker ended and what it was doing.
+"""The plain records that the pool deals with: functions and their jobs, hosts and workers, how a
+worker ended and what it was doing.
 
-Nothing here acts, and nothing here knows of executions.
+Nothing in this module acts, and nothing in it knows of executions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 VERSION = "$LATEST"
 
-#: Lines that go into an error.
+#: How many lines of a dump go into an error.
 _SHOWN_LINES = 12
 _MIB = 1024 * 1024
 
@@ -41,7 +41,7 @@ _SIGNALS = {
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function as it was registered. `code` is opaque here: it goes to workers as it came."""
+    """A function as it was registered. `code` goes to workers as it came, without being read."""
 
     id: str
     name: str
@@ -56,9 +56,10 @@ class Function:
     version: str = VERSION
     #: The format of what is logged: "JSON", "Text" or, where none was chosen, "".
     log_format: str = ""
-    #: How long an execution is remembered after its end; 0: as long as its workspace is open.
+    #: How many days an execution is remembered after its end; with 0, as long as its workspace is
+    #: open.
     retention_days: int = 0
-    #: Warm workers serve it and no other, as on Lambda.
+    #: Whether warm workers serve this function and no other, as on Lambda.
     own_processes: bool = False
 
     @property
@@ -67,24 +68,24 @@ class Function:
 
     @property
     def qualifier(self) -> str:
-        """The alias or version that it was registered as, if any."""
+        """The alias or version under which the function was registered, if any."""
         return self.name.partition(":")[2]
 
     def is_reached_as(self, other: Function) -> bool:
-        """Whether it is `other`, or an alias of it: every alias is of the one version there is."""
+        """Return whether this function is `other` or an alias of it, as there is one version."""
         return other.name in (self.name, self.name.partition(":")[0])
 
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """What one workspace has of the pool: the jobs that wait there, and how many are leased."""
+    """One workspace's share of the pool: the jobs that wait, and how many are leased."""
 
     workspace_id: str
-    #: How many of its jobs may be leased at once.
+    #: How many jobs of the share may be leased at once.
     workers: int
     #: The jobs that wait, oldest first.
     queue: deque[Job] = field(default_factory=deque)
-    #: How many of them need a process; an inline job waits for a thread of its own test.
+    #: How many jobs of the queue need a process; an inline job waits for a thread of its test.
     need_processes: int = 0
     leased: int = 0
 
@@ -105,14 +106,14 @@ class Share:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An invocation that a worker is to be leased for."""
+    """An invocation that is to be leased to a worker."""
 
     request_id: str
     share: Share
     function: Function
-    #: Keeps an isolated execution on its worker; "" where a plain function is invoked.
+    #: The execution, which keeps its worker if it is isolated; "" for a plain function.
     execution_arn: str
-    #: The execution ended before its handler did: the job is in nobody's way any more.
+    #: Whether the execution ended before its handler, so that the job does not count in its share.
     outlived: bool = False
 
     @property
@@ -121,7 +122,8 @@ class Job:
 
     @property
     def alone(self) -> bool:
-        """Its process is for this invocation only: a plain function's call is all there is."""
+        """Whether the process is for this invocation only, as it is for a plain function where
+        executions are isolated."""
         isolation = self.function.isolation
         return isolation is Isolation.INVOCATION or (
             isolation is Isolation.EXECUTION and not self.execution_arn
@@ -129,7 +131,8 @@ class Job:
 
     @property
     def owner(self) -> str:
-        """Whose warm workers may serve the job; "" where these are nobody's own."""
+        """The workspace and function whose warm workers may serve the job; "" for any worker that
+        no function has for itself."""
         name = self.function.name.partition(":")[0]
         return f"{self.share.workspace_id}/{name}" if self.function.own_processes else ""
 
@@ -146,14 +149,14 @@ class WorkerState(Enum):
     DOOMED = "doomed"
     #: The worker's session ended, or it was told to die; its host has not yet reported.
     ENDING = "ending"
-    #: The worker is in a handler whose lease has ended: inline, where nobody can but wait for it,
-    #: or frozen.
+    #: The worker is in a handler whose lease has ended. The worker is inline, so that it can only
+    #: be waited for, or it is frozen.
     STUCK = "stuck"
 
 
 @dataclass(slots=True, eq=False)
 class ConnectedHost:
-    """A worker host, and what it can be told."""
+    """A worker host, with functions that tell the host what to do."""
 
     id: str
     pid: int
@@ -162,13 +165,13 @@ class ConnectedHost:
     start_worker: Callable[[str], None]
     kill_worker: Callable[[str], None]
     limit_memory: Callable[[str, int], None]
-    #: Stops the worker, or with False lets it go on.
+    #: Stops the worker, or with False lets the worker go on.
     stop_worker: Callable[[str, bool], None]
     #: Kills the host itself.
     die: Callable[[], None]
     #: Asks for the stacks of a worker and a request; the answer goes to `Inspections`.
     take_stacks: Callable[[str, str], None]
-    #: The ids of the workers that were started here.
+    #: The ids of the workers that were started on the host.
     workers: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
@@ -177,33 +180,33 @@ class ConnectedHost:
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A worker as the pool sees it. An inline one, which is a thread of the test, has no host."""
+    """A worker as the pool sees it. An inline worker, a thread of the test, has no host."""
 
     id: str
     host: ConnectedHost | None
-    #: How many starts had failed in a row when it was started.
+    #: How many starts had failed in a row when this worker was started.
     failed_before: int = 0
     state: WorkerState = WorkerState.STARTING
-    #: The worker said hello; nobody else may say it in its name.
+    #: Whether the worker said hello; nobody else may say hello in its name.
     admitted: bool = False
     pid: int = 0
     inline_workspace_id: str = ""
     job: Job | None = None
-    #: Gives the worker its lease; the second argument says that it needs the code.
+    #: Gives the worker its lease; the second argument says whether the worker needs the code.
     send: Callable[[Job, bool], None] | None = None
-    #: The ids of the functions whose code it has.
+    #: The ids of the functions whose code the worker has.
     functions: set[str] = field(default_factory=set)
     served: int = 0
     #: The owner of the jobs that the worker serves.
     owner: str = ""
-    #: The execution whose process it is; "" where it serves any.
+    #: The execution that has the worker for itself; "" where the worker serves any execution.
     bound_to: str = ""
-    #: Bytes; 0 for no limit.
+    #: The limit in bytes; 0 for no limit.
     memory_limit: int = 0
     last_request_id: str = ""
-    #: The worker's code may have changed: it is to end with what it is doing.
+    #: Whether the worker has to end after its current job, as its code may have changed.
     retired: bool = False
-    #: Set where the worker was stopped on purpose; to be called when it is gone.
+    #: Set where the worker was stopped by a fault; called when the worker is gone.
     frozen: Callable[[Worker], None] | None = None
 
     def __str__(self) -> str:
@@ -220,7 +223,7 @@ class ExitCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerExit:
-    """How a worker ended, as its host reports it."""
+    """The end of a worker, as its host reports it."""
 
     cause: ExitCause
     exit_code: int = 0
@@ -253,8 +256,11 @@ def _signal_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """What a worker's threads and tasks did at two moments, as its host tells it, the user's
-    own frames first, and one line on whether it is stuck."""
+    """The stacks of a worker's threads and tasks at two moments, as the worker's host tells them.
+
+    Each dump has the user's own frames first. `verdict` says in one line whether the worker is
+    stuck.
+    """
 
     dumps: tuple[str, ...]
     verdict: str

@@ -1,7 +1,7 @@
-"""`CheckpointProcessor`: one batch of updates, validated as a whole and applied as a whole.
+"""`CheckpointProcessor`: validates and applies one batch of updates, as a whole or not at all.
 
-Works on a `Turn`; raising leaves the execution as it was. Tokens are checked by the
-caller, who knows which invocation holds the lease.
+The processor works on a `Turn`, so that an error leaves the execution as it was. Tokens are checked
+by the caller, who knows which invocation holds the lease.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CLOSABLE_IN_ONE_BATCH = frozenset({OperationType.STEP, OperationType.CONTEXT})
 
 
 class CheckpointProcessor:
-    """Takes one batch through `turn`. `root_id` is the EXECUTION operation's."""
+    """The processing of one batch in `turn`. `root_id` is the id of the EXECUTION operation."""
 
     def __init__(self, turn: Turn, root_id: str) -> None:
         self._turn = turn
@@ -26,7 +26,8 @@ class CheckpointProcessor:
         self._seen: dict[str, OperationAction] = {}
 
     def process(self, updates: Sequence[OperationUpdate]) -> None:
-        """Apply all; `InvalidParameterValue` with the service's text for the first bad one."""
+        """Apply all updates; raise `InvalidParameterValue`, with the service's text, for the first
+        that does not fit."""
         self._check_execution_updates(updates)
         for update in updates:
             self._check_repetition(update)
@@ -51,16 +52,17 @@ class CheckpointProcessor:
             and update.type in _CLOSABLE_IN_ONE_BATCH
         ):
             raise InvalidParameterValue("Cannot checkpoint multiple operations with the same ID.")
-        # After START and one more nothing may follow.
+        # No update of the operation may follow after START and one more.
         self._seen[update.id] = update.action
 
     def _resolve(self, update: OperationUpdate) -> Operation:
-        """The operation as it stands, or a new one; refused where the update does not fit."""
+        """Return the update's operation as it stands, or a new one; raise `InvalidParameterValue`
+        where the update does not fit."""
         rule = RULES.get((update.type, update.action))
         if rule is None:
             raise InvalidParameterValue("Invalid action for the given operation type.")
         if update.type is OperationType.EXECUTION:
-            # The SDK makes up an id for this update; the operation is the execution's own.
+            # The SDK invents an id for this update, but the operation is the execution's own.
             operation = self._turn.get(self._root_id)
         else:
             operation = self._turn.get(update.id)

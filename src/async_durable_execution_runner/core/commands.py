@@ -1,4 +1,4 @@
-"""Everything that an execution may ask of the executor."""
+"""The commands: everything that an execution may ask of the executor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Invoke:
 
 @record
 class Deliver:
-    """What the invocation that just started is given: a token and the first page of state.
+    """Give the invocation that has just started a token and the first page of the state.
 
-    `updated`: ids of what has changed since an invocation was last told.
+    `updated` has the ids of the operations that have changed since an invocation was last told.
     """
 
     token: str
@@ -26,7 +26,7 @@ class Deliver:
 
 @record
 class Reply:
-    """The answer to a checkpoint. No token where the batch ended the execution."""
+    """Answer a checkpoint. There is no token where the batch ended the execution."""
 
     token: str | None
     operations: list[Operation]
@@ -35,7 +35,7 @@ class Reply:
 
 @record
 class InvokeFunction:
-    """Carry out a chained invoke; its end comes back as `ChainedInvokeEnded`."""
+    """Carry out a chained invoke, whose end comes back as `ChainedInvokeEnded`."""
 
     operation_id: str
     function_name: str
@@ -45,7 +45,7 @@ class InvokeFunction:
 
 @record
 class Finish:
-    """The execution ended; nothing but the end of a running invocation follows."""
+    """Take note that the execution has ended. Only the end of a running invocation may follow."""
 
     status: ExecutionStatus
 

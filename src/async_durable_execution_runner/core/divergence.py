@@ -1,8 +1,8 @@
-"""What a replay asked for, held against what is recorded.
+"""Compares what a replay asked for with what is recorded.
 
-An operation's id says where among its siblings it was asked for. So a handler that asks in
-another order shows as another name, or for operations without one as another source line,
-under the same id; and what it no longer asks for is left over.
+An operation's id says where among its siblings it was asked for. A handler that asks in another
+order therefore shows as another name under the same id, or as another source line for operations
+without a name. Operations that the handler no longer asks for are left over.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-#: Findings of one invocation; one operation too many shifts all that follow.
+#: The most findings of one invocation, as one operation too many shifts all that follow.
 _MOST = 100
-#: Contexts whose children are what the handler's own code asked for, all of them each time.
+#: The contexts whose children the handler's own code asks for, all of them each time.
 _BODIES = frozenset({"RunInChildContext", "MapIteration", "ParallelBranch"})
 
 
 class DivergenceKind(Enum):
-    """What differs. SOURCE: only the line that asked, which is all that tells operations
-    without names apart. LEFT_OVER: recorded, but never asked for."""
+    """The kind of difference between an operation and its replay.
+
+    SOURCE says that only the line that asked differs, and nothing but the line tells operations
+    without names apart. LEFT_OVER says that the operation is recorded, but was never asked for.
+    """
 
     TYPE = "another type"
     NAME = "another name"
@@ -31,9 +34,9 @@ class DivergenceKind(Enum):
 
 
 class Source(NamedTuple):
-    """Where an operation was asked for: "path/file.py:42 in function", "" if not known.
+    """The place that asked for an operation: "path/file.py:42 in function", "" if it is not known.
 
-    `in_task`: in a task of the handler's own making, which it need not wait for.
+    `in_task` says that this was in a task that the handler made, and need not wait for.
     """
 
     line: str = ""
@@ -68,13 +71,14 @@ class Recorded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """One operation that a replay asked for otherwise than recorded; not at all: None."""
+    """One operation that a replay asked for otherwise than recorded; `replayed` is None where the
+    replay did not ask for it at all."""
 
     kind: DivergenceKind
     operation_id: str
     recorded: Identity
     replayed: Identity | None
-    #: Number of the invocation that replayed it, counted from 1.
+    #: The number of the invocation that replayed the operation, counted from 1.
     invocation: int = 0
 
     def __str__(self) -> str:
@@ -95,11 +99,16 @@ def compare(
     asked: Mapping[str, Identity],
     completed: Collection[str | None],
 ) -> list[Divergence]:
-    """The divergences of one invocation, by operation id on both sides.
+    """Return the divergences of one invocation.
 
-    `completed` are the contexts whose code ran to its end without an error in this
-    invocation, None for the handler itself: what they left over is a divergence. Not so what
-    was asked for in a task, which the end may overtake, or by a batch, which may end early.
+    Operations that a completed context left over are divergences too, but for those that were asked
+    for in a task, which the end may overtake, or by a batch, which may end early.
+
+    Args:
+        recorded: The recorded operations, by id.
+        asked: What the replay asked for, by the id of the operation.
+        completed: The contexts whose code ran to its end without an error in this invocation; None
+            stands for the handler itself.
     """
     found = []
     for operation_id, replayed in asked.items():
@@ -128,7 +137,7 @@ def _difference(recorded: Identity, replayed: Identity) -> DivergenceKind | None
 
 
 def _line(identity: Identity) -> str:
-    # Without the directory, which may be another on another host.
+    # The directory is left out, as it may be another on another host.
     return identity.source.rpartition("/")[2]
 
 
@@ -143,7 +152,7 @@ def _left_over(
         identity = record.identity
         if (
             operation_id not in asked
-            # What was not seen when it was asked for need not be seen now.
+            # An operation whose source was not seen when it was recorded need not be seen now.
             and identity.source
             and not record.in_task
             and identity.parent_id in completed
@@ -208,5 +217,5 @@ def _named(
 
 
 def divergences_text(divergences: Sequence[Divergence]) -> str:
-    """All of them, each with both sides."""
+    """Return the text of all divergences, each with both sides."""
     return "\n".join(map(str, divergences))

@@ -1,4 +1,7 @@
-"""Everything that can happen to an execution. Each event brings its own time and ids."""
+"""The events: everything that can happen to an execution. Each brings its own time and ids.
+
+Times are Unix milliseconds on the execution's clock.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from .record import record
 
 @record
 class Started:
-    """The execution begins. `execution_id` is the last part of its ARN."""
+    """The execution begins, with `payload` as its input."""
 
     now_ms: int
     payload: str
@@ -37,6 +40,8 @@ class Outcome(Enum):
 
 @record
 class InvocationReturned:
+    """The handler returned an invocation output."""
+
     now_ms: int
     request_id: str
     outcome: Outcome
@@ -45,7 +50,7 @@ class InvocationReturned:
 
     @property
     def contradiction(self) -> str:
-        """Why this is no output, in the service's words; empty where it is one."""
+        """Why this is not a valid output, in the service's words; empty where it is valid."""
         if self.outcome is Outcome.SUCCEEDED and self.error is not None:
             return "Cannot provide an Error for SUCCEEDED status."
         if self.outcome is Outcome.FAILED and self.result is not None:
@@ -55,9 +60,10 @@ class InvocationReturned:
 
 @record
 class InvocationFailed:
-    """The invocation itself failed: it raised, its worker died, its deadline passed.
+    """The invocation itself failed: the handler raised, its worker died, or its deadline passed.
 
-    `final`: what it returned is no invocation output, so no other is tried.
+    `final` says that the handler returned something that is not an invocation output, so that there
+    is no further attempt.
     """
 
     now_ms: int
@@ -68,7 +74,7 @@ class InvocationFailed:
 
 @record
 class ChainedTarget:
-    """What a CHAINED_INVOKE resolved to; no `execution_arn` where it is a plain function."""
+    """The function that a CHAINED_INVOKE resolved to; a plain one has no `execution_arn`."""
 
     version: str
     execution_arn: str | None = None
@@ -76,7 +82,11 @@ class ChainedTarget:
 
 @record
 class Checkpoint:
-    """`targets`: what each CHAINED_INVOKE START names, by operation id; an error where nothing."""
+    """The handler sent a checkpoint.
+
+    `targets` says by operation id what each CHAINED_INVOKE START names; it is an error where there
+    is no such function.
+    """
 
     now_ms: int
     token: str
@@ -87,13 +97,15 @@ class Checkpoint:
 
 @record
 class TimePassed:
-    """The clock stands at `now_ms`: whatever is due fires, in order."""
+    """The clock stands at `now_ms`, so that all timers that are due fire in order."""
 
     now_ms: int
 
 
 @record
 class CallbackSucceeded:
+    """An outsider answered a callback with a result."""
+
     now_ms: int
     callback_id: str
     result: str | None = None
@@ -101,6 +113,8 @@ class CallbackSucceeded:
 
 @record
 class CallbackFailed:
+    """An outsider answered a callback with an error."""
+
     now_ms: int
     callback_id: str
     error: ErrorObject
@@ -108,12 +122,16 @@ class CallbackFailed:
 
 @record
 class CallbackHeartbeat:
+    """An outsider said that the answer to a callback is still to come."""
+
     now_ms: int
     callback_id: str
 
 
 @record
 class ChainedInvokeEnded:
+    """A function that the execution invoked in a chain has ended."""
+
     now_ms: int
     operation_id: str
     status: OperationStatus
@@ -123,6 +141,8 @@ class ChainedInvokeEnded:
 
 @record
 class Stopped:
+    """Somebody stopped the execution."""
+
     now_ms: int
     error: ErrorObject
 

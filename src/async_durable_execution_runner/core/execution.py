@@ -1,7 +1,7 @@
 """`Execution`: the state and history of one durable execution, and every change to it.
 
-`handle(event) -> commands` is the only way in. It knows nothing of who calls it, of
-real time, or of how commands are carried out. A handler that raises `ServiceError`
+`handle(event) -> commands` is the only way in. An execution knows nothing of its callers, of
+real time, or of how commands are carried out. An event that is refused with a `ServiceError`
 has changed nothing.
 """
 
@@ -38,9 +38,10 @@ _NOTHING_PENDING = ErrorObject("Cannot return PENDING status with no pending ope
 
 @dataclass(frozen=True, slots=True)
 class ExecutionConfig:
-    """What an execution is started with. It survives `invocation_retries` failures in a row.
+    """The settings that an execution is started with.
 
-    `result_bytes`: how large its result may be, where another execution waits for it.
+    The execution survives `invocation_retries` failed invocations in a row. `result_bytes` is the
+    largest result that it may have, where another execution waits for the result.
     """
 
     arn: str
@@ -60,10 +61,11 @@ class _Invocation:
     request_id: str
     started_ms: int
     seed: str
-    #: The one token that is accepted now.
+    #: The only token that is accepted now.
     token: str
     sequence: int = 0
-    #: The handler has closed the execution; it ends with this invocation, however that ends.
+    #: Set where the handler has closed the execution by a checkpoint. The execution then ends with
+    #: this invocation, however the invocation ends.
     ending: Ending | None = None
 
 
@@ -78,7 +80,7 @@ class Execution:
         self._invocation: _Invocation | None = None
         self._invoke_requested = False
         self._failures = 0
-        #: Invocations in a row that returned PENDING with nothing pending.
+        #: How many invocations in a row returned PENDING with nothing pending.
         self._idle_suspensions = 0
         self._repeats = Repeats()
 
@@ -95,36 +97,47 @@ class Execution:
 
     @property
     def closing(self) -> bool:
-        """The handler has closed it by a checkpoint: it ends with the invocation in progress."""
+        """Whether the handler has closed the execution by a checkpoint, so that it ends with the
+        invocation in progress."""
         return self._invocation is not None and self._invocation.ending is not None
 
     @property
     def suspended(self) -> bool:
-        """Running, with no invocation in progress nor asked for."""
+        """Whether the execution runs with no invocation in progress or asked for."""
         return not (self.ended or self._invocation or self._invoke_requested)
 
     @property
     def request_id(self) -> str | None:
-        """The invocation that holds the lease."""
+        """The id of the invocation that holds the lease, None where there is none."""
         return self._invocation.request_id if self._invocation else None
 
     def holds(self, token: str) -> bool:
-        """Whether a checkpoint with this token would be taken now."""
+        """Return whether a checkpoint with this token would be taken now."""
         if self.ended or self.closing or self._invocation is None:
             return False
         return token == self._invocation.token
 
     @property
     def waiting(self) -> list[Operation]:
-        """Operations that something other than the handler must end, oldest first."""
+        """The operations that something other than the handler must end, oldest first."""
         return [self.operations[operation_id] for operation_id in self._state.waiting]
 
     def next_timer(self) -> tuple[Timer, int] | None:
-        """The timer that is due first, and when; none once the handler has closed it all."""
+        """Return the timer that is due first and its due time, None without a timer or once the
+        handler has closed the execution."""
         return None if self.closing else self._state.next_timer()
 
     def read_state(self, token: str, marker: str, max_items: int) -> tuple[list[Operation], str]:
-        """One page of operations from `marker` on, and the next marker ("" after the last)."""
+        """Return a page of operations and the next page's marker, "" after the last page.
+
+        Args:
+            token: The checkpoint token of the invocation that reads.
+            marker: Where the page begins; "0" for the first page.
+            max_items: The most operations of the page; 0 for the service's own limit.
+
+        Raises:
+            ServiceError: The token is not accepted, or the marker or number is not valid.
+        """
         self._check_token(token)
         if not (marker.isascii() and marker.isdigit() and len(marker) < 10):
             raise InvalidParameterValue("Invalid marker.")
@@ -138,9 +151,10 @@ class Execution:
     # -- the way in ------------------------------------------------------------------------
 
     def handle(self, event: ev.Event) -> list[Command]:
-        """Take one event; return what is to be carried out. `ServiceError`: nothing changed.
+        """Take one event; return the commands to be carried out.
 
-        Whoever feeds events lets time pass first: no timer may be due before an event's time.
+        The caller lets time pass first: no timer may be due before an event's time. Raises
+        `ServiceError` where the event is refused; then nothing has changed.
         """
         match event:
             case ev.Checkpoint():
@@ -203,8 +217,8 @@ class Execution:
         if self.ended or invocation.ending:
             return self._commit(self._complete_invocation(invocation, event.now_ms, None))
         if event.outcome is ev.Outcome.PENDING:
-            # A handler that left without the newest state is invoked again to get it. What
-            # a reply told it is its own business: so the service does it.
+            # A handler that left without the newest state is invoked again to get the state. State
+            # that a reply has told does not count as new, here as in the service.
             if not (self._state.waiting or self._state.unseen):
                 self._idle_suspensions += 1
                 turn = self._complete_invocation(invocation, event.now_ms, _NOTHING_PENDING)
@@ -231,7 +245,8 @@ class Execution:
         return self._commit(turn)
 
     def _oversize(self, result: str | None) -> str:
-        """The service's refusal of a result that its caller could not take; empty if it could."""
+        """Return the service's refusal of a result that is too large for the execution that waits
+        for it, "" where it is not."""
         limit = self.config.result_bytes
         if limit is None or result is None or limits.size(result) <= limit:
             return ""
@@ -248,7 +263,7 @@ class Execution:
         return self._retry(turn, event.error, last)
 
     def _retry(self, turn: Turn, error: ErrorObject, last: bool) -> list[Command]:
-        """Invoke again after a back-off, unless this attempt was the last."""
+        """Invoke the handler again after a back-off, unless this attempt was the last."""
         self._failures += 1
         if last:
             end(turn, self.root, Ending(ExecutionStatus.FAILED, error=error))
@@ -318,7 +333,8 @@ class Execution:
             raise InvalidCheckpointToken("it has been used, or was never given out.")
 
     def _repeated(self, event: ev.Checkpoint) -> Reply | None:
-        """The first answer to this very request, of which the checkpoint token is a part."""
+        """Return the first answer to the same request, None where the request is new. The
+        checkpoint token is a part of the request."""
         found = self._repeats.first(event)
         if found is None:
             return None
@@ -332,7 +348,7 @@ class Execution:
     # -- timers, answers, ends -------------------------------------------------------------
 
     def _fire(self, now_ms: int) -> list[Command]:
-        """Everything due by `now_ms`, each in a turn of its own, in order."""
+        """Fire every timer that is due by `now_ms`, in order and each in a turn of its own."""
         commands: list[Command] = []
         while (first := self.next_timer()) and first[1] <= now_ms:
             timer, due_ms = first
@@ -347,7 +363,7 @@ class Execution:
                 case TimerKind.CALLBACK_TIMEOUT | TimerKind.CALLBACK_HEARTBEAT:
                     callback.timed_out(turn, operation, timer.kind)
                 case TimerKind.EXECUTION_TIMEOUT:
-                    # The service gives no error: the status says it all.
+                    # The service gives no error, as the status says everything.
                     end(turn, operation, Ending(ExecutionStatus.TIMED_OUT))
                 case TimerKind.INVOCATION_RETRY:
                     self._request_invocation(turn)
@@ -397,8 +413,11 @@ class Execution:
         return self._commit(turn)
 
     def _service_completed(self, turn: Turn) -> None:
-        """What the service itself changed must reach the handler: of an invocation in progress
-        by its next reply, and where it leaves without one, by the next invocation."""
+        """Have the handler told of what the service itself changed in `turn`.
+
+        An invocation in progress is told by its next reply. Where it returns without a reply, and
+        where no invocation is in progress, the next invocation is told.
+        """
         if not turn.operations or self.id in turn.operations:
             return
         if Timer(TimerKind.INVOCATION_RETRY, self.id) not in self._state.timers:

@@ -1,4 +1,4 @@
-"""The text of a fault, which is its serialised form, read.
+"""Reads the text of a fault, which is the fault's serialised form.
 
     text   = what ["=" argument] "@" where [":" selector] [";times=" (number | "*")]
 
@@ -34,7 +34,8 @@ __tracebackhide__ = True
 
 
 def parse(text: str) -> Fault:
-    """The fault of a text such as "kill@after-commit:17". `InvalidParameterValue`."""
+    """Return the fault of a text such as "kill@after-commit:17"; raise `InvalidParameterValue` for
+    a text that is not a fault's."""
     body, times = _cut(text.strip(), ";times=")
     what, at, where = body.partition("@")
     if not at:
@@ -48,7 +49,7 @@ def _parse_what(text: str) -> What:
     name, argument = _cut(text, "=")
     kind = WHATS.get(name)
     if kind is None:
-        raise InvalidParameterValue(f"Unknown fault {name!r}: one of {', '.join(WHATS)}.")
+        raise InvalidParameterValue(f"Unknown fault {name!r}: use one of {', '.join(WHATS)}.")
     if kind is Fail:
         if argument not in SERVICE_ERRORS:
             raise InvalidParameterValue(
@@ -89,7 +90,7 @@ def _parse_where(text: str) -> Where:
         point = Point(name)
     except ValueError:
         known = ", ".join([*(each.value for each in Point), "random"])
-        raise InvalidParameterValue(f"Unknown place {name!r}: one of {known}.") from None
+        raise InvalidParameterValue(f"Unknown place {name!r}: use one of {known}.") from None
     if selector in (None, "*"):
         return Numbered(point)
     if "=" not in selector:
@@ -112,7 +113,7 @@ def _parse_operation(text: str, point: Point, pairs: dict[str, str | None]) -> A
 
 
 def _take(text: str, pairs: dict[str, str | None], key: str) -> tuple[str, str | None]:
-    """The one selector that is no pair, and the value of `key`."""
+    """Return the only selector that is not a pair, and the value of `key`."""
     value = pairs.pop(key, None)
     if len(pairs) != 1 or next(iter(pairs.values())) is not None:
         raise InvalidParameterValue(f"{text!r} is not of the form WHERE:VALUE[,{key}=VALUE].")

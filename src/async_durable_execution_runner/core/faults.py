@@ -1,11 +1,12 @@
 """Fault plans as data: where something goes wrong, what does, and how often.
 
 A fault's text is its serialised form, `kill@after-commit:17` (`fault_text` reads it).
-Whoever watches an execution turns what happens into `Moment`s and asks `Plan.strikes`
-which fault fires there; this module must not know how one is carried out.
+The watcher of an execution turns what happens into `Moment`s and asks `Plan.strikes`
+which fault fires there. This module must not know how a fault is carried out.
 
-A new *what*: a dataclass here, a row in `WHATS`, and the arm that mypy then asks for in
-`coordinator/injector.py`. A new *where*: a dataclass with `matches`, and how its text is read.
+A new *what* needs a dataclass in this module, a row in `WHATS`, and the arm that mypy then asks for
+in `coordinator/injector.py`. A new *where* needs a dataclass with `matches`, and a reader of its
+text.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ ALWAYS = 0
 class Point(Enum):
     """The kinds of places at which a fault can strike."""
 
-    #: A checkpoint has arrived: the bodies of the steps in it have had their effects.
+    #: A checkpoint has arrived, and the bodies of the steps in it have had their effects.
     BEFORE_COMMIT = "before-commit"
-    #: It is durable, and the worker does not know yet.
+    #: A checkpoint is durable, and the worker does not know yet.
     AFTER_COMMIT = "after-commit"
     STATE_READ = "state-read"
     INVOCATION_START = "invocation-start"
     #: The handler has returned, and nobody has taken its result.
     INVOCATION_RESULT = "invocation-result"
-    #: `ledger.record` has recorded an effect, and has not returned.
+    #: `ledger.record` has recorded an effect, and has not returned yet.
     EFFECT = "effect"
-    #: Nothing happens but that a fault's time has come.
+    #: A fault's time has come, and nothing else happens.
     TIME = "time"
 
 
@@ -80,8 +81,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happens, about to go on. `number` counts from 1 per kind of point: commits,
-    state reads, invocations, effects. `ordinal` counts all moments of the execution."""
+    """A moment of an execution at which a fault can strike.
+
+    `number` counts from 1 for each kind of point: commits, state reads, invocations, effects.
+    `ordinal` counts all moments of the execution.
+    """
 
     point: Point
     number: int
@@ -89,7 +93,7 @@ class Moment:
     #: Milliseconds since the execution's start, on its own clock.
     elapsed_ms: int
     changes: Sequence[Change] = ()
-    #: The effect's.
+    #: The name of the effect, at an effect.
     name: str = ""
 
     def __str__(self) -> str:
@@ -105,7 +109,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """At the `number`-th checkpoint, state read, invocation; None: at each."""
+    """The `number`-th checkpoint, state read or invocation; with None, each of them."""
 
     point: Point
     number: int | None = None
@@ -119,8 +123,10 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class AtOperation:
-    """At a checkpoint with an update that fits; texts are patterns with `*`, `?` and `[...]`.
-    `n`: at the n-th such checkpoint and those that follow."""
+    """The checkpoints with an update that fits, from the `n`-th such checkpoint on.
+
+    Texts are patterns with `*`, `?` and `[...]`.
+    """
 
     point: Point
     name: str | None = None
@@ -154,7 +160,7 @@ class AtOperation:
 
 @dataclass(frozen=True, slots=True)
 class AtEffect:
-    """At the n-th effect in the ledger whose name fits, and those that follow."""
+    """The effects in the ledger whose names fit, from the `n`-th such effect on."""
 
     name: str
     n: int = 1
@@ -169,7 +175,8 @@ class AtEffect:
 
 @dataclass(frozen=True, slots=True)
 class AtTime:
-    """As soon as `seconds` have passed on the execution's own clock and an invocation runs."""
+    """The first moment at which `seconds` have passed on the execution's own clock and an
+    invocation runs."""
 
     seconds: float
 
@@ -182,7 +189,7 @@ class AtTime:
 
 @dataclass(frozen=True, slots=True)
 class AtRandom:
-    """At any moment, with a probability; the same seed chooses the same moments."""
+    """Moments that are chosen with a probability; the same seed chooses the same moments."""
 
     probability: float
     seed: int = 0
@@ -208,24 +215,24 @@ def _like(value: str, pattern: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """SIGKILL, as when Lambda loses the environment."""
+    """The worker is killed with SIGKILL, as when Lambda loses the environment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """`os._exit(code)`."""
+    """The worker calls `os._exit(code)`."""
 
     code: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Segfault:
-    """A real one, in the worker's own code."""
+    """The worker commits a real segmentation fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfMemory:
-    """The worker takes memory until its host kills it for it."""
+    """The worker takes memory until its host kills it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +254,8 @@ class HangC:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """SIGSTOP until the deadline has passed and the next invocation is at work; then it goes on."""
+    """The worker is stopped with SIGSTOP until the deadline has passed and the next invocation is
+    at work; then the worker goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +270,7 @@ class DropReply:
 
 @dataclass(frozen=True, slots=True)
 class DelayReply:
-    """The answer takes this long on the execution's own clock."""
+    """The answer takes `seconds` on the execution's own clock."""
 
     seconds: float = 1.0
 
@@ -286,12 +294,12 @@ class CutConnection:
 
 @dataclass(frozen=True, slots=True)
 class KillHost:
-    """SIGKILL to the worker host, and so to all its workers."""
+    """The worker host is killed with SIGKILL, and all its workers with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class KillCoordinator:
-    """SIGKILL to the coordinator; needs a store that outlives it."""
+    """The coordinator is killed with SIGKILL, which needs a store that outlives it."""
 
 
 What: TypeAlias = (
@@ -333,7 +341,7 @@ WHATS: dict[str, type[What]] = {
 }
 _NAMES = {kind: name for name, kind in WHATS.items()}
 
-#: Code: HTTP status and text, as Lambda gives them.
+#: The HTTP status and the text of each error code, as Lambda gives them.
 SERVICE_ERRORS: dict[str, tuple[int, str]] = {
     "TooManyRequestsException": (429, "Rate Exceeded."),
     "ServiceException": (500, "An internal error occurred."),
@@ -346,14 +354,14 @@ SERVICE_ERRORS: dict[str, tuple[int, str]] = {
 }
 
 _ON_A_REPLY = (DropReply, DelayReply, Fail, Raise)
-#: What the worker has to do to itself, when it next hears from the coordinator.
+#: The faults that the worker has to commit itself, when it next hears from the coordinator.
 _BY_ITSELF = (Exit, Segfault, OutOfMemory, HangPython, HangC)
-#: What ends, stops or blocks a process, and so cannot befall the test's own.
+#: The faults that end, stop or block a process, and so cannot befall the test's own.
 NEEDS_A_PROCESS = (Kill, *_BY_ITSELF, Freeze, KillHost)
 
 
 def possible(what: What, point: Point) -> bool:
-    """Whether there is anything at such a point that could go wrong in this way."""
+    """Return whether anything can go wrong in this way at such a point."""
     if isinstance(what, _ON_A_REPLY):
         return point in REPLIES
     if isinstance(what, Duplicate):
@@ -366,7 +374,10 @@ def possible(what: What, point: Point) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`what` goes wrong at the first `times` moments that `where` matches, or at all (`ALWAYS`)."""
+    """A fault: `what` goes wrong at the first `times` moments that `where` matches.
+
+    With `ALWAYS`, `what` goes wrong at every moment that `where` matches.
+    """
 
     what: What
     where: Where
@@ -380,13 +391,14 @@ class Fault:
                 + (
                     "only an invocation's start can be delivered twice."
                     if isinstance(self.what, Duplicate)
-                    else "it needs an answer of the service's, so a commit or a state read."
+                    else "it needs an answer of the service, so a commit or a state read."
                 )
             )
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """The fault of a text such as "kill@after-commit:17". `InvalidParameterValue`."""
+        """Return the fault of a text such as "kill@after-commit:17"; raise `InvalidParameterValue`
+        for a text that is not a fault's."""
         from .fault_text import parse
 
         return parse(text)
@@ -407,7 +419,7 @@ def _what_text(what: What) -> str:
 
 
 def _decimal(value: float) -> str:
-    """All of its digits: the text is what is read again."""
+    """Return all digits of the value, as the text has to give the same value when it is read."""
     return repr(float(value)).removesuffix(".0")
 
 
@@ -428,7 +440,7 @@ class Plan:
     _progress: dict[int, _Progress] = field(default_factory=dict)
 
     def strikes(self, moment: Moment) -> Fault | None:
-        """The fault that fires now, which thereby has; of several the first."""
+        """Return the fault that fires now, the first of several, and count it as fired."""
         struck: Fault | None = None
         for place, fault in enumerate(self.faults):
             progress = self._progress.setdefault(place, _Progress())
@@ -450,7 +462,8 @@ class Plan:
         ]
 
     def due_in(self, elapsed_ms: int) -> float | None:
-        """Seconds until the next fault at a time that has not fired; None: there is none."""
+        """Return the seconds until the next fault at a time that has not fired, None where there is
+        no such fault."""
         left = [
             fault.where.seconds - elapsed_ms / 1000
             for fault in self.unfired

@@ -1,4 +1,4 @@
-"""Sizes and ranges of the service. Bytes unless the name says otherwise."""
+"""The sizes and ranges of the service, in bytes unless the name says otherwise."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ CHAINED_BYTES = 1024 * 1024
 DURATION_SECONDS = 31_622_400
 CLIENT_TOKEN_MS = 15 * 60 * 1000
 PAGE_OPERATIONS = 1000
-#: Invocations in a row that may return PENDING with nothing pending.
+#: How many invocations in a row may return PENDING with nothing pending.
 IDLE_SUSPENSIONS = 3
-#: Failed invocations in a row, where they are not to run out before the execution's time does.
+#: The retries of failed invocations where these must not run out before the execution's time.
 ENDLESS_RETRIES = 1 << 30
 _EXECUTION_NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
 
 
 def size(text: str) -> int:
+    """Return the number of bytes of `text` in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def check_size(text: str | None, limit: int, what: str) -> None:
-    """Refuse `text` of more than `limit` bytes; `what` begins the refusal."""
+    """Raise `InvalidParameterValue` for a text that is too large.
+
+    Args:
+        text: The text; None is never too large.
+        limit: The most bytes that `text` may have.
+        what: The beginning of the refusal.
+    """
     if text is not None and len(text) * 4 > limit and size(text) > limit:
         raise InvalidParameterValue(
             f"{what} size must be less than or equal to {limit} bytes, was {size(text)}."

@@ -13,7 +13,7 @@ from .record import record
 
 
 class _Named(Enum):
-    """Members are looked up on every checkpoint: hash them by identity, not by name."""
+    """An enum whose members are hashed by identity, as they are looked up on every checkpoint."""
 
     __hash__ = object.__hash__
 
@@ -99,7 +99,7 @@ class ErrorObject:
 
     @property
     def size(self) -> int:
-        """Bytes of text in it."""
+        """The number of bytes of text in the error."""
         texts = (self.message, self.type, self.data, *(self.stack_trace or ()))
         return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts if text)
 
@@ -108,9 +108,9 @@ class ErrorObject:
 class Operation:
     """One durable operation as the service reports it.
 
-    `input` is the EXECUTION's, `attempt` and `next_attempt_ms` a STEP's,
-    `scheduled_end_ms` a WAIT's, `callback_id` a CALLBACK's, `replay_children` a
-    CONTEXT's; `result` and `error` everybody's but the WAIT's.
+    Only an EXECUTION has `input`, only a STEP `attempt` and `next_attempt_ms`, only a WAIT
+    `scheduled_end_ms`, only a CALLBACK `callback_id`, and only a CONTEXT `replay_children`. Every
+    operation but a WAIT can have `result` and `error`.
     """
 
     id: str
@@ -207,7 +207,7 @@ class OutputStream(Enum):
 
 @record
 class OutputLine:
-    """A line that a handler printed or logged; `logger` and `level` for logged ones."""
+    """A line that a handler printed or logged; only logged lines have `logger` and `level`."""
 
     stream: OutputStream
     text: str
@@ -220,8 +220,9 @@ class OutputLine:
 class Effect:
     """A side effect that a handler recorded; `key` is a JSON value and `data` a JSON object.
 
-    The worker says the first part, the coordinator adds the rest. `invocation` counts those of
-    the execution from 1; `stale`: it came when its invocation had ended or been cut off.
+    The worker says the first fields, and the coordinator adds those from `execution_arn` on.
+    `invocation` counts the invocations of the execution from 1. `stale` says that the effect came
+    when its invocation had ended or been cut off.
     """
 
     request_id: str

@@ -1,4 +1,4 @@
-"""The first answers to checkpoints that carried a `ClientToken`, for those that come again."""
+"""`Repeats`: remembers the answers to checkpoints with a `ClientToken`, for repeated requests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from .events import Checkpoint
 
 
 class Repeats(dict[str, tuple[Checkpoint, Reply]]):
-    """By client token, for as long as the service keeps them."""
+    """The first request and answer by client token, kept for as long as the service keeps them."""
 
     def remember(self, client_token: str, event: Checkpoint, reply: Reply) -> None:
+        """Keep the answer to a request, and drop those that are too old."""
         while self:
             oldest = next(iter(self))
             if event.now_ms - self[oldest][0].now_ms <= limits.CLIENT_TOKEN_MS:
@@ -19,7 +20,7 @@ class Repeats(dict[str, tuple[Checkpoint, Reply]]):
         self[client_token] = (event, reply)
 
     def first(self, event: Checkpoint) -> tuple[Checkpoint, Reply] | None:
-        """The request that had this client token before, and its answer."""
+        """Return the request that had the same client token before and its answer, if any."""
         found = self.get(event.client_token or "")
         if found is None or event.now_ms - found[0].now_ms > limits.CLIENT_TOKEN_MS:
             return None

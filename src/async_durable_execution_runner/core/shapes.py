@@ -1,10 +1,10 @@
-"""One map between the model and Lambda's JSON, in both directions.
+"""The map between the model and Lambda's JSON, in both directions.
 
 A table for each shape says which member of the service's model is which field, so that writing
-and reading cannot drift apart. A member without a value is left out, but for those that the
-service's model demands.
+and reading cannot drift apart. A member without a value is left out, unless the service's model
+demands the member.
 
-A time is Unix milliseconds in the model, and in JSON whatever the caller says: Unix seconds with
+A time is Unix milliseconds in the model. In JSON the caller chooses: a time is Unix seconds with
 milliseconds (HTTP), milliseconds (the event of an invocation), or a datetime (boto3).
 """
 
@@ -31,21 +31,21 @@ T = TypeVar("T")
 
 
 def seconds(milliseconds: int) -> float:
-    """The time as the service's JSON has it over HTTP."""
+    """Return a time of the model as the service's JSON has it over HTTP."""
     return milliseconds / 1000
 
 
 def milliseconds(seconds: float) -> int:
-    """The time as the model has it."""
+    """Return a time in Unix seconds as the model has it."""
     return round(float(seconds) * 1000)
 
 
 class _Form(NamedTuple):
-    """How a value is written and read; both functions are given the one for times, too."""
+    """How a value is written and read; both functions are also given the function for times."""
 
     write: Callable[[Any, Callable[[int], Any]], Any] = lambda value, _: value
     read: Callable[[Any, Callable[[Any], int]], Any] = lambda value, _: value
-    #: Whether the member is there even if there is no value.
+    #: Whether the member is written even where there is no value.
     always: bool = False
 
 
@@ -53,14 +53,14 @@ _PLAIN = _Form()
 
 
 class _Member(NamedTuple):
-    #: The names of the structures that it is in, and its own.
+    #: The names of the structures that the member is in, outermost first.
     path: tuple[str, ...]
     name: str
     field: str
     form: _Form
 
 
-#: Members by their names: a field of the model, a field and its form, or a structure of more.
+#: The members by name: a field of the model, a field and its form, or a structure of members.
 Table = Mapping[str, Any]
 
 
@@ -76,12 +76,19 @@ def _members(table: Table, *path: str) -> Iterator[_Member]:
 
 
 class JsonShape(Generic[T]):
-    """A shape of the service, and the model's class for it."""
+    """A shape of the service, and the model's class for the shape."""
 
     def __init__(
         self, kind: type[T], table: Table, details: Mapping[Any, Table] | None = None
     ) -> None:
-        """`details`: what stands in one more structure, by the record's type, which names it."""
+        """Make the shape of a class of the model.
+
+        Args:
+            kind: The model's class.
+            table: The members of the shape.
+            details: The members of one more structure, by the type of the record. The type gives
+                the structure its name.
+        """
         self._kind = kind
         self._members = tuple(_members(table))
         self._type = next(each for each in self._members if each.field == "type")
@@ -91,7 +98,7 @@ class JsonShape(Generic[T]):
             self._details[type] = name, (*self._members, *_members(more, name))
 
     def to_json(self, record: T, time: Callable[[int], Any] = seconds) -> Json:
-        """`record` with the service's names; `time` says a time that is in milliseconds."""
+        """Return `record` as JSON; `time` converts a time from Unix milliseconds."""
         shape: Json = {}
         members = self._members
         if self._details:
@@ -110,8 +117,10 @@ class JsonShape(Generic[T]):
         return shape
 
     def from_json(self, shape: Mapping[str, Any], time: Callable[[Any], int] = milliseconds) -> T:
-        """The record that `shape` says; `time` makes milliseconds of a time. Members that a
-        record of this type does not have are passed over."""
+        """Return the record of a JSON shape; `time` converts a time to Unix milliseconds.
+
+        Members that a record of this type does not have are passed over.
+        """
         members = self._members
         if self._details:
             _, members = self._details[self._type.form.read(shape[self._type.name], time)]
@@ -131,7 +140,7 @@ def _enum(kind: type[Enum]) -> _Form:
 
 
 def _held(form: _Form, always: bool = False) -> _Form:
-    """`EventInput`, `EventResult` or `EventError`, which are alike."""
+    """Return the form of `EventInput`, `EventResult` and `EventError`, which are alike."""
 
     def write(value: Any, time: Callable[[int], Any]) -> Json:
         if value is None:
@@ -146,9 +155,10 @@ def _held(form: _Form, always: bool = False) -> _Form:
 
 
 _TIME = _Form(lambda value, time: time(value), lambda value, time: time(value))
-#: Left out where it is false.
+#: A flag, which is left out where it is false.
 _FLAG = _Form(lambda value, _: value or None)
-#: What an exception says may hold what UTF-8 cannot carry, and a handler's own JSON anything.
+#: The text of an exception, which may hold what UTF-8 cannot carry. In a handler's own JSON it may
+#: be any value.
 _TEXT = _Form(read=lambda value, _: utf8(str(value)))
 _LINES = _Form(
     lambda value, _: list(value),
@@ -184,7 +194,7 @@ OPERATION = JsonShape(
         "Status": ("status", _enum(OperationStatus)),
     },
     {
-        # Its outcome is told by GetDurableExecution alone.
+        # The outcome of an execution is told by GetDurableExecution alone.
         OperationType.EXECUTION: {"InputPayload": "input"},
         OperationType.CONTEXT: {"ReplayChildren": ("replay_children", _FLAG), **_OUTCOME},
         OperationType.STEP: {
@@ -292,7 +302,7 @@ EVENT = JsonShape(
 
 
 def without_data(event: Json) -> Json:
-    """An event's JSON with its input, result or error marked as truncated, where it has one."""
+    """Return an event's JSON with its input, result or error, if any, marked as truncated."""
     details = f"{event['EventType']}Details"
     return event | {
         details: {

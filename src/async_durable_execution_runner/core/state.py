@@ -1,5 +1,7 @@
-"""`State`: what one execution has come to. Its operations, history and timers, and how a turn
-is taken into them. It knows nothing of what a change means."""
+"""`State`: the operations, history and timers of one execution, into which turns are committed.
+
+A state knows nothing of what a change means.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,14 @@ class State:
         self.operations: dict[str, Operation] = {}
         self.history: list[HistoryEvent] = []
         self._order: list[str] = []
-        #: Changed since the invocation in progress was last told.
+        #: The operations that changed since the invocation in progress was last told.
         self.unseen: dict[str, None] = {}
-        #: Operations that somebody or something other than the handler will end.
+        #: The operations that somebody or something other than the handler will end.
         self.waiting: dict[str, None] = {}
         self.timers: dict[Timer, int] = {}
         self._due: list[tuple[int, int, Timer]] = []
         self._timer_count = 0
-        #: The heartbeat time-outs of callbacks, in seconds.
+        #: The heartbeat time-outs of callbacks in seconds, by operation id.
         self.heartbeats: dict[str, int] = {}
 
     @property
@@ -40,6 +42,7 @@ class State:
         return Turn(now_ms, self._arn, self.operations, len(self.history) + 1, targets)
 
     def commit(self, turn: Turn) -> None:
+        """Take over all that `turn` changed."""
         for operation in turn.operations.values():
             if operation.id not in self.operations:
                 self._order.append(operation.id)
@@ -60,7 +63,7 @@ class State:
                 heapq.heappush(self._due, (due, self._timer_count, timer))
 
     def next_timer(self) -> tuple[Timer, int] | None:
-        """The timer that is due first, and when."""
+        """Return the timer that is due first and its due time, None where there is no timer."""
         while self._due:
             due, _, timer = self._due[0]
             if self.timers.get(timer) == due:
@@ -69,14 +72,17 @@ class State:
         return None
 
     def see_all(self) -> list[Operation]:
-        """What has not been told yet; it counts as told now."""
+        """Return the operations that have not been told yet, and count them as told."""
         unseen = [self.operations[operation_id] for operation_id in self.unseen]
         self.unseen.clear()
         return unseen
 
     def page(self, start: int, count: int) -> tuple[list[Operation], str]:
-        """From `start` on, at most `count` operations and (but for the first) a request's bytes;
-        and the next page's marker, "" after the last."""
+        """Return a page of operations from `start` on and the next marker, "" after the last page.
+
+        A page has at most `count` operations, and ends early where it would be larger than a
+        request may be; its first operation may be of any size.
+        """
         page: list[Operation] = []
         room = limits.REQUEST_BYTES - 512 * 1024
         for operation_id in self._order[start : start + count]:
@@ -92,7 +98,7 @@ class State:
         return page, str(end_of_page) if end_of_page < len(self._order) else ""
 
     def end(self) -> None:
-        """Keep what a reader may ask for, drop what only a running execution needs."""
+        """Keep what a reader may ask for, and drop what only a running execution needs."""
         self.timers.clear()
         self._due.clear()
         self.heartbeats.clear()

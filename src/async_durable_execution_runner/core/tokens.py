@@ -1,8 +1,8 @@
-"""Checkpoint tokens and callback ids: opaque outside, readable here.
+"""Checkpoint tokens and callback ids, which are opaque outside and readable in this module.
 
-A token names its invocation by a seed that the executor drew at random, and a number
-that grows with each accepted checkpoint; only the newest is ever accepted, so a token
-that is stale, foreign or garbage simply differs from it.
+A token names its invocation by a seed that the executor drew at random, and has a number
+that grows with each accepted checkpoint. Only the newest token is ever accepted, so a token
+that is stale, foreign or garbage simply differs from the newest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def callback_id(execution_arn: str, operation_id: str) -> str:
 
 
 def parse_callback_id(text: str) -> tuple[str, str]:
-    """The execution's ARN and the operation's id; `InvalidParameterValue` for anything else."""
+    """Return the execution's ARN and the operation's id; raise `InvalidParameterValue` for a text
+    that is not a callback id."""
     try:
         arn, operation_id = base64.b64decode(text, validate=True).decode().split(" ", 1)
     except (binascii.Error, UnicodeDecodeError, ValueError):

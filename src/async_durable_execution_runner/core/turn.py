@@ -1,6 +1,6 @@
-"""One turn of an execution: everything that changes together, or not at all.
+"""`Turn`: one turn of an execution, in which everything changes together or not at all.
 
-Operations are immutable, so a turn is an overlay over the execution's state; a batch
+Operations are immutable, so a turn is an overlay over the execution's state. A batch
 that is refused half-way is dropped by dropping the turn.
 """
 
@@ -16,7 +16,7 @@ from .model import ErrorObject, EventType, ExecutionStatus, HistoryEvent, Operat
 
 
 class TimerKind(Enum):
-    """What falls due. Timers of one instant fire in the order in which they were set."""
+    """The purpose of a timer. Timers of one instant fire in the order in which they were set."""
 
     EXECUTION_TIMEOUT = "execution time-out"
     CALLBACK_TIMEOUT = "callback time-out"
@@ -40,7 +40,7 @@ class Ending(NamedTuple):
 
 
 class Turn:
-    """What the operation modules see of an execution, and where their changes go."""
+    """The view that the operation modules have of an execution; it takes their changes."""
 
     __slots__ = (
         "_first_event_id",
@@ -64,6 +64,15 @@ class Turn:
         first_event_id: int,
         targets: Mapping[str, ChainedTarget | ErrorObject],
     ) -> None:
+        """Begin a turn on top of `operations`.
+
+        Args:
+            now_ms: The time of the turn, in Unix milliseconds on the execution's clock.
+            execution_arn: The execution.
+            operations: The operations before the turn, by id.
+            first_event_id: The id of the first event that the turn records.
+            targets: What the chained invokes of the turn name, by operation id.
+        """
         self.now_ms = now_ms
         self.execution_arn = execution_arn
         self._operations = operations
@@ -75,7 +84,7 @@ class Turn:
         self.commands: list[Command] = []
         #: Set where the handler closed the execution itself.
         self.ending: Ending | None = None
-        #: Timers set (due, in ms) and cleared (None).
+        #: The timers that the turn set, with the due time in ms, and cleared, with None.
         self.timers: dict[Timer, int | None] = {}
         #: Heartbeat time-outs in seconds, by operation id.
         self.heartbeats: dict[str, int] = {}

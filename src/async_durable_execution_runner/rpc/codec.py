@@ -1,6 +1,6 @@
-"""Between protobuf messages and `core.model`, both ways, field by field.
+"""The codec between protobuf messages and `core.model`, both ways, field by field.
 
-The hot path is `update_from_proto` and `operation_to_proto`: once per update and per
+The hot path is `update_from_proto` and `operation_to_proto`, which run once per update and per
 changed operation of every checkpoint. Optional scalar fields are set only where they
 have a value, so that absence survives the trip.
 """
@@ -35,8 +35,8 @@ from .v1 import worker_pb2
 
 _T = TypeVar("_T")
 
-# By number, as protoc numbered them; index 0 is UNSPECIFIED. The generated stubs want their
-# own enum types where the messages take numbers, hence `Any`.
+# The members stand by number, as protoc numbered them; index 0 is UNSPECIFIED. The values are `Any`
+# because the generated stubs want their own enum types where the messages take numbers.
 _TYPES: list[OperationType | None] = [None, *OperationType]
 _STATUSES: list[OperationStatus | None] = [None, *OperationStatus]
 _ACTIONS: list[OperationAction | None] = [None, *OperationAction]
@@ -66,7 +66,7 @@ _EVENT_NAMES = {member: member.value for member in EventType}
 
 
 class _Names(dict[FieldDescriptor, str]):
-    """A field's name, which its descriptor makes anew each time that it is asked."""
+    """The names of fields. A descriptor makes the name anew each time that it is asked."""
 
     def __missing__(self, field: FieldDescriptor) -> str:
         name = self[field] = field.name
@@ -77,12 +77,19 @@ _names = _Names()
 
 
 def _values(message: Message) -> dict[str, Any]:
-    """What is set in a message, by field name."""
+    """Return the values that are set in a message, by field name."""
     return {_names[field]: value for field, value in message.ListFields()}
 
 
 def extend(field: Any, encode: Callable[[_T, Any], object], values: Iterable[_T]) -> None:
-    """Append `values` to a repeated field: `encode` makes them in it, and none is copied."""
+    """Append `values` to a repeated field.
+
+    Args:
+        field: The repeated field.
+        encode: Encodes a value as a message that its second argument makes, so that no message is
+            copied.
+        values: The values of the model.
+    """
     add = field.add
     for value in values:
         encode(value, add)
@@ -135,7 +142,7 @@ def update_to_proto(update: OperationUpdate) -> pb.OperationUpdate:
 
 
 def update_from_proto(message: pb.OperationUpdate) -> OperationUpdate:
-    """The update; `InvalidParameterValue` for a type or action that nobody knows."""
+    """Return the update; raise `InvalidParameterValue` for an unknown type or action."""
     values = _values(message)
     values["type"] = _known(_TYPES, message.type, "Unknown operation type.")
     values["action"] = _known(
@@ -244,7 +251,8 @@ def line_from_proto(message: pb.OutputLine) -> OutputLine:
 
 
 def recorded_effect_from_proto(message: worker_pb2.RecordEffectRequest) -> Effect:
-    """What a worker says of an effect; `InvalidParameterValue` where that is not JSON."""
+    """Return the effect that a worker recorded; raise `InvalidParameterValue` where its key or data
+    is not JSON."""
     values = _values(message)
     values.setdefault("request_id", "")
     if not message.name:
@@ -294,7 +302,7 @@ def sources_to_proto(distinct: Iterable[Source], numbers: Iterable[int]) -> pb.S
 
 
 def sources_from_proto(message: pb.Sources, count: int) -> Iterator[Source]:
-    """Of `count` operations."""
+    """Return the source of each of `count` operations."""
     distinct = [Source(), *map(source_from_proto, message.distinct)]
     return (distinct[number] for number in message.numbers or [0] * count)
 
@@ -314,7 +322,8 @@ def divergence_to_proto(divergence: Divergence) -> pb.Divergence:
 
 
 def divergence_from_proto(message: pb.Divergence, invocation: int = 0) -> Divergence:
-    """The number of the invocation does not travel; whoever receives it knows."""
+    """Return the divergence. The receiver gives the number of the invocation, which does not
+    travel."""
     return Divergence(
         _known(_DIVERGENCE_KINDS, message.kind, "Unknown kind of divergence."),
         message.operation_id,

@@ -1,6 +1,6 @@
 """The operation types, one module each, and the table of all their transitions.
 
-Adding a type: a module with `RULES`, `TRIGGERS`, `validate` and `apply`, and its row in `_MODULES`.
+A new type needs a module with `RULES`, `TRIGGERS`, `validate` and `apply`, and a row in `_MODULES`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .rules import Rule, Trigger
 class Processor:
     """How one operation type takes an update, once its transition is known to be allowed.
 
-    `validate` refuses options that do not fit the action; `apply` gets the operation as it
-    stands (new ones STARTED as of now) and makes the change.
+    `validate` refuses options that do not fit the action. `apply` gets the operation as it
+    stands, or a new operation that is STARTED as of now, and makes the change.
     """
 
     validate: Callable[[OperationUpdate], None]

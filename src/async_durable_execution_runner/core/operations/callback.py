@@ -1,4 +1,4 @@
-"""CALLBACK: started by the handler; ended by an outsider's answer or by one of two time-outs."""
+"""CALLBACK: the handler starts it, and an outsider's answer or one of two time-outs ends it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
 
 
 def check_open(operation: Operation | None) -> Operation:
-    """The callback if it still waits; the service's refusal if it does not."""
+    """Return the callback if it still waits; raise the service's refusal if it does not."""
     if operation is None or operation.type is not _CALLBACK:
         raise InvalidParameterValue("Invalid callback id.")
     if operation.status is OperationStatus.TIMED_OUT:

@@ -1,4 +1,4 @@
-"""CHAINED_INVOKE: started by the handler; ended by the end of the function that it invokes."""
+"""CHAINED_INVOKE: the handler starts it, and the end of the function that it invokes ends it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .rules import Rule, Trigger
 
 _CHAINED = OperationType.CHAINED_INVOKE
 _STARTED = OperationStatus.STARTED
-#: The name of a function that answers to every name that no other has.
+#: The name of a function that answers to every name that no other function has.
 ANY_FUNCTION = "*"
 
 RULES = [
@@ -64,7 +64,7 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
     turn.put(operation)
     target = turn.targets.get(operation.id)
     if isinstance(target, ErrorObject):
-        # Found out before anything is sent: the handler learns it from this very reply.
+        # The error is found before anything is sent, so the handler learns it from this reply.
         turn.record(
             EventType.CHAINED_INVOKE_STARTED,
             operation,
@@ -99,7 +99,7 @@ def ended(turn: Turn, operation: Operation, event: ChainedInvokeEnded) -> None:
 
 
 def timed_out(seconds: int) -> ErrorObject:
-    """What the caller is told where the callee's execution ran out of its `seconds`."""
+    """Return the error for the caller of an execution that ran out of its `seconds`."""
     return ErrorObject(
         f"CHAINED_INVOKE timed out after {seconds} seconds.", "ChainedInvoke.Timeout"
     )
@@ -118,7 +118,7 @@ def _end(
 
 
 class FunctionName(NamedTuple):
-    """A function as the service lets it be named: by name, partial ARN or ARN."""
+    """The parts of a function's name, partial ARN or ARN."""
 
     region: str | None
     account: str | None
@@ -133,13 +133,14 @@ _FUNCTION_NAME = re.compile(
 
 
 def parse_function_name(text: str) -> FunctionName:
-    """The parts of a function's name; a text that is none of the forms is taken as a bare name."""
+    """Return the parts of a function's name; a text in none of the forms counts as a bare name."""
     match = _FUNCTION_NAME.fullmatch(text)
     return FunctionName(*match.groups()) if match else FunctionName(None, None, text, None)
 
 
 def _check_same_place(function_name: str, execution_arn: str) -> None:
-    """The function must be of the execution's own account and region."""
+    """Raise `InvalidParameterValue` for a function of another account or region than the
+    execution's."""
     region, account = execution_arn.split(":")[3:5]
     function = parse_function_name(function_name)
     if function.account not in (None, account):

@@ -34,7 +34,7 @@ TRIGGERS: list[Trigger] = []
 
 
 def validate(update: OperationUpdate) -> None:
-    """Nothing beyond what holds for every type."""
+    """Check nothing beyond what holds for every type."""
 
 
 def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:

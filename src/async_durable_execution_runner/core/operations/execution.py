@@ -1,6 +1,6 @@
-"""EXECUTION: the root operation. A handler closes it by a checkpoint where its result is large.
+"""EXECUTION: the root operation. A handler closes it by a checkpoint where the result is large.
 
-It ends with the invocation all the same: that is the order in which the service records it.
+The execution ends with the invocation all the same, as the service records both in this order.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ENDED = {
 
 
 def validate(update: OperationUpdate) -> None:
-    """Nothing beyond what holds for every type."""
+    """Check nothing beyond what holds for every type."""
 
 
 def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
@@ -55,7 +55,7 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
 
 
 def end(turn: Turn, operation: Operation, ending: Ending) -> None:
-    """The only way an execution ends, whoever ends it."""
+    """End the execution: every execution ends here, whoever ends it."""
     status, result, error = ending
     operation_status, event_type = _ENDED[status]
     ended = replace(

@@ -1,4 +1,4 @@
-"""The shape of a transition rule. The rules themselves stand in the operation modules."""
+"""The shape of a transition rule. The rules themselves are in the operation modules."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from ..model import OperationAction, OperationStatus, OperationType
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`action` takes an operation from one of `sources` to `target`, or is refused.
+    """A transition: `action` takes an operation from one of `sources` to `target`, or is refused.
 
-    A source of `None` is an operation that is not there yet. `refusal` is the service's text.
+    A source of `None` stands for an operation that does not exist yet. `refusal` is the service's
+    text.
     """
 
     type: OperationType
@@ -23,7 +24,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A transition that no handler asks for: `cause` is a timer, an answer, a callee's end."""
+    """A transition that no handler asks for; `cause` is a timer, an answer or a callee's end."""
 
     type: OperationType
     cause: str

@@ -1,4 +1,4 @@
-"""STEP: start, succeed, fail, retry after a delay."""
+"""STEP: it starts, succeeds, fails, or is retried after a delay."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
                 error=update.error,
             )
             turn.set_timer(TimerKind.STEP_RETRY, operation.id, now + delay * 1000)
-            # A retry without an error is a check that was made and was not yet met.
+            # A retry without an error is that of a condition that was checked and not yet met.
             succeeded = update.error is None
         case OperationAction.SUCCEED:
             changed = replace(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ControlServiceStub(object):
-    """What runners ask of the coordinator. Every call carries the metadata
+    """The calls of runners to the coordinator. Every call carries the metadata
     `authorization: Bearer <token>`. Errors are gRPC statuses with one sentence;
     the trailing metadata `error-code` has the service's exception name where it has one.
     """
@@ -105,14 +105,15 @@ class ControlServiceStub(object):
 
 
 class ControlServiceServicer(object):
-    """What runners ask of the coordinator. Every call carries the metadata
+    """The calls of runners to the coordinator. Every call carries the metadata
     `authorization: Bearer <token>`. Errors are gRPC statuses with one sentence;
     the trailing metadata `error-code` has the service's exception name where it has one.
     """
 
     def OpenWorkspace(self, request, context):
-        """Held open by a runner for its life; its end closes the workspace: its executions
-        are stopped and forgotten, its functions unregistered. Sends one message at the start.
+        """A runner holds this call open for its life. The end of the call closes the workspace: its
+        executions are stopped and forgotten, and its functions are unregistered. The coordinator sends
+        one message at the start.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,8 +126,8 @@ class ControlServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReplaceFunctions(self, request, context):
-        """Have these functions and no others, with their code as it is now: invocations under way
-        end as they began, all later ones run in processes that have not loaded it yet.
+        """Register these functions and no others, with their code as it is now. Invocations under way
+        end as they began, and all later invocations run in processes that have not loaded the code yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,21 +140,21 @@ class ControlServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RunExecutions(self, request, context):
-        """Start executions, wait for their ends, send their records. One call for the common case.
+        """Start executions, wait for their ends, and send their records: one call for the common case.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AwaitExecution(self, request, context):
-        """Wait for the end (or for suspension, or not at all), send the record.
+        """Wait for the end (or for suspension, or not at all), and send the record.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AwaitCallback(self, request, context):
-        """Wait until an open callback is there.
+        """Wait until there is an open callback.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -192,8 +193,8 @@ class ControlServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FollowOutput(self, request, context):
-        """What handlers write from now on, a message for each invocation that ends, until the workspace
-        is closed. The first message is empty: from there on nothing is missed.
+        """Send what handlers write from now on, in a message for each invocation that ends, until the
+        workspace is closed. The first message is empty, and says that nothing is missed from then on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -276,7 +277,7 @@ def add_ControlServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ControlService(object):
-    """What runners ask of the coordinator. Every call carries the metadata
+    """The calls of runners to the coordinator. Every call carries the metadata
     `authorization: Bearer <token>`. Errors are gRPC statuses with one sentence;
     the trailing metadata `error-code` has the service's exception name where it has one.
     """

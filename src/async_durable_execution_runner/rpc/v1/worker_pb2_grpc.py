@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkerServiceStub(object):
-    """What worker hosts and workers ask of the coordinator. Every call carries the
+    """The calls of worker hosts and workers to the coordinator. Every call carries the
     metadata `authorization: Bearer <token>`.
     """
 
@@ -59,35 +59,37 @@ class WorkerServiceStub(object):
 
 
 class WorkerServiceServicer(object):
-    """What worker hosts and workers ask of the coordinator. Every call carries the
+    """The calls of worker hosts and workers to the coordinator. Every call carries the
     metadata `authorization: Bearer <token>`.
     """
 
     def Supervise(self, request_iterator, context):
-        """Held by a worker host for its life. First message: `hello`, answered by `welcome`.
+        """A worker host holds this call open for its life. Its first message is `hello`, which the
+        coordinator answers with `welcome`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Session(self, request_iterator, context):
-        """Held by a worker (process or inline thread) for its life. First: `hello`, answered by `welcome`.
+        """A worker (a process or an inline thread) holds this call open for its life. Its first message is
+        `hello`, which the coordinator answers with `welcome`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Checkpoint(self, request_iterator, context):
-        """Held by a worker's service client on the handler's event loop. Strictly one
-        response per request, in order; a refusal is a response too and leaves the stream open.
+        """A worker's service client holds this call open on the handler's event loop. Each request gets
+        one response, in order. A refusal is a response too, and leaves the stream open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordEffect(self, request, context):
-        """Called while a handler waits: the answer means that the effect is known here. Taken from an
-        invocation that has ended too, since its effect is real.
+        """A worker calls this while its handler waits. The answer means that the coordinator knows the
+        effect. An effect of an invocation that has ended is taken too, since the effect is real.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +127,7 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerService(object):
-    """What worker hosts and workers ask of the coordinator. Every call carries the
+    """The calls of worker hosts and workers to the coordinator. Every call carries the
     metadata `authorization: Bearer <token>`.
     """
 
