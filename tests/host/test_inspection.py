@@ -57,10 +57,9 @@ def test_one_that_blocks_the_signal_is_not_waited_for(
     assert not inspected.done
     inspected.pass_time()
     assert inspected.done
-    assert (
-        inspected.why
-        == f"the worker did not answer in 0 s: it blocks signal {stacks.SIGNAL}, "
-        + ("which asks for the stacks")
+    assert inspected.why == (
+        f"the worker did not answer in 0 s: it blocks signal {stacks.SIGNAL}, "
+        "which asks for the stacks"
     )
     os.close(own)
     os.close(its)
