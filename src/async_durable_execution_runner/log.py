@@ -1,4 +1,4 @@
-"""What the coordinator and the worker hosts say of their work, for a person to read.
+"""The log in which the coordinator and the worker hosts say what they do, for a person to read.
 
 `DURABLE_RUNNER_LOG` chooses how much: "info" for workers, hosts and refusals, "debug" for all that
 executions do as well. Each process reads the variable when it starts and writes to its standard

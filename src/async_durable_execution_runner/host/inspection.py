@@ -22,6 +22,11 @@ class Inspection:
     """One inspection of a worker.
 
     `answers`, `busy` and `why` are for `stacks.report`; `busy` is a share of one processor.
+
+    Args:
+        pid: The worker's pid.
+        pipe: The descriptor of the pipe that the worker's stacks come through.
+        request_id: The invocation that the worker is looked at for.
     """
 
     def __init__(self, pid: int, pipe: int, request_id: str) -> None:

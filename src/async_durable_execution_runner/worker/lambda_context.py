@@ -26,7 +26,7 @@ def log_stream_name(function: pb.FunctionConfig, day: str, environment_id: str) 
 
 
 class Client:
-    """What the application that invoked the function says of itself."""
+    """The application that invoked the function, with what it says of itself."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.installation_id = given.get("installation_id")
@@ -37,7 +37,7 @@ class Client:
 
 
 class ClientContext:
-    """What the invoker sent beside the payload, with the attributes that it has on Lambda."""
+    """The invoker's data beside the payload, with the attributes that it has on Lambda."""
 
     def __init__(self, text: str) -> None:
         given = json.loads(text)

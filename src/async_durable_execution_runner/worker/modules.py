@@ -64,7 +64,7 @@ def _is_init(file: str) -> bool:
 
 
 def know(name: str, file: str) -> None:
-    """From now on import `name` from `file`, if the file exists, and packages from around it."""
+    """Import `name` from `file` from now on, if the file exists, and packages from around it."""
     if not os.path.isfile(file):
         return
     if _client not in sys.meta_path:

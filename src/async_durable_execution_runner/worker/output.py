@@ -1,4 +1,4 @@
-"""What a handler prints and logs is captured as it happens, so that no crash takes it along.
+"""The capture of a handler's prints and logs, made at once so that no crash takes them along.
 
 In a worker process, file descriptors 1 and 2 are one append-mode file. Python-level output
 goes into the file at once as *frames*: a frame is a line with a record separator and a JSON
@@ -319,7 +319,7 @@ class _Hooks:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                # Where others, such as pytest, have replaced the streams since, they restore them.
+                # Code that has replaced the streams since, such as pytest's, restores them itself.
                 if isinstance(sys.stdout, _Passing):
                     sys.stdout = cast("TextIO", sys.stdout.real)
                 if isinstance(sys.stderr, _Passing):

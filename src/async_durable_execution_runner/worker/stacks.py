@@ -1,4 +1,4 @@
-"""What a worker is doing: the stacks of its threads and asyncio tasks, asked for by a signal.
+"""The stacks of a worker's threads and asyncio tasks, for which a signal asks.
 
 The worker answers on a pipe, in two forms. `faulthandler`'s text is first; C code writes it, so
 that it arrives even where the main thread hangs in C with the GIL. As soon as the main thread

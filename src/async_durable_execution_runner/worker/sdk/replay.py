@@ -1,4 +1,4 @@
-"""What an invocation was given and what its handler asks for; its end compares the two.
+"""The comparison of what an invocation was given with what its handler asks for.
 
 An SDK answers a recorded operation itself, so only the process that runs the handler sees what
 the handler asks for. For each such operation the SDK makes an `OperationIdentifier`, on the stack
