@@ -19,38 +19,40 @@ NOTICE = "<!-- Made by docs/generate.py; edits here are lost. -->"
 TRANSITIONS = """\
 # Transitions
 
-Every state change of every operation type. An *action* is an update in a checkpoint; where the
-operation is in no state that it may start from, the whole checkpoint is refused with
-`InvalidParameterValueException` and the text given, and nothing is changed. What has no refusal
-comes about by itself. Any other action on the type is refused with
-`Invalid action for the given operation type.`
+This page lists every state change of every operation type. An *action* is an update in a
+checkpoint. Where the operation is not in a state from which the action may start, the whole
+checkpoint is refused with `InvalidParameterValueException` and the text given, and nothing is
+changed. A row without a refusal is a change that comes about by itself. Any other action on the
+type is refused with `Invalid action for the given operation type.`
 """
 
 ERRORS = """\
 # Errors
 
-Every error that the runner raises itself, as a tree. `ServiceError` and those below it are the
-emulated service's refusals: a handler meets them as boto3 would show them, with this code and HTTP
-status; over gRPC they travel with the status of the last column but one. Each text is one sentence
-that says what happened.
+This is the tree of all errors that the runner raises itself. `ServiceError` and the errors below
+it are the emulated service's refusals: a handler meets them as boto3 would show them, with this
+code and HTTP status. Over gRPC, an error travels with the status of the last column but one. The
+text of each error is one sentence that says what happened.
 """
 
 FAILURES = """\
 ## Why an invocation failed
 
-An invocation that fails is tried again after a back-off, and past the limit the execution fails
-with the last cause. The cause is the error of the invocation's `InvocationCompleted` event and of
-its entry in `result.invocations`, in Lambda's words; where the process died, its stack trace holds
-the last lines that it wrote. Any other type is the class of an exception that left the handler.
+An invocation that fails is tried again after a back-off. When the limit is reached, the execution
+fails with the last cause. The cause is the error of the invocation's `InvocationCompleted` event
+and of its entry in `result.invocations`, in Lambda's words. Where the process died, the error's
+stack trace holds the last lines that the process wrote. Any other type is the class of an
+exception that left the handler.
 """
 
-#: Name of the cause: what it means, what to do.
+#: What each cause means and what to do about it, by the cause's name.
 CAUSES = {
     "Runtime.ExitError": (
         "The process ended during the invocation: the handler exited (`sys.exit`, `os._exit`, an "
         "uncaught `SystemExit` or `KeyboardInterrupt`), or a signal killed it (a crash in C code, "
         "an outsider). The message has the exit status or the signal.",
-        'Look at the last lines that it wrote. `isolation="invocation"` shows whether a crash '
+        "Look at the last lines of the process's output. "
+        '`isolation="invocation"` shows whether a crash '
         "depends on what ran before in the same process.",
     ),
     "Runtime.OutOfMemory": (
@@ -60,31 +62,34 @@ CAUSES = {
     "Sandbox.Timedout": (
         "The invocation passed its deadline and its process was killed, whatever it was doing. An "
         "inline worker cannot be killed: it is abandoned, and its checkpoints are refused.",
-        "Raise `invocation_timeout`, or look for what blocks; a long pause belongs into a durable "
+        "Raise `invocation_timeout`, or look for what blocks; a long pause belongs in a durable "
         "`wait`, which takes no invocation time.",
     ),
     "Runtime.ImportModuleError": (
-        "The handler's module could not be imported in the worker, or raised while it was.",
-        "The message and the stack trace are the import's. A worker imports under the test's "
-        "`sys.path`, but in a fresh process: what the test set up before importing is not there.",
+        "The handler's module could not be imported in the worker, "
+        "or raised an error when it was imported.",
+        "The message and the stack trace are those of the import. A worker imports under the "
+        "test's `sys.path`, but in a fresh process: what the test set up before importing is not "
+        "there.",
     ),
     "Runtime.UserCodeSyntaxError": (
         "The handler's module has a syntax error, so that no worker can import it.",
-        "The message says where.",
+        "Correct the error; the message says where it is.",
     ),
     "Runtime.HandlerNotFound": (
-        "The module was imported, but the handler is not in it, or is no durable function there.",
+        "The module was imported, but the handler is not in it, or is not a durable function "
+        "there.",
         "Define the handler at the top level of its module, not under a condition that is false "
         'in the worker (`if __name__ == "__main__"`).',
     ),
     "Runtime.MarshalError": (
-        "A plain function or a mock returned something that JSON cannot carry; what a durable "
-        "function returns, its SDK refuses.",
+        "A plain function or a mock returned something that JSON cannot carry. Where a durable "
+        "function does so, its SDK refuses the result.",
         "Return what `json.dumps` takes: no sets, bytes, NaN or objects of your own.",
     ),
     "InvalidParameterValueException": (
-        "The handler returned something that is not an invocation output, or PENDING while nothing "
-        "was pending that could ever wake it.",
+        "The handler returned something that is not an invocation's output, or it returned PENDING "
+        "while nothing was pending that could ever wake the execution.",
         "Decorate the handler with `@durable_execution`, outermost, and return what it returns.",
     ),
 }
@@ -92,10 +97,10 @@ CAUSES = {
 ENDINGS = """\
 ## How executions and operations end
 
-Errors that the service gives an execution or an operation, rather than an invocation.
+These are errors that the service gives an execution or an operation, rather than an invocation.
 """
 
-#: Name of the error: what it means.
+#: What each error means, by the error's name.
 ENDS = {
     "Callback.Timeout": "Nobody answered the callback before its time-out.",
     "Callback.Heartbeat": "The callback's heartbeats stopped, or never began.",
@@ -186,7 +191,7 @@ PAGES = {"transitions.md": transitions, "errors.md": error_reference}
 
 
 def stale() -> list[str]:
-    """The pages that are not what the code says."""
+    """Return the names of the pages that do not say what the code says."""
     return [
         name
         for name, make in PAGES.items()

@@ -52,11 +52,11 @@ def test_what_is_no_json_is_refused_by_name() -> None:
     result = run(record)
     a, b, c, no_name, empty, odd = json.loads(result.result)
     assert a.startswith(
-        "TypeError: The effect 'a' cannot be recorded: its 'amount', {1}, is no JSON"
+        "TypeError: The effect 'a' cannot be recorded: its 'amount', {1}, is not a JSON value"
     )
     assert b.startswith("TypeError: The effect 'b' cannot be recorded: its 'key', <object")
     assert c.startswith("TypeError: The effect 'c' cannot be recorded: its 'amount', nan,")
-    assert no_name == "TypeError: An effect's name is a text, not None."
+    assert no_name == "TypeError: An effect's name must be a string, not None."
     assert empty == (
         "InvalidParameterValue: The effect '' was not recorded: An effect needs a name."
     )
@@ -149,7 +149,7 @@ def test_a_handler_that_outlives_its_runner_is_told_so() -> None:
 
 
 def test_outside_a_runner_nothing_happens() -> None:
-    """Not even a refusal of what is no JSON; and what was, before, is over."""
+    """Not even a value that is not JSON is refused, and the earlier recording is over."""
     said: list[tuple[str, object, dict[str, object]]] = []
     with ledger.recording(lambda *effect: said.append(effect), inline=True):
         ledger.record("charge", key=1, amount=7)

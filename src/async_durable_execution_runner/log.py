@@ -1,12 +1,12 @@
-"""What the coordinator and the worker hosts say of their work, for a person to read.
+"""The log in which the coordinator and the worker hosts say what they do, for a person to read.
 
 `DURABLE_RUNNER_LOG` chooses how much: "info" for workers, hosts and refusals, "debug" for all that
-executions do as well. Each process reads it when it starts and writes to its standard error. What
-handlers write goes another way, and nothing here knows of it.
+executions do as well. Each process reads the variable when it starts and writes to its standard
+error. The output of handlers goes another way, which this module does not know.
 
-Whoever logs asks for a logger's method once, when it is made, and keeps it; where nobody listens
-that is None, and a look at it is all that logging costs. Payloads are never logged, only their
-sizes.
+An object that logs asks for a logger's method once, when the object is made, and keeps the method.
+Where nobody listens, the method is None, and a look at it is all that logging costs. Payloads are
+never logged, only their sizes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ VARIABLE = "DURABLE_RUNNER_LOG"
 
 _PACKAGE = __name__.partition(".")[0]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
-#: Of a line; the rest is left out.
+#: The characters of a line at most; the rest is left out.
 _MOST_CHARACTERS = 800
-#: That wait to be written; what comes while there are so many is left out.
+#: The lines at most that wait to be written; further lines are left out.
 _MOST_LINES = 20_000
-#: Bytes at most that are written at once: POSIX keeps so many together in a pipe, so that the
+#: The bytes at most that are written at once: POSIX keeps so many together in a pipe, so that the
 #: lines of several processes do not run into each other.
 _PIECE = 4096
-#: Seconds for the last lines to be written when the process ends.
+#: The seconds in which the last lines may be written when the process ends.
 _PATIENCE = 0.5
 
 Say = Callable[..., None]
@@ -40,9 +40,10 @@ Say = Callable[..., None]
 
 
 def chosen() -> str:
-    """What the environment asks for: "debug", "info", or "" for silence.
+    """Return what the environment asks for: "debug", "info", or "" for silence.
 
-    `InvalidConfiguration` where it asks for anything else.
+    Raises:
+        InvalidConfiguration: The environment asks for anything else.
     """
     given = os.environ.get(VARIABLE, "")
     level = given.strip().lower()
@@ -54,14 +55,14 @@ def chosen() -> str:
 
 
 def take() -> str:
-    """The same, and take the variable out of the environment, so that no handler sees it."""
+    """Return what `chosen` does, and remove the variable, so that no handler sees it."""
     level = chosen()
     os.environ.pop(VARIABLE, None)
     return level
 
 
 def set_up(level: str) -> None:
-    """Have this process write its log to standard error; nothing where `level` is ""."""
+    """Have this process write its log to standard error, or no log where `level` is ""."""
     if level and sys.stderr is not None:
         logger = logging.getLogger(_PACKAGE)
         logger.setLevel(_LEVELS[level])
@@ -72,24 +73,24 @@ def set_up(level: str) -> None:
 
 
 def info(name: str) -> Say | None:
-    """The method with which the logger `name` logs at INFO; None where nobody would read it."""
+    """Return the method with which the logger `name` logs at INFO, or None where nobody listens."""
     logger = logging.getLogger(name)
     return logger.info if logger.isEnabledFor(logging.INFO) else None
 
 
 def debug(name: str) -> Say | None:
-    """The same for DEBUG."""
+    """Return the method with which the logger `name` logs at DEBUG, or None as `info` does."""
     logger = logging.getLogger(name)
     return logger.debug if logger.isEnabledFor(logging.DEBUG) else None
 
 
 def short(name: str) -> str:
-    """The first eight characters of an id, or of the last part of an ARN."""
+    """Return the first eight characters of an id, or of the last part of an ARN."""
     return name.rpartition("/")[2][:8]
 
 
 def span(ms: float) -> str:
-    """A length of time, in the largest unit that it has one of."""
+    """Show a length of time, given in milliseconds, in the largest unit that is not longer."""
     ms = round(ms, -2)
     units = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
     unit, size = next((each for each in units if ms >= each[1]), units[-1])
@@ -97,10 +98,10 @@ def span(ms: float) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """One line for each record, whatever is in it: `12:01:07.120Z` and the message.
+    """A formatter that makes one line of each record: `12:01:07.120Z` and the message.
 
-    What is not printable, such as a line feed or a terminal's escape, is written as Python writes
-    it in a literal. Only the traceback of an exception has lines of its own.
+    A character that is not printable, such as a line feed or a terminal's escape, is written as in
+    a Python literal. Only the traceback of an exception has lines of its own.
     """
 
     default_time_format = "%H:%M:%S"
@@ -129,10 +130,10 @@ def _printable(text: str) -> str:
 
 
 class LineWriter(logging.Handler):
-    """Writes lines to a file descriptor on a thread of its own.
+    """A handler that writes lines to a file descriptor, on a thread of its own.
 
-    It may be of a pipe that nobody empties. Then lines are left out, which is said where they
-    would be; whoever logs never waits.
+    The descriptor may be of a pipe that nobody empties. Then lines are left out, and a line in
+    their place says so; code that logs never waits.
     """
 
     def __init__(self, fd: int) -> None:
@@ -158,7 +159,7 @@ class LineWriter(logging.Handler):
                 self._left_out += 1
 
     def flush(self) -> None:
-        """Wait until all is written, though not for ever."""
+        """Wait until all lines are written, but half a second at most."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._lines or self._writing), _PATIENCE)
 
@@ -175,14 +176,14 @@ class LineWriter(logging.Handler):
                     )
                     self._left_out = 0
                 self._writing = True
-            # Whoever read it may have gone.
+            # The reader of the log may have gone.
             with suppress(OSError):
                 for piece in _pieces(lines):
                     os.write(self._fd, piece)
 
 
 def _pieces(lines: list[str]) -> Iterator[bytes]:
-    """The lines, as many together as may be written at once."""
+    """Join the lines into pieces, each with as many lines as may be written at once."""
     piece = b""
     for line in lines:
         encoded = line.encode(errors="backslashreplace")

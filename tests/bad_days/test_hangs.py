@@ -125,8 +125,8 @@ def test_a_handler_that_goes_on_between_the_two(runner_for: RunnerFor) -> None:
 @pytest.mark.parametrize(
     ("deed", "why"),
     [
-        ("freeze", "it is stopped, by SIGSTOP or a debugger"),
-        ("take_every_signal", "it took signal "),
+        ("freeze", "the worker is stopped, by SIGSTOP or a debugger"),
+        ("take_every_signal", "the handler took signal "),
     ],
 )
 def test_a_handler_of_which_nothing_can_be_known(
@@ -145,7 +145,7 @@ def test_a_worker_that_the_test_stops(runner_for: RunnerFor, begun: Begun) -> No
     (worker,) = [each for each in runner.status().workers if each.request_id]
     os.kill(worker.pid, signal.SIGSTOP)
     (invocation,) = handle.result(timeout=20).invocations
-    assert invocation.verdict == "unknown: it is stopped, by SIGSTOP or a debugger"
+    assert invocation.verdict == "unknown: the worker is stopped, by SIGSTOP or a debugger"
     assert is_gone(worker.pid)
 
 

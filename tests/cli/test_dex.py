@@ -199,7 +199,7 @@ def test_functions_are_listed_that_were_asked_for(endpoint: Started, capsys: Out
         ("raises", "LookupError", "no such order"),
         ("missing", "ResourceNotFoundException", "'missing' at URL was refused: Function not"),
         ("hangs_up", "ConnectionClosedError", "'hangs_up' at URL did not answer: "),
-        ("says_nothing", "InvalidResponse", "'says_nothing' at URL answered with no JSON: "),
+        ("says_nothing", "InvalidResponse", "'says_nothing' at URL did not answer with JSON: "),
     ],
 )
 def test_what_goes_wrong_there_fails_the_invocation_by_its_name(

@@ -57,8 +57,9 @@ def test_one_that_blocks_the_signal_is_not_waited_for(
     assert not inspected.done
     inspected.pass_time()
     assert inspected.done
-    assert inspected.why == f"it did not answer in 0 s: it blocks signal {stacks.SIGNAL}, " + (
-        "which asks for them"
+    assert inspected.why == (
+        f"the worker did not answer in 0 s: it blocks signal {stacks.SIGNAL}, "
+        "which asks for the stacks"
     )
     os.close(own)
     os.close(its)
@@ -72,7 +73,7 @@ def test_one_that_has_closed_its_end_is_not_waited_for(deaf: subprocess.Popen[by
     assert select.select([own], [], [], 0)[0]
     inspected.read()
     assert (inspected.done, inspected.answers) == (True, [])
-    assert inspected.why == "it closed the pipe for them"
+    assert inspected.why == "the worker closed the pipe for its stacks"
     os.close(own)
 
 
@@ -81,7 +82,7 @@ def test_one_that_is_stopped_is_not_sent_the_signal(deaf: subprocess.Popen[bytes
     os.waitid(os.P_PID, deaf.pid, os.WSTOPPED)
     own, its = os.pipe()
     os.set_blocking(own, False)
-    assert Inspection(deaf.pid, own, "r-1").why.startswith("it is stopped")
+    assert Inspection(deaf.pid, own, "r-1").why.startswith("the worker is stopped")
     os.close(own)
     os.close(its)
 

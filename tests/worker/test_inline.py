@@ -145,7 +145,7 @@ BEFORE = "def handler(event, context): return 1"
         ("import nowhere", False, "ImportModuleError", "Unable to import module 'changed': No mod"),
         ("1 / 0", False, "ImportModuleError", "Unable to load 'changed.handler': ZeroDivisionErr"),
         ("other = 1", False, "HandlerNotFound", "Handler 'handler' missing on module 'changed'"),
-        (BEFORE, True, "HandlerNotFound", "handler is no durable function where the worker imp"),
+        (BEFORE, True, "HandlerNotFound", "handler is not a durable function where the worker"),
     ],
 )
 async def test_what_cannot_be_loaded_is_lambdas_error(

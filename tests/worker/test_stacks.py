@@ -87,8 +87,8 @@ def test_one_that_hangs_in_nobodys_code_is_shown_in_full() -> None:
 
 
 def test_fewer_than_two_allow_no_verdict() -> None:
-    result = stacks.report([answer(thread(SLEEP))], None, "it ended meanwhile")
-    assert result.verdict == "unknown: it ended meanwhile"
+    result = stacks.report([answer(thread(SLEEP))], None, "the worker ended meanwhile")
+    assert result.verdict == "unknown: the worker ended meanwhile"
     assert len(result.dumps) == 1
 
 

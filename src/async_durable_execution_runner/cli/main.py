@@ -1,14 +1,14 @@
 """`durable-runner`: the command line.
 
-durable-runner demo           an order workflow whose worker is killed once, as a timeline
-durable-runner run            one execution of a handler, with faults from the command line
-durable-runner explore        the same with the worker killed at every moment, one after another
-durable-runner serve          functions behind the AWS API, for boto3, the AWS CLI and the SDKs
-durable-runner logs           what served functions have written
-durable-runner invoke         a function of a server, or of Lambda
+durable-runner demo           show an order workflow survive the death of its worker
+durable-runner run            run a handler once, with faults from the command line
+durable-runner explore        kill a handler's worker at every moment, one run after another
+durable-runner serve          offer functions over the AWS API, to boto3, the AWS CLI and the SDKs
+durable-runner logs           show what served functions have written
+durable-runner invoke         invoke a function of a server, or of Lambda
 durable-runner executions     list | get | history | stop
 durable-runner callback       succeed | fail | heartbeat
-durable-runner diff           where two histories of one function part
+durable-runner diff           show where two histories of one function part
 durable-runner worker-host    serve another runner's invocations with workers on this machine
 """
 
@@ -28,7 +28,10 @@ from . import executions, logs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 it failed, 2 it was called wrongly."""
+    """Run one command and return its exit code.
+
+    The code is 0 where the command is done, 1 where it failed, 2 where it was called wrongly.
+    """
     parser = argparse.ArgumentParser(
         prog="durable-runner", description="Run AWS Lambda durable functions in worker processes."
     )
@@ -40,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser(
         "run",
         help="run a handler once",
-        description="Run a handler once and show how it went. Exit code 1 unless it succeeded.",
+        description="Run a handler once and show how it went. "
+        "The exit code is 1 unless it succeeded.",
     )
     _add_handler(run)
     run.add_argument(
@@ -49,14 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_fault,
         default=[],
         metavar="WHAT@WHERE",
-        help='something that goes wrong, such as "kill@after-commit:3"; may be repeated',
+        help='make something go wrong, such as "kill@after-commit:3"; may be repeated',
     )
     run.add_argument(
         "--faults",
         type=_plan,
         default=[],
         metavar="FILE",
-        help="a fault plan: a fault on each line, # for comments",
+        help="read a fault plan: a fault on each line, # for comments",
     )
     run.add_argument(
         "--replay-every-checkpoint",
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "explore",
         help="kill a handler's worker at every moment and compare the outcomes",
         description="Run a handler cleanly, then once for each moment at which its worker can die. "
-        "Exit code 1 if any run came out otherwise.",
+        "The exit code is 1 if any run has another outcome.",
     )
     _add_handler(explore)
     explore.add_argument(
@@ -84,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--depth",
         type=kinds.count,
         default=1,
-        help="2: pairs of crashes too (default: %(default)s)",
+        help="crashes in a run; 2 tries pairs of crashes too (default: %(default)s)",
     )
     explore.set_defaults(run=_explore)
 
@@ -93,18 +97,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="offer functions over the AWS API",
         description="Offer functions over the AWS API until SIGINT or SIGTERM, in real time.",
     )
-    server.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
-    server.add_argument("--port", type=kinds.port, default=0, help="0: any (default: %(default)s)")
+    server.add_argument(
+        "--host", default="127.0.0.1", help="listen on this address (default: %(default)s)"
+    )
+    server.add_argument(
+        "--port",
+        type=kinds.port,
+        default=0,
+        help="listen on this port; 0 takes any that is free (default: %(default)s)",
+    )
     server.add_argument(
         "--function",
         action="append",
         default=[],
         metavar="NAME=MODULE:HANDLER",
-        help="may be repeated",
+        help="serve this function; may be repeated",
     )
-    server.add_argument("--functions", metavar="FILE", help="TOML or JSON")
-    server.add_argument("--template", metavar="FILE", help="SAM or CloudFormation")
-    server.add_argument("--workers", type=kinds.count, help="processes (default: one per core)")
+    server.add_argument(
+        "--functions", metavar="FILE", help="serve the functions of a TOML or JSON file"
+    )
+    server.add_argument(
+        "--template", metavar="FILE", help="serve those of a SAM or CloudFormation template"
+    )
+    server.add_argument(
+        "--workers", type=kinds.count, help="worker processes (default: one per core)"
+    )
     server.add_argument(
         "--isolation",
         default="worker",
@@ -113,10 +130,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     server.add_argument("--skip-time", action="store_true", help="waits take no real time")
     server.add_argument(
-        "--logs", metavar="FOLDER", type=Path, help="for what the functions write, a file for each"
+        "--logs",
+        metavar="FOLDER",
+        type=Path,
+        help="keep what functions write in this folder, in a file for each function",
     )
     server.add_argument(
-        "--reload", action="store_true", help="serve changed code and files as they are then"
+        "--reload", action="store_true", help="serve code and files anew when they change"
     )
     _add_verbose(server)
     add_access_key(server)
@@ -128,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "diff",
         help="compare two histories",
         description="Show where two executions of one function part, ids and times aside. "
-        "Exit code 0 if they are the same, 1 if not, 2 if one cannot be read.",
+        "The exit code is 0 if they are the same, 1 if not, 2 if one cannot be read.",
     )
     for name in ("local", "cloud"):
         diff.add_argument(
@@ -140,9 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--endpoint",
         type=kinds.url,
         metavar="URL",
-        help="where executions are asked for by ARN",
+        help="read executions given by ARN at this endpoint",
     )
-    diff.add_argument("--region", help="(default: the ARN's own)")
+    diff.add_argument("--region", help="read them in this region (default: the ARN's own)")
     diff.set_defaults(run=_diff)
 
     executions.add_commands(commands)
@@ -181,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    """Run a command and return its exit code; an error of this package is written in one line."""
+    """Run a command and return its exit code; write an error of this package in one line."""
     parsed = parser.parse_args(arguments)
     try:
         if getattr(parsed, "verbose", False):
@@ -195,7 +215,7 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read, such as `head`, has read enough, and nobody is there to flush for.
+        # The reader, such as `head`, has read enough, so that there is nobody to flush for.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -205,22 +225,24 @@ def _add_handler(parser: argparse.ArgumentParser) -> None:
         "handler",
         type=kinds.handler,
         metavar="MODULE:HANDLER",
-        help="found from here, or installed",
+        help="the handler, in a module that is in the current folder or installed",
     )
     parser.add_argument(
         "--input",
         type=kinds.json_text,
         default="null",
         metavar="JSON",
-        help="(default: %(default)s)",
+        help="the execution's input (default: %(default)s)",
     )
-    parser.add_argument("--workers", type=kinds.count, help="processes (default: one per core)")
+    parser.add_argument(
+        "--workers", type=kinds.count, help="worker processes (default: one per core)"
+    )
     _add_verbose(parser)
     parser.add_argument(
         "--timeout",
         type=kinds.seconds,
         default=60.0,
-        help="seconds for a run (default: %(default)s)",
+        help="seconds that a run may take (default: %(default)s)",
     )
 
 
@@ -228,7 +250,7 @@ def _add_verbose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verbose",
         action="store_true",
-        help="log what executions and workers do, as DURABLE_RUNNER_LOG=debug has it",
+        help="log what executions and workers do, like DURABLE_RUNNER_LOG=debug",
     )
 
 
@@ -263,7 +285,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(path: str) -> list[str]:
-    """The faults of a file."""
+    """Read the faults of a file."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -334,13 +356,13 @@ def add_access_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--access-key",
         metavar="ID",
-        help="demand requests that are signed with it; its secret is read from the environment "
-        "variable DURABLE_RUNNER_SECRET_KEY",
+        help="demand requests that are signed with this access key; its secret is read from the "
+        "environment variable DURABLE_RUNNER_SECRET_KEY",
     )
 
 
 def access_keys(arguments: argparse.Namespace) -> dict[str, str]:
-    """The id of the key that requests must be signed with, and its secret."""
+    """Return the id of the key that requests must be signed with, and its secret."""
     if arguments.access_key is None:
         return {}
     secret = os.environ.get("DURABLE_RUNNER_SECRET_KEY")

@@ -24,10 +24,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Parameters = dict[str, Any]
 Responder = Callable[[Parameters], Awaitable[dict[str, Any]]]
-"""What an operation does: it takes what was given and returns the answer, by the model's member
-names, or raises `ServiceError` or `Refusal`. An answer may have a `RequestId` of its own."""
+"""A function that carries out an operation: it takes the parameters and returns the answer, both
+by the model's member names, or raises `ServiceError` or `Refusal`. An answer may have a
+`RequestId` of its own."""
 
-#: Operations that may take long, and are cancelled when their client goes away.
+#: The operations that may take long, and are cancelled when their client goes away.
 _WAITING = frozenset({"Invoke"})
 
 _MIB = 1024 * 1024
@@ -35,11 +36,11 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may take: bytes, and seconds to send them."""
+    """How many bytes a client may send, and in how many seconds."""
 
-    #: The service's 6 MiB, and what JSON and escapes add to them.
+    #: This is the service's 6 MiB, and room for what JSON and escapes add to them.
     body_bytes: int = 8 * _MIB
-    #: What is more is read and dropped up to this, so that the client gets to read why.
+    #: A larger body is read and dropped up to this size, so that the client gets to read why.
     dropped_bytes: int = 64 * _MIB
     header_bytes: int = 64 * 1024
     header_seconds: float = 20.0
@@ -52,14 +53,22 @@ class Gone(Exception):
 
 
 class _CutOff(Refusal):
-    """Not all of the request was read, so nothing more can be on its connection."""
+    """A request of which not all was read, so that its connection cannot carry another."""
 
 
 class Gateway:
+    """The application, as ASGI calls it."""
+
     def __init__(
         self, operations: Mapping[str, Responder], keyring: Keyring, limits: Limits
     ) -> None:
-        """`operations` has the responder of each operation that is served, by its model's name."""
+        """Serve operations.
+
+        Args:
+            operations: The responder of each operation that is served, by the model's name of it.
+            keyring: The access keys that requests must be signed with, if there are any.
+            limits: How much clients may send, and how slowly.
+        """
         self._operations = operations
         self._keyring = keyring
         self._limits = limits
@@ -146,7 +155,7 @@ class Gateway:
             ) from None
 
     async def _whole(self, message: Message, receive: Receive) -> bytes:
-        """A body that comes in pieces; of one that is too large, only its size."""
+        """Read a body that comes in pieces; one that is too large is counted and refused."""
         pieces: list[bytes] = []
         size = 0
         while True:
@@ -176,14 +185,17 @@ def _with_id(response: Response, request_id: str | None = None) -> Response:
 
 
 def _modelled(code: str, operation: ApiOperation | None) -> str:
-    """Not every operation has a name of its own for a body that cannot be read."""
+    """Return the code that the operation's model has for an error.
+
+    Not every operation has a code of its own for a body that cannot be read.
+    """
     if code == "InvalidRequestContentException" and operation and code not in operation.errors:
         return InvalidParameterValue.code
     return code
 
 
 async def _unless_gone(work: Awaitable[dict[str, Any]], receive: Receive) -> dict[str, Any]:
-    """The outcome of `work`, which is cancelled if the client goes away first."""
+    """Return the outcome of `work`, which is cancelled if the client goes away first."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(receive())
     try:

@@ -1,4 +1,5 @@
-"""Whether parameters keep to the model: what is required, lengths, ranges, patterns, enums."""
+"""The check whether parameters keep to the model: required members, lengths, ranges, patterns
+and enums."""
 
 from __future__ import annotations
 
@@ -10,12 +11,16 @@ from typing import Any
 from ..errors import InvalidParameterValue
 from .model import Shape
 
-#: Of a value that is shown in a refusal.
+#: The characters of a value that a refusal shows at most.
 _SHOWN_CHARACTERS = 256
 
 
 def check(shape: Shape | None, parameters: dict[str, Any]) -> None:
-    """`InvalidParameterValue`, naming every member that does not, in the service's words."""
+    """Check whether `parameters` keep to the model.
+
+    Raises:
+        InvalidParameterValue: Some do not; the text names each of them in the service's words.
+    """
     if shape is None:
         return
     problems = list(_of_structure(shape, parameters, ""))
@@ -76,7 +81,7 @@ def _size(shape: Shape, value: Any) -> tuple[float, str]:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str] | None:
-    """None for what only Java's expressions know: such a rule is not checked."""
+    """Compile a pattern, or return None where only Java knows it: such a rule is not checked."""
     try:
         return re.compile(pattern)
     except re.error:

@@ -16,18 +16,20 @@ Shape = Any
 
 @dataclass(frozen=True, slots=True)
 class ApiOperation:
+    """An operation of the service, with the parts of its model that the gateway needs."""
+
     name: str
-    #: HTTP status of a success.
+    #: The HTTP status of a success.
     status: int
     input: Shape | None
     output: Shape | None
-    #: Codes of the errors that it may end in.
+    #: The codes of the errors that the operation may end in.
     errors: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    #: The parts of the path; None where a label stands.
+    #: The parts of the path, with None in the place of each label.
     parts: tuple[str | None, ...]
     labels: tuple[str, ...]
     operation: ApiOperation
@@ -43,7 +45,7 @@ class _Route:
 
 
 class Api:
-    """Every operation of the service, offered here or not."""
+    """Every operation of the service, whether the gateway offers it or not."""
 
     def __init__(self) -> None:
         self.model = ServiceModel(Loader().load_service_model("lambda", "service-2"), "lambda")
@@ -52,7 +54,7 @@ class Api:
         for name in self.model.operation_names:
             self._add(self.model.operation_model(name))
         for routes in self._routes.values():
-            # What is spelt out goes before what is a label.
+            # A path that is spelt out goes before one with a label.
             routes.sort(key=lambda route: len(route.labels))
 
     def _add(self, model: Any) -> None:
@@ -66,7 +68,8 @@ class Api:
         self.operations[model.name] = operation
         path, _, query = model.http["requestUri"].partition("?")
         if query:
-            # Told from another of its path by a fixed query: one of layers, none of functions.
+            # Only a fixed query tells this operation from another with the same path. There is one
+            # such operation of layers, and none of functions.
             return
         parts = list(_parts(path))
         route = _Route(
@@ -77,7 +80,7 @@ class Api:
         self._routes.setdefault((model.http["method"], len(parts)), []).append(route)
 
     def find(self, method: str, raw_path: str) -> tuple[ApiOperation, dict[str, str]] | None:
-        """The operation that a request asks for, and what its path says."""
+        """Find the operation that a request asks for, and the values of its path's labels."""
         parts = list(_parts(raw_path))
         for route in self._routes.get((method, len(parts)), ()):
             labels = route.match(parts)

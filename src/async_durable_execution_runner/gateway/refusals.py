@@ -1,10 +1,16 @@
-"""What is refused before anybody looks at what is asked, or in terms that only HTTP has."""
+"""Refusals that no responder makes, or that only make sense over HTTP."""
 
 from __future__ import annotations
 
 
 class Refusal(Exception):
-    """`code` is the service's name for it; its status is the model's where the model has it."""
+    """A refusal of a request.
+
+    Args:
+        message: What the client reads.
+        code: The service's name for the refusal.
+        http_status: The status of the answer, unless the model has one for the code.
+    """
 
     def __init__(self, code: str, message: str, http_status: int = 400) -> None:
         super().__init__(message)
@@ -14,9 +20,10 @@ class Refusal(Exception):
 
 
 def unknown_operation(message: str) -> Refusal:
+    """Refuse an operation that the service does not have, or the gateway does not offer."""
     return Refusal("UnknownOperationException", message, 404)
 
 
 def not_readable(message: str) -> Refusal:
-    """A body that is no JSON, or not of the shape that is wanted."""
+    """Refuse a body that is not JSON, or does not have the shape that the model wants."""
     return Refusal("InvalidRequestContentException", message)

@@ -1,7 +1,7 @@
-"""A request's parameters, from wherever the model has each: path, query, headers, body.
+"""A request's parameters, each from where the model has it: path, query, headers or body.
 
-Values become what they are in Python: text, `int`, `float`, `bool`, `bytes`, lists, dicts with
-the model's member names; timestamps are Unix seconds.
+Values become Python's: `str`, `int`, `float`, `bool`, `bytes`, lists, and dicts with the model's
+member names. Timestamps become Unix seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,18 @@ def parameters(
     headers: Mapping[str, str],
     body: bytes,
 ) -> dict[str, Any]:
-    """What is given, by member. `headers` by lower-case name. `Refusal` where it is unreadable."""
+    """Read a request's parameters, by member name.
+
+    Args:
+        operation: The operation that the request asks for.
+        labels: The values of the labels in the request's path.
+        query: The request's query, as it was sent.
+        headers: The request's headers, by lower-case name.
+        body: The request's body.
+
+    Raises:
+        Refusal: A parameter cannot be read.
+    """
     shape = operation.input
     if shape is None:
         return {}
@@ -66,7 +77,7 @@ def parameters(
 
 
 def load(body: bytes) -> Any:
-    """The JSON document that a body is."""
+    """Read a body as a JSON document."""
     try:
         return load_json(body)
     except (ValueError, RecursionError) as error:
@@ -91,7 +102,7 @@ def _prefixed(headers: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def _from_text(shape: Shape, name: str, texts: Sequence[str]) -> Any:
-    """From a path, a query or a header."""
+    """Read a value from the texts that a path, a query or a header has for it."""
     text = texts[0]
     match shape.type_name:
         case "list":
@@ -156,7 +167,10 @@ def _from_json(shape: Shape, name: str, value: Any) -> Any:
 
 
 def _whole(text: str, name: str) -> str:
-    """JSON can spell half of a surrogate pair, which no other text here can carry."""
+    """Return `text`, unless it has half of a surrogate pair.
+
+    JSON can spell such a half, but no other text of the runner can carry it.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -165,7 +179,7 @@ def _whole(text: str, name: str) -> str:
 
 
 def _time(text: str, name: str) -> float:
-    """Unix seconds, from ISO 8601, from HTTP's own form, or from Unix seconds."""
+    """Return Unix seconds, read from ISO 8601, HTTP's own form, or Unix seconds."""
     for read in (float, _iso, _http):
         try:
             seconds = read(text)

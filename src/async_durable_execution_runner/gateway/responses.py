@@ -1,4 +1,4 @@
-"""Answers, each member where the model has it: status, headers, body; and refusals."""
+"""Answers, with each member where the model has it (status, headers, body), and refusals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Response(NamedTuple):
 
 
 def success(operation: ApiOperation, result: dict[str, Any]) -> Response:
-    """`result` by member; what the model does not have is left out."""
+    """Make the answer from `result`, by member name; members that the model lacks are left out."""
     shape, status = operation.output, operation.status
     headers = [_JSON]
     if shape is None:
@@ -51,7 +51,13 @@ def success(operation: ApiOperation, result: dict[str, Any]) -> Response:
 
 
 def failure(code: str, message: str, http_status: int) -> Response:
-    """In the modelled exception's shape, so that boto3 raises that exception."""
+    """Make a refusal in the shape of the modelled exception, so that boto3 raises that exception.
+
+    Args:
+        code: The service's name for the refusal.
+        message: What the client reads.
+        http_status: The status of the answer, unless the model has one for the code.
+    """
     shape = API.error_shape(code)
     name = "message"
     if shape is not None:
@@ -77,7 +83,7 @@ def _to_json(shape: Shape, value: Any) -> Any:
         case "blob":
             return base64.b64encode(value).decode()
         case _:
-            # Timestamps come as Unix seconds, which is how they go.
+            # Timestamps are Unix seconds in the result and in the answer.
             return value
 
 

@@ -1,4 +1,4 @@
-"""Listening for HTTP on the running event loop: uvicorn's protocol, less patient with clients."""
+"""The HTTP server on the running event loop: uvicorn's protocol, less patient with clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _BACKLOG = 512
 
 
 class _Connection(H11Protocol):
-    """Aborts clients that take too long over a request's head, or do not read their answer."""
+    """A connection that is aborted where its client sends a request's head too slowly, or does not
+    read the answer."""
 
     limits: Limits
     _patience: asyncio.TimerHandle | None = None
@@ -47,7 +48,10 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Also where an answer was sent, but is not read: `close` would wait for that."""
+        """End an idle connection, also one whose client does not read its answer.
+
+        uvicorn's `close` would wait for the client to read.
+        """
         unread, self._unread = self._unread, self.transport.get_write_buffer_size()
         if not self._unread:
             super().timeout_keep_alive_handler()
@@ -76,7 +80,7 @@ class Listener:
         self._state = state
 
     def close(self) -> None:
-        """At once, whatever is under way."""
+        """Close the listener and its connections at once, whatever requests are under way."""
         self._server.close()
         for connection in list(self._state.connections):
             transport: Any = connection.transport
@@ -90,7 +94,18 @@ async def listen(
     access_keys: Mapping[str, str],
     limits: Limits | None = None,
 ) -> Listener:
-    """Serve `operations` on `host` and `port` (0: any); `InvalidParameterValue` if that fails."""
+    """Serve operations over HTTP.
+
+    Args:
+        operations: The responder of each operation that is served, by the model's name of it.
+        host: The address to listen on.
+        port: The port to listen on; 0 takes any that is free.
+        access_keys: The secrets of the access keys, by id; where there are none, nobody need sign.
+        limits: How much clients may send, and how slowly.
+
+    Raises:
+        InvalidParameterValue: The gateway cannot listen there, or may not without access keys.
+    """
     host = host.strip("[]")
     if not access_keys and not _is_loopback(host):
         raise InvalidParameterValue(

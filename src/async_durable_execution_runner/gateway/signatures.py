@@ -1,6 +1,6 @@
-"""Signature Version 4: whether a request was signed with a key that is known here.
+"""Signature Version 4: the check whether a request was signed with a known key.
 
-The signature is computed anew by botocore's own signer, over what the request says was signed.
+botocore's own signer computes the signature anew, over the parts that the request says are signed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from botocore.credentials import Credentials
 
 from .refusals import Refusal
 
-#: Seconds by which a request's time may differ from ours.
+#: The seconds by which a request's time may differ from the gateway's.
 _SKEW = 300
 _SERVICE = "lambda"
 _AUTHORIZATION = re.compile(
@@ -31,23 +31,30 @@ _AUTHORIZATION = re.compile(
 
 
 class _Verifier(SigV4Auth):  # type: ignore[misc]
-    """Signs exactly the headers that it is given."""
+    """A signer that signs exactly the headers that it is given."""
 
     def headers_to_sign(self, request: Any) -> HTTPHeaders:
         return request.headers
 
 
 class Keyring:
-    """The access keys, secret by id. Empty: nobody need sign."""
+    """The secrets of the access keys, by id. Where there are none, nobody need sign."""
 
     def __init__(self, secrets: Mapping[str, str], now: Callable[[], float] = time.time) -> None:
         self._secrets = dict(secrets)
         self._now = now
 
     def check(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
-        """`Refusal` (403) where the request is not signed with one of the keys.
+        """Check that a request is signed with one of the keys.
 
-        `target` is path and query as they were sent, `headers` by lower-case name.
+        Args:
+            method: The request's method.
+            target: The request's path and query, as they were sent.
+            headers: The request's headers, by lower-case name.
+            body: The request's body.
+
+        Raises:
+            Refusal: The request is not so signed (403).
         """
         if not self._secrets:
             return
@@ -90,7 +97,7 @@ class Keyring:
         except ValueError:
             raise _refused(
                 "IncompleteSignatureException",
-                "Date must be in ISO-8601 'basic format'; the X-Amz-Date header has it not.",
+                "Date must be in ISO-8601 'basic format'; the X-Amz-Date header is not.",
             ) from None
         if not stamp.startswith(day):
             raise _mismatch()

@@ -1,8 +1,8 @@
-"""Entry of the worker host: `python -P -m async_durable_execution_runner.host`.
+"""The entry of the worker host: `python -P -m async_durable_execution_runner.host`.
 
-The token comes from the environment, never on a command line. Exit codes: 0 asked to end,
-1 the coordinator (or the forkserver) went away, 2 refused or used wrongly; 1 and 2 come with
-one sentence on stderr.
+The token comes from the environment, never on a command line. The exit code is 0 where the host
+was asked to end, 1 where the coordinator (or the forkserver) went away, and 2 where the host was
+refused or used wrongly; 1 and 2 come with one sentence on stderr.
 """
 
 from __future__ import annotations
@@ -22,10 +22,16 @@ from ..rpc import TOKEN_VARIABLE, is_local, set_up_grpc
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="worker-host", description="Run a worker host.")
-    parser.add_argument("--connect", required=True, metavar="ADDRESS", help="the coordinator's")
-    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="workers at once")
     parser.add_argument(
-        "--label", action="append", default=[], metavar="NAME=VALUE", help="may be repeated"
+        "--connect", required=True, metavar="ADDRESS", help="the coordinator's address"
+    )
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="workers at most")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="describe this machine; may be repeated",
     )
     parser.add_argument("--lifeline", action="store_true", help="end when standard input does")
     options = parser.parse_args(arguments)
@@ -44,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(str(error), 2)
     labels = dict(label.partition("=")[::2] for label in options.label)
 
-    # What is imported stays: it is frozen afterwards, and looked through for garbage by nobody.
+    # Imported modules stay: they are frozen afterwards, and no collection looks through them.
     gc.disable()
     set_up_grpc()
     # gRPC is imported once for both processes, and forked before it has any thread.
@@ -61,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         host_end.close()
         _become_forkserver(forkserver_end, connection)
     forkserver_end.close()
-    # Not before the fork: handlers are to find logging as Python has it.
+    # Logging is set up after the fork: handlers must find logging in Python's own state.
     log.set_up(level)
     if not options.lifeline:
         signal.signal(signal.SIGINT, on_interrupt)

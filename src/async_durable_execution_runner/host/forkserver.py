@@ -1,10 +1,11 @@
-"""The warm process that workers are forked from: SDK and gRPC imported, no channel opened, no
-garbage collected.
+"""The warm process that workers are forked from: it has imported the SDK and gRPC, opens no
+channel and collects no garbage.
 
-It is the parent of all workers and the only process that reaps or signals them, so no pid
-can be mistaken for another's. It is single-threaded and holds nothing but that. The host
-speaks with it over a socket, one JSON object per line (`start` comes with the descriptor of
-the worker's output file); when the socket ends, it kills every worker's group and exits.
+The forkserver is the parent of all workers and the only process that reaps or signals them, so
+no pid can be mistaken for another's. It is single-threaded and does nothing else. The host and the
+forkserver speak over a socket, with one JSON object per line (`start` comes with the descriptor of
+the worker's output file). When the socket ends, the forkserver kills every worker's group and
+exits.
 
 Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}, {"stop": id, "on": bool},
 {"inspect": id, "request": request id}.
@@ -40,12 +41,12 @@ _POLL_MEMORY = 0.05
 class _Worker:
     worker_id: str
     pid: int
-    #: Where its stacks come from.
+    #: The descriptor of the pipe that the worker's stacks come through.
     stacks: int
     inspection: Inspection | None = None
     limit: int = 0
     over_limit: bool = False
-    #: Bytes when it was looked at last; the kernel's own account of a peak may be less.
+    #: The bytes that the worker had at the last look; the kernel's account of a peak may be less.
     seen: int = 0
 
 
@@ -65,6 +66,8 @@ def main(host: socket.socket, connection: Connection) -> NoReturn:
 
 
 class Forkserver:
+    """The forkserver's loop and the workers that are alive."""
+
     def __init__(self, host: socket.socket, connection: Connection) -> None:
         self._host = host
         self._connection = connection
@@ -75,14 +78,15 @@ class Forkserver:
         self._prctl(_PR_SET_NAME, b"durable-zygote")
 
     def run(self) -> None:
-        # Until it has workers to kill it may be killed itself.
+        """Import what workers need, then serve the host until the host is gone."""
+        # While the forkserver has no workers to kill, it may be killed itself.
         self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # Warm: the SDK that the runner has with it, gRPC, and all that a worker needs.
+        # These import the SDK that the runner depends on, gRPC, and all else that a worker needs.
         from ..worker import process  # noqa: F401
         from ..worker.sdk import async_client, asynchronous  # noqa: F401
 
         self._prctl(_PR_SET_PDEATHSIG, 0)
-        # Of what workers share with it, nothing is to be touched. They collect their own garbage.
+        # Nothing may touch the memory that workers share. They collect only their own garbage.
         gc.freeze()
         wake, wakened = os.pipe()
         os.set_blocking(wake, False)
@@ -113,13 +117,13 @@ class Forkserver:
                 self._check_memory()
 
     def _patience(self, limited: bool) -> float | None:
-        """Seconds until there is something to do."""
+        """Return the seconds until there is something to do; None waits for ever."""
         due = [each.inspection.due for each in self._workers.values() if each.inspection]
         left = [max(0.0, min(due) - time.monotonic())] if due else []
         return min([*left, *([_POLL_MEMORY] if limited else [])], default=None)
 
     def receive(self) -> bool:
-        """Carry out what the host has sent; False when it is gone."""
+        """Carry out what the host has sent; return False when the host is gone."""
         data, fds, _, _ = socket.recv_fds(self._host, 65536, 64)
         self._fds += fds
         if not data:
@@ -217,12 +221,12 @@ class Forkserver:
                 self._bury(worker)
 
     def _bury(self, worker: _Worker) -> None:
-        # Before it is reaped: until then the process group cannot be anybody else's.
+        # The worker is not reaped yet: until then no other process group can have its id.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(worker.pid, signal.SIGKILL)
         _, status, usage = os.wait4(worker.pid, 0)
         if worker.inspection is not None:
-            worker.inspection.end("it ended meanwhile")
+            worker.inspection.end("the worker ended meanwhile")
             self._end_inspection(worker, worker.inspection)
         os.close(worker.stacks)
         del self._workers[worker.worker_id]
@@ -262,7 +266,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
-        # Just forked: it does not lead its group yet.
+        # The worker was forked just now, and does not lead its group yet.
         os.kill(pid, number)
 
 

@@ -1,8 +1,8 @@
 """The worker host: supervises the workers of one machine on the coordinator's orders.
 
-It starts and kills workers through its forkserver and reports how each of them ended, with
-the last lines that it wrote. It decides nothing by itself, except that without a coordinator
-(or, with a lifeline, without the process that started it) no worker may live.
+The host starts and kills workers through its forkserver and reports how each worker ended, with
+the last lines that the worker wrote. It decides nothing by itself, except that without a
+coordinator (or, with a lifeline, without the process that started the host) no worker may live.
 """
 
 from __future__ import annotations
@@ -46,7 +46,16 @@ class _Worker:
 
 @dataclass
 class WorkerHost:
-    """One run of a worker host; `forkserver` is a socket to a child that runs `forkserver.main`."""
+    """One run of a worker host.
+
+    Args:
+        connection: The coordinator's address and token.
+        forkserver: A socket to a child that runs `forkserver.main`.
+        forkserver_pid: The pid of that child.
+        slots: How many workers the coordinator may have here at most.
+        lifeline: A descriptor; the run ends when nobody has its other end open any more.
+        labels: What describes this machine to the coordinator.
+    """
 
     connection: Connection
     forkserver: socket.socket
@@ -56,7 +65,7 @@ class WorkerHost:
     labels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Found now, so that later a failure to make a file there is reported as what it is.
+        # The folder is found now, so that a later failure to make a file there has its own reason.
         tempfile.gettempdir()
         self._workers: dict[str, _Worker] = {}
         self._pending = b""
@@ -66,8 +75,13 @@ class WorkerHost:
         self._say = log.info(__name__)
 
     async def run(self) -> None:
-        """Until the lifeline ends or a signal comes (returns), or the coordinator refuses or
-        leaves, or the forkserver dies (raises)."""
+        """Supervise workers until the lifeline ends or a signal comes.
+
+        Raises:
+            CoordinatorUnavailable: The coordinator does not answer, or has gone.
+            WorkersUnavailable: The forkserver has died.
+            RunnerError: The coordinator refuses this host.
+        """
         loop = asyncio.get_running_loop()
         self._end: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self.forkserver, self._hear_forkserver)
@@ -91,7 +105,7 @@ class WorkerHost:
         if self.lifeline is None:
             loop.add_signal_handler(signal.SIGINT, self._finish)
         else:
-            # Ctrl-C in the terminal is for the test process, which then lets go of the lifeline.
+            # Ctrl-C in a terminal is for the test process, which then lets go of the lifeline.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _finish(self, error: Exception | None = None) -> None:
@@ -138,7 +152,7 @@ class WorkerHost:
         raise errors.CoordinatorUnavailable("it closed the connection")
 
     async def _connect(self, channel: grpc.aio.Channel) -> None:
-        """Wait for the coordinator: as long as the lifeline holds, else for a while, and say so."""
+        """Wait for the coordinator: as long as the lifeline holds, or without one for a while."""
         if self.lifeline is not None:
             await channel.channel_ready()
             return
@@ -185,7 +199,7 @@ class WorkerHost:
         except OSError as error:
             self._not_started(worker_id, f"no temporary file for its output: {error}")
             return
-        # The worker, its children and the C code in them write at the end, wherever that is.
+        # The worker, its children and the C code in them always append to the file.
         fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
         self._workers[worker_id] = _Worker(file)
         self._tell_forkserver({"start": worker_id}, [file.fileno()])
@@ -268,7 +282,7 @@ class WorkerHost:
 
     def _lose_forkserver(self) -> None:
         if (say := self._say) is not None:
-            say("host: lost the process that forks its workers, and them: %d", len(self._workers))
+            say("host: lost its forkserver, and with it %d workers", len(self._workers))
         for worker_id, worker in list(self._workers.items()):
             if worker.pid:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -285,9 +299,9 @@ class WorkerHost:
             self._finish(_FORKSERVER_LOST)
 
     def _dismiss_forkserver(self) -> None:
-        """Let it kill all workers, and wait for it to be gone."""
+        """Let the forkserver kill all workers, and wait until the forkserver is gone."""
         if not self._workers:
-            # It may be busy with its imports.
+            # The forkserver may be busy with its imports.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.forkserver_pid, signal.SIGKILL)
         with contextlib.suppress(OSError):
@@ -298,7 +312,7 @@ class WorkerHost:
 
 
 def _how(exited: worker_pb2.WorkerExited) -> str:
-    """How a worker ended, as the end of the log's line."""
+    """Say how a worker ended, for the end of the log's line."""
     match exited.cause:
         case worker_pb2.EXIT_CAUSE_EXITED:
             return f" with exit status {exited.exit_code}"

@@ -1,6 +1,6 @@
 """How a worker or a host reaches its coordinator: an address and a token.
 
-The one place on the worker side that makes channels, and so the place where TLS goes.
+This is the one module on the worker side that makes channels, and so the place where TLS goes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import grpc.aio
 from .. import errors
 from ..rpc import OPTIONS, WORKER_ID
 
-#: What the coordinator means by ending a call with a status; by any other, that it is gone.
+#: The error that the coordinator means when it ends a call with one of these statuses. Any other
+#: status means that the coordinator is gone.
 REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
     grpc.StatusCode.FAILED_PRECONDITION: errors.VersionMismatch,
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidParameterValue,
@@ -29,9 +30,11 @@ REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
+    """A coordinator's address and token, and the id of the worker that uses them."""
+
     address: str
     token: str
-    #: A worker's, once it is known.
+    #: This is empty for a host, and for a worker until its id is known.
     worker_id: str = ""
 
     @property
@@ -39,10 +42,10 @@ class Connection:
         return (("authorization", f"Bearer {self.token}"), (WORKER_ID, self.worker_id))
 
     def channel(self) -> grpc.aio.Channel:
-        """A channel that belongs to the running loop."""
+        """Open a channel that belongs to the running loop."""
         _quiet(asyncio.get_running_loop())
-        # gRPC's threads begin here, with the mask of their maker: a signal that a handler waits
-        # for is not theirs to take.
+        # gRPC's threads begin here and inherit this thread's mask: they must not take a signal
+        # that a handler waits for.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             return grpc.aio.insecure_channel(self.address, options=OPTIONS)
@@ -50,15 +53,16 @@ class Connection:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def blocking_channel(self) -> grpc.Channel:
+        """Open a channel for threads without a loop."""
         return grpc.insecure_channel(self.address, options=OPTIONS)
 
 
 async def end_stream(call: Any) -> None:
-    """End a stream so that nothing of it is under way any more.
+    """End a stream so that no part of it is under way any more.
 
-    What gRPC still has under way when a loop is closed comes to that loop, and is reported as
-    an error in whichever other loop of the process happens to run. A coordinator that does
-    not end its side within a second has other worries.
+    If gRPC still has something under way when a loop is closed, it is reported as an error in
+    whichever other loop of the process happens to run. The coordinator has one second to end its
+    side; then the call is cancelled.
     """
     if not call.done():
         with contextlib.suppress(grpc.RpcError, asyncio.InvalidStateError, TimeoutError):

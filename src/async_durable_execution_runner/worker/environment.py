@@ -1,7 +1,7 @@
-"""Environment variables of a function, set around its invocations as Lambda sets them.
+"""This module sets a function's environment variables around its invocations, as Lambda does.
 
-The process's environment is shared by all threads: inline workers count the users of a
-variable, and the last one puts back what was there before the first.
+All threads share the process's environment: inline workers count the users of a variable, and
+the last user restores the value that the first one found.
 """
 
 from __future__ import annotations
@@ -35,7 +35,14 @@ _before: dict[str, tuple[int, str | None]] = {}
 def variables(
     function: pb.FunctionConfig, handler: str, log_group: str, log_stream: str
 ) -> dict[str, str]:
-    """Lambda's variables for `function`, and over them the function's own."""
+    """Return Lambda's variables for `function`; the function's own variables override them.
+
+    Args:
+        function: The function's configuration.
+        handler: The handler's name, for `_HANDLER`.
+        log_group: The name of the function's log group.
+        log_stream: The name of the worker's log stream.
+    """
     region = function.arn.split(":")[3] if function.arn.count(":") > 3 else "us-east-1"
     values = {
         "AWS_DEFAULT_REGION": region,
@@ -65,7 +72,10 @@ def _has_credentials() -> bool:
 
 @contextmanager
 def applied(values: dict[str, str]) -> Iterator[None]:
-    """`values` in `os.environ`. Other changes that the handler makes there stay, as on Lambda."""
+    """Set `values` in `os.environ` inside of the block, and restore the earlier values after it.
+
+    Other changes that the handler makes to `os.environ` stay, as on Lambda.
+    """
     with _lock:
         for name, value in values.items():
             users, before = _before.get(name, (0, os.environ.get(name)))

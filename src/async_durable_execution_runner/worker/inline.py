@@ -1,7 +1,7 @@
-"""A worker on a thread of the test process: no isolation, for debuggers and monkeypatch.
+"""A worker on a thread of the test process: it isolates nothing, for debuggers and monkeypatch.
 
-Same session, same protocol as a worker process. What would end a worker process fails the
-invocation here.
+It has the same session and protocol as a worker process. A `SystemExit` or the like, which would
+end a worker process, fails the invocation here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from .stacks import Report, take
 
 
 class InlineWorker:
-    """Serves one workspace's functions; `handlers` maps inline keys to handlers, and may grow."""
+    """A worker that serves the functions of one workspace.
+
+    Args:
+        connection: The coordinator's address and token.
+        workspace_id: The workspace whose functions the worker serves.
+        handlers: The handlers by inline key; the mapping may grow.
+    """
 
     def __init__(
         self, connection: Connection, workspace_id: str, handlers: Mapping[str, Any]
@@ -45,11 +51,11 @@ class InlineWorker:
         self.join(timeout)
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the end of the session; `error` then says if it was refused."""
+        """Wait for the end of the session; `error` then holds the coordinator's refusal, if any."""
         self._thread.join(timeout)
 
     def stacks(self) -> Report:
-        """What its thread is doing, looked at twice. Blocks for a moment."""
+        """Look twice at what the worker's thread is doing. This blocks for a moment."""
         assert self._thread.ident is not None
         return take(self._thread.ident)
 
@@ -67,7 +73,7 @@ class InlineWorker:
                 result = self._functions.invoke(invocation)
         except BaseException as error:
             result = _exited(invocation, error)
-            # What it was doing must not go on in the next invocation.
+            # Nothing that this invocation began may go on in the next one.
             self._functions.abandon()
         lines, truncated = self._capture.collect()
         result.lines.extend(codec.line_to_proto(line) for line in lines)
@@ -76,7 +82,7 @@ class InlineWorker:
 
 
 def exit_code(exit: SystemExit) -> int:
-    """The process's exit code for it, as the interpreter has it."""
+    """Return the exit code with which the interpreter would end the process for `exit`."""
     match exit.code:
         case None:
             return 0

@@ -1,7 +1,7 @@
-"""One invocation in the worker that runs it: load, call, and put the outcome into a message.
+"""One invocation in its worker: load the handler, call it, put the outcome into a message.
 
-Called with no event loop running, since handlers run their own. `SystemExit` and the like
-pass through: what they mean depends on whether the process is the worker's own.
+No event loop may run in the calling thread, since handlers run their own. `SystemExit` and the
+like pass through: whether they end the process depends on whether it is the worker's own.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Functions:
         self._recorder = EffectRecorder(connection)
 
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
-        """Run the handler; `output` or `error` is set in what comes back."""
+        """Run the handler; the result has either `output` or `error`."""
         received = time.monotonic()
         if invocation.HasField("misdeed"):
             commit(invocation.misdeed)
@@ -103,7 +103,7 @@ class Functions:
         return result
 
     def abandon(self) -> None:
-        """Close what handlers have open or have left running on their loops."""
+        """Close the connections of the handlers, and stop what they have left on their loops."""
         for _, client in self._handlers.values():
             if client is not None:
                 client.close()
@@ -116,11 +116,14 @@ class Functions:
         if client is not None:
             client.locate(request)
         elif function.durable:
-            # Its module is being imported.
+            # The function's module is being imported.
             request.outside_step = True
 
     def _environment_of(self, variables: dict[str, str]) -> AbstractContextManager[None]:
-        """Around an invocation. A process keeps it until it serves another function."""
+        """Set `variables` around an invocation.
+
+        A worker process keeps the variables until it serves another function.
+        """
         if self._inline is not None:
             return environment.applied(variables)
         if variables is not self._environment:
@@ -134,10 +137,10 @@ class Functions:
         self._in_environment.close()
 
     def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str]:
-        """The function's environment, which stays as it is for the life of the worker."""
+        """Return the function's environment, which stays the same for the worker's life."""
         known = self._environments.get(function.function_id)
         if known is None:
-            # What it is made of must not be another function's.
+            # The new environment must not take anything from another function's.
             self._leave_environment()
             day = time.strftime("%Y/%m/%d", time.gmtime())
             known = self._environments[function.function_id] = environment.variables(
@@ -169,7 +172,7 @@ class Functions:
         sdk = loading.sdk_of(handler)
         if sdk is None:
             raise errors.HandlerNotLoadable(
-                f"{loading.describe_name(handler)} is no durable function where the worker "
+                f"{loading.describe_name(handler)} is not a durable function where the worker "
                 "imports it."
             )
         client = sdk.client(self._connection)
@@ -183,7 +186,7 @@ class Functions:
 
 
 def _ids(invocation: worker_pb2.Invocation) -> dict[str, str]:
-    """Those that are in all that it logs as JSON."""
+    """Return the ids that every JSON log record of the invocation has."""
     ids = {
         "requestId": invocation.request_id,
         "tenantId": invocation.tenant_id,
@@ -201,7 +204,7 @@ def _succeeded(value: Any) -> bool:
 
 
 def _dump(value: Any) -> str:
-    # As Lambda does; what is no JSON (NaN) is refused here instead of by whoever reads it.
+    # Lambda encodes so too. A value that is not JSON (NaN) is refused here, not by its reader.
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     try:
         text.encode()
@@ -211,7 +214,7 @@ def _dump(value: Any) -> str:
 
 
 def error_object(error: BaseException) -> model_pb2.ErrorObject:
-    """An exception of the handler's as Lambda reports it."""
+    """Return an exception of the handler in the form in which Lambda reports it."""
     return model_pb2.ErrorObject(
         type=type(error).__name__,
         message=utf8(_message(error)),
@@ -245,7 +248,7 @@ def _message(error: BaseException) -> str:
 
 
 def _stack(error: BaseException) -> list[str]:
-    """The formatted frames below the runner's own."""
+    """Return the formatted frames of the handler's code, without the runner's above them."""
     frames = traceback.extract_tb(error.__traceback__)
     while frames and frames[0].filename.startswith((_PACKAGE + os.sep, "<frozen importlib")):
         del frames[0]

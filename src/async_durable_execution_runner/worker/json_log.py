@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: What every record has; whatever else is on one came with `extra`.
+#: The attributes that every record has; a record's other attributes came with `extra`.
 _OWN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 _formatter: ContextVar[JsonFormatter | None] = ContextVar("json_log_formatter", default=None)
-#: Of the invocation that began last, for threads without a context.
+#: The formatter of the invocation that began last, for threads without a context.
 _latest: JsonFormatter | None = None
 
 
 class JsonFormatter(logging.Formatter):
-    """For one invocation; `ids` are in each of its records."""
+    """The formatter for one invocation, which puts `ids` into each record."""
 
     def __init__(self, ids: Mapping[str, str]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         found: dict[str, Any] = {
             "timestamp": timestamp(int(record.created * 1000)),
-            # A level of one's own counts as the one below it.
+            # A custom level counts as the standard level below it.
             "level": logging.getLevelName(min(50, max(0, record.levelno)) // 10 * 10),
             "message": record.getMessage(),
             "logger": record.name,
@@ -59,18 +59,21 @@ def _error(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def timestamp(ms: int) -> str:
-    """As Lambda has it: 2026-01-31T12:00:00.000Z"""
+    """Format Unix milliseconds as Lambda does: 2026-01-31T12:00:00.000Z"""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def formatter() -> JsonFormatter | None:
-    """Of the invocation that is logging; None where its function has chosen no JSON."""
+    """Return the formatter of the invocation that is logging.
+
+    It is None where the function has not chosen JSON.
+    """
     return _formatter.get(_latest)
 
 
 @contextmanager
 def formatting(ids: Mapping[str, str] | None) -> Iterator[None]:
-    """For the length of an invocation; without `ids`, logs are text."""
+    """Format logs as JSON with `ids` inside of the block; where `ids` is None, logs are text."""
     global _latest
     _latest = JsonFormatter(ids) if ids is not None else None
     token = _formatter.set(_latest)

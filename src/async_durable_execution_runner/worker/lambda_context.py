@@ -15,12 +15,18 @@ def log_group_name(function: pb.FunctionConfig) -> str:
 
 
 def log_stream_name(function: pb.FunctionConfig, day: str, environment_id: str) -> str:
-    """Lambda's form; `day` is YYYY/MM/DD, `environment_id` names the worker."""
+    """Return a log stream's name in Lambda's form.
+
+    Args:
+        function: The function's configuration.
+        day: The day on which the worker began, as YYYY/MM/DD.
+        environment_id: The id of the worker's environment.
+    """
     return f"{day}/[{function.version}]{environment_id}"
 
 
 class Client:
-    """The application that invoked the function, as it says."""
+    """The application that invoked the function, with what it says of itself."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.installation_id = given.get("installation_id")
@@ -31,7 +37,7 @@ class Client:
 
 
 class ClientContext:
-    """What the invoker sent beside the payload, with the attributes that Lambda gives it."""
+    """The invoker's data beside the payload, with the attributes that it has on Lambda."""
 
     def __init__(self, text: str) -> None:
         given = json.loads(text)
@@ -41,7 +47,16 @@ class ClientContext:
 
 
 class LambdaContext:
-    """`deadline` is on `time.monotonic`'s clock."""
+    """The context of one invocation.
+
+    Args:
+        function: The function's configuration.
+        request_id: The invocation's id.
+        log_stream: The name of the worker's log stream.
+        tenant_id: The tenant for whom the function is invoked, if there is one.
+        deadline: When the invocation times out, in seconds of `time.monotonic`.
+        client_context: What the invoker sent beside the payload, as JSON text.
+    """
 
     def __init__(
         self,

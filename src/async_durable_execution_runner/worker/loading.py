@@ -1,8 +1,9 @@
 """How a handler travels from the test process to a worker.
 
-`describe` runs in the test process and says where the handler is: by reference wherever it
-can be imported, by value with cloudpickle elsewhere. `load` gets it back in a worker, and
-`bind` decorates it anew with a service client. All complaints about handlers come from here.
+`describe` runs in the test process and says where the handler is: by reference wherever the
+handler can be imported, by value with cloudpickle elsewhere. `load` loads the handler in a
+worker, and `bind` decorates the handler anew with a service client. This module makes all
+complaints about handlers.
 
 `sdk.choice` knows a durable handler, and its SDK, by what the SDK's decorator made.
 """
@@ -33,9 +34,14 @@ _INLINE = 'run it in the test process with isolation="inline"'
 
 
 def describe(handler: object, *, durable: bool | None = None) -> pb.FunctionCode:
-    """Where a worker finds `handler`.
+    """Say where a worker finds `handler`.
 
-    `durable` says what is expected of it; None takes both. Raises `HandlerNotLoadable`.
+    Args:
+        handler: The handler.
+        durable: Whether the handler has to be durable; None takes both kinds.
+
+    Raises:
+        HandlerNotLoadable: A worker cannot call `handler`, or it is of the other kind.
     """
     function = check(handler, durable=durable)
     found = _find(function)
@@ -50,7 +56,11 @@ def describe(handler: object, *, durable: bool | None = None) -> pb.FunctionCode
 
 
 def check(handler: object, *, durable: bool | None = None) -> Handler:
-    """`handler`, if it is a function that a worker can call; else `HandlerNotLoadable`."""
+    """Return `handler` if it is a function that a worker can call.
+
+    Raises:
+        HandlerNotLoadable: A worker cannot call `handler`.
+    """
     name = describe_name(handler)
     if inspect.isclass(handler):
         raise errors.HandlerNotLoadable(f"{name} is a class: pass the handler function itself.")
@@ -104,7 +114,7 @@ def _check_parameters(handler: Handler, name: str) -> None:
 
 
 def describe_name(handler: object) -> str:
-    """A handler's name for people: module and qualified name, or its repr."""
+    """Return a handler's name for people: module and qualified name, or its repr."""
     qualname = getattr(handler, "__qualname__", None)
     if qualname is None:
         return f"Handler {handler!r:.100}"
@@ -117,7 +127,10 @@ def is_durable(handler: object) -> bool:
 
 
 def sdk_of(handler: object) -> choice.Sdk | None:
-    """The adapter for a durable handler, found below other decorators; None of a plain one."""
+    """Find the adapter of a durable handler, below other decorators too.
+
+    It is None where the handler is a plain function.
+    """
     seen = set()
     while handler is not None and id(handler) not in seen:
         if (found := choice.of(handler)) is not None:
@@ -128,10 +141,10 @@ def sdk_of(handler: object) -> choice.Sdk | None:
 
 
 def bind(handler: Handler, client: Any) -> Handler:
-    """The durable `handler` with its adapter's `client` in place of the SDK's own.
+    """Return the durable `handler` with its adapter's `client` in place of the SDK's own.
 
-    Decorators stacked above the durable one stay in effect: they are made again around the
-    newly bound handler.
+    Decorators above the durable one stay in effect: they are made again around the newly bound
+    handler.
     """
     if (sdk := choice.of(handler)) is not None:
         return sdk.bind(handler, client)
@@ -172,7 +185,7 @@ def _is_filled(cell: types.CellType) -> bool:
 
 
 def _find(handler: Handler) -> tuple[str, str, str] | None:
-    """Module, file and name under which an import gives this very object."""
+    """Return the module, file and name under which an import gives this very object."""
     module = choice.module_of(handler)
     if module is None or module.__name__ == "__main__":
         return None
@@ -198,8 +211,10 @@ def _import_path() -> list[str]:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Takes durable handlers apart where their SDK needs it, and notes the files of the modules
-    that the pickle refers to."""
+    """A pickler that takes durable handlers apart where their SDK needs that.
+
+    It also notes the files of the modules that the pickle refers to.
+    """
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
@@ -226,7 +241,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 def _pickle(handler: Handler) -> bytes:
-    """Two pickles: what to do before unpickling, and the handler."""
+    """Return two pickles: what to do before the handler is unpickled, and the handler."""
     body = io.BytesIO()
     pickler = _Pickler(body)
     dynamic = _modules_without_file(handler)
@@ -240,9 +255,9 @@ def _pickle(handler: Handler) -> bytes:
                 cloudpickle.unregister_pickle_by_value(module)
     except Exception as error:
         raise errors.HandlerNotLoadable(
-            f"{describe_name(handler)} cannot be sent to a worker: it is no module-level function, "
-            f"and pickling it failed ({type(error).__name__}: {error}): move it to module level, "
-            f"keep what cannot be pickled out of what it refers to, or {_INLINE}."
+            f"{describe_name(handler)} cannot be sent to a worker: it is not a module-level "
+            f"function, and pickling it failed ({type(error).__name__}: {error}): move it to "
+            f"module level, keep what cannot be pickled out of what it refers to, or {_INLINE}."
         ) from error
     head = pickle.dumps({"import_path": _import_path(), "files": pickler.files})
     return head + body.getvalue()
@@ -256,7 +271,7 @@ def _modules_without_file(handler: Handler) -> list[types.ModuleType]:
 
 
 def load(code: pb.FunctionCode) -> Handler:
-    """The handler that `describe` described; import errors as they come."""
+    """Load the handler that `describe` described. An import's errors are raised unchanged."""
     if code.HasField("reference"):
         reference = code.reference
         modules.extend_import_path(reference.import_path)

@@ -1,4 +1,4 @@
-"""Planned faults that only the worker itself can commit; for real, as a handler would."""
+"""Planned faults that only the worker itself can commit, for real, as a handler would."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import time
 
 from ..rpc.v1 import worker_pb2
 
-#: Bytes taken at a time; small, so that what the host sees is close to the limit.
+#: The bytes that are taken at a time: few, so that the host sees the worker close to the limit.
 _PIECE = 4 << 20
-#: More than any limit that is set for it.
+#: The bytes that are taken at most: more than any memory limit of a function.
 _ENOUGH = 16 << 30
 
 
 def commit(misdeed: worker_pb2.Misdeed) -> None:
-    """Do it. Returns from nothing but a misdeed that this version does not know."""
+    """Commit `misdeed`. This returns only where this version does not know the misdeed."""
     match misdeed.kind:
         case worker_pb2.MISDEED_KIND_EXIT:
             os._exit(misdeed.code)
@@ -31,12 +31,12 @@ def commit(misdeed: worker_pb2.Misdeed) -> None:
 
 
 def _block_in_c() -> None:
-    """As an extension module that waits for ever, and keeps the interpreter's lock."""
+    """Block like an extension module that waits for ever and keeps the interpreter's lock."""
     library = ctypes.PyDLL(None)
     mutex = ctypes.create_string_buffer(128)
     library.pthread_mutex_lock(mutex)
     library.pthread_mutex_lock(mutex)
-    # Where zeros are no mutex.
+    # This is reached where a block of zeros is not a mutex.
     while True:
         library.pause()
 

@@ -1,7 +1,7 @@
-"""Imports in a worker: every module under the name and from the file that the client has.
+"""A worker imports each module under the name and from the file that the client has.
 
 pytest imports test modules under names that no import path gives (`--import-mode=importlib`
-calls tests/test_x.py "tests.test_x" though tests is no package). A finder at the front of
+calls tests/test_x.py "tests.test_x" though tests is not a package). A finder at the front of
 `sys.meta_path` knows the client's files and the packages around them; all other imports take
 their usual way.
 """
@@ -64,7 +64,7 @@ def _is_init(file: str) -> bool:
 
 
 def know(name: str, file: str) -> None:
-    """From now on import `name` from `file`, if it is there, and packages from around it."""
+    """Import `name` from `file` from now on, if the file exists, and packages from around it."""
     if not os.path.isfile(file):
         return
     if _client not in sys.meta_path:
@@ -77,7 +77,7 @@ def know(name: str, file: str) -> None:
     while parent:
         parent_of_parent, _, own_name = parent.rpartition(".")
         if os.path.basename(directory) != own_name:
-            # The name does not follow the path: nothing can be said of where packages are.
+            # The name does not follow the path: nobody can say where the packages are.
             directory = ""
         _client.directories[parent] = directory
         _forget_other(parent, directory)
@@ -100,7 +100,10 @@ _versions: dict[str, tuple[int, int]] = {}
 
 
 def import_file(name: str, file: str) -> ModuleType:
-    """The module `name` of `file` as the file is now; by its name alone where it is not here."""
+    """Import the module `name` from `file` as the file is now.
+
+    Where the file does not exist on this machine, the module is imported by its name alone.
+    """
     try:
         status = os.stat(file)
     except OSError:

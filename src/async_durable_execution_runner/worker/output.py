@@ -1,13 +1,13 @@
-"""What a handler prints and logs: captured as it happens, so that a crash cannot take it along.
+"""The capture of a handler's prints and logs, made at once so that no crash takes them along.
 
 In a worker process, file descriptors 1 and 2 are one append-mode file. Python-level output
-goes into it at once as *frames*: one JSON array per line behind a record separator, that
-keeps the stream, the logger and the level. Whatever else is in the file is raw: C code and
-child processes. The worker reads and empties the file after each invocation; the host reads
-what is left by a worker that died. Both use `read`.
+goes into the file at once as *frames*: a frame is a line with a record separator and a JSON
+array, which keeps the stream, the logger and the level. The rest of the file is raw: C code and
+child processes wrote it. The worker reads and empties the file after each invocation; the host
+reads what a worker that died has left in it. Both use `read`.
 
-An inline worker shares its process with the test and so captures only what the context of
-its own thread writes, and passes it on.
+An inline worker shares its process with the test. So it captures only what is written in the
+context of its own thread, and passes that on.
 
 This module must not know of sessions, invocations or gRPC.
 """
@@ -33,7 +33,7 @@ from . import json_log
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-#: Bytes per invocation that are kept.
+#: The bytes of output that are kept of an invocation.
 LIMIT = 1 << 20
 
 _MARK = "\x1e"
@@ -41,7 +41,7 @@ _FULL = "[runner] more than 1 MiB of output in one invocation: the rest is not k
 
 
 def read(fd: int) -> tuple[list[OutputLine], bool]:
-    """The lines in the file, and whether it held more than the last `LIMIT` bytes."""
+    """Return the lines of the file, and whether it held more than the last `LIMIT` bytes."""
     size = os.fstat(fd).st_size
     if not size:
         return [], False
@@ -54,7 +54,10 @@ def read(fd: int) -> tuple[list[OutputLine], bool]:
 
 
 def parse(text: str) -> list[OutputLine]:
-    """The lines of a file's text. A frame's text may end within a line; the next continues it."""
+    """Return the lines of a file's text.
+
+    A frame's text may end within a line; the next frame of its stream continues the line.
+    """
     lines: list[OutputLine] = []
     open_ends: dict[OutputStream, str] = {}
 
@@ -78,14 +81,17 @@ def parse(text: str) -> list[OutputLine]:
                 stream, *values = json.loads(frame)
                 add(OutputStream(stream), *_checked(*values))
             except Exception:
-                # Anybody can write the mark, and anything behind it.
+                # Any code can write the mark, and anything behind it.
                 lines.append(OutputLine(OutputStream.RAW, frame))
     lines.extend(OutputLine(stream, rest) for stream, rest in open_ends.items())
     return lines
 
 
 def _checked(text: str, time_ms: int, logger: str = "", level: int = 0) -> tuple[Any, ...]:
-    """A frame's values as a message can carry them. Python's text can hold half a character."""
+    """Return a frame's values in the form that a message can carry.
+
+    A Python string can hold half a character, which a message cannot.
+    """
     text, logger = (utf8(each) for each in (text, logger))
     if abs(int(time_ms)) >= 1 << 62 or abs(int(level)) >= 1 << 31:
         raise ValueError("out of range")
@@ -100,7 +106,7 @@ def frame(line: OutputLine) -> bytes:
 
 
 class FileCapture:
-    """A worker process's capture: everything goes to the file behind `fd`."""
+    """A worker process's capture, which writes everything to the file behind `fd`."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -108,7 +114,7 @@ class FileCapture:
         self._lost = False
 
     def install(self) -> None:
-        """Replace `sys.stdout` and `sys.stderr`, and log to the file, from INFO up at first."""
+        """Replace `sys.stdout` and `sys.stderr`, and log to the file, at first from INFO up."""
         self._replace_streams()
         root = logging.getLogger()
         root.setLevel(logging.INFO)
@@ -132,11 +138,11 @@ class FileCapture:
         try:
             self._lost |= os.write(self._fd, data) < len(data)
         except OSError:
-            # No room on the disk: no reason for a handler's print to fail.
+            # The disk is full, which is no reason for a handler's print to fail.
             self._lost = True
 
     def collect(self) -> tuple[list[OutputLine], bool]:
-        """What came since the last call, and whether some of it was dropped."""
+        """Return the lines since the last call, and whether some of them were dropped."""
         if any(stream.closed for stream in self._streams):
             self._replace_streams()
         for stream in self._streams:
@@ -171,7 +177,7 @@ class _FramedFile(io.RawIOBase):
 
 
 def _stream(capture: FileCapture, stream: OutputStream, fd: int) -> TextIO:
-    # A raw file below the text layer: a text that is written arrives in one piece.
+    # The file below the text layer is raw, so that a text arrives in one piece.
     return io.TextIOWrapper(
         _FramedFile(capture, stream, fd),  # type: ignore[type-var]
         encoding="utf-8",
@@ -181,7 +187,7 @@ def _stream(capture: FileCapture, stream: OutputStream, fd: int) -> TextIO:
 
 
 class LogHandler(logging.Handler):
-    """Hands records on as lines, suppressing during replay what the SDK suppresses."""
+    """A handler that writes records as lines, without those that the SDK suppresses in replay."""
 
     def __init__(self, write: Any) -> None:
         super().__init__()
@@ -193,7 +199,7 @@ class LogHandler(logging.Handler):
                 self.addFilter(known)
 
     def format(self, record: logging.LogRecord) -> str:
-        # A formatter that the handler's code has set is what it wants.
+        # A formatter that the user's code has set goes before the runner's.
         chosen = json_log.formatter() if self.formatter is None else None
         return super().format(record) if chosen is None else chosen.format(record)
 
@@ -218,12 +224,12 @@ _current: ContextVar[InlineCapture | None] = ContextVar("inline_capture", defaul
 
 
 class InlineCapture:
-    """An inline worker's capture, of its thread and of those that inherit its context."""
+    """An inline worker's capture of its own thread and of threads that inherit its context."""
 
     def __init__(self) -> None:
         self._lines: list[OutputLine] = []
         self._size = 0
-        #: Lines not yet ended, by thread: `print` writes in pieces.
+        #: The lines that have not ended yet, by thread: `print` writes in pieces.
         self._open_ends: dict[tuple[int, OutputStream], str] = {}
 
     def write(self, line: OutputLine) -> None:
@@ -265,7 +271,7 @@ def _join(lines: list[OutputLine]) -> list[OutputLine]:
 
 
 class _Passing:
-    """Stands for `sys.stdout`, or `sys.stderr`, while inline invocations run."""
+    """The stream that replaces `sys.stdout` or `sys.stderr` while inline invocations run."""
 
     def __init__(self, real: TextIO | None, stream: OutputStream) -> None:
         self.real = real
@@ -275,7 +281,7 @@ class _Passing:
         capture = _current.get()
         if capture is not None:
             capture.write(OutputLine(self._stream, text, time_ms=_now()))
-        # None where the process was started without one; then nobody reads it.
+        # The real stream is None where the process was started without one.
         return self.real.write(text) if self.real is not None else len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -287,7 +293,10 @@ class _Passing:
 
 
 class _Hooks:
-    """What all inline captures of the process share: there while the first to the last runs."""
+    """The streams and the log handler that all inline captures of the process share.
+
+    They are in place from the first capture's begin to the last one's end.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -297,8 +306,8 @@ class _Hooks:
     def add(self) -> None:
         with self._lock:
             self._users += 1
-            # Not the first one only: whose handler never returns keeps them here, and pytest
-            # puts other streams in their place for each test.
+            # Every capture does this, not the first one only: a handler that never returns keeps
+            # the count up, and pytest replaces the streams for each test.
             if not isinstance(sys.stdout, _Passing):
                 sys.stdout = cast("TextIO", _Passing(sys.stdout, OutputStream.STDOUT))
             if not isinstance(sys.stderr, _Passing):
@@ -310,7 +319,7 @@ class _Hooks:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                # Whoever replaced them since, pytest for one, puts back what they want.
+                # Code that has replaced the streams since, such as pytest's, restores them itself.
                 if isinstance(sys.stdout, _Passing):
                     sys.stdout = cast("TextIO", sys.stdout.real)
                 if isinstance(sys.stderr, _Passing):

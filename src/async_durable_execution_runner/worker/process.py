@@ -1,7 +1,7 @@
-"""A worker process, from the fork to its end. It never returns to the forkserver's code.
+"""A worker process, from the fork to its end: it never returns to the forkserver's code.
 
-Nothing that a handler leaves behind (threads, atexit hooks) may keep the process alive:
-every way out is `os._exit`.
+Nothing that a handler leaves behind (threads, atexit hooks) may keep the process alive, so the
+process always ends by `os._exit`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,14 @@ from .stacks import install
 
 
 def main(connection: Connection, worker_id: str, output: int, stacks: int) -> NoReturn:
-    """Be the worker `worker_id`; `output` is the file that takes what it writes, `stacks` the
-    pipe for what its threads and tasks are doing when somebody asks."""
+    """Be the worker `worker_id` until the end of this process.
+
+    Args:
+        connection: The coordinator's address and token.
+        worker_id: The id by which the coordinator knows the worker.
+        output: The descriptor of the file that takes what the worker writes.
+        stacks: The descriptor of the pipe for the stacks of the worker's threads and tasks.
+    """
     code = 1
     try:
         _take_over(output, stacks)
@@ -48,8 +54,8 @@ def _take_over(output: int, stacks: int) -> None:
     os.set_inheritable(output, False)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    # This says where in the code a signal such as SIGSEGV struck. The other threads would come
-    # first, gRPC's among them, and take the lines that are kept.
+    # `faulthandler` says where in the code a signal such as SIGSEGV struck. With all threads,
+    # gRPC's and others would come first and take up the lines that are kept.
     faulthandler.enable(2, all_threads=False)
     install(stacks)
     gc.enable()

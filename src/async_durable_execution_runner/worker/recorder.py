@@ -1,6 +1,6 @@
-"""How an effect reaches the coordinator: one blocking call, answered when it is known there.
+"""How an effect reaches the coordinator: by one blocking call, which the coordinator answers.
 
-Which operation it belongs to is asked of the adapter of the handler's SDK.
+The adapter of the handler's SDK says to which operation the effect belongs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Locate = Callable[[worker_pb2.RecordEffectRequest], None]
 
 
 class EffectRecorder:
-    """A worker's way to record effects. Its channel is opened by the first of them."""
+    """A worker's way to record effects; the first effect opens the channel."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -36,7 +36,7 @@ class EffectRecorder:
         self._call: Any = None
 
     def of(self, invocation: worker_pb2.Invocation, locate: Locate) -> Recorder:
-        """What records the effects of one invocation."""
+        """Return the recorder for the effects of one invocation."""
         return partial(self._record, invocation.request_id, locate)
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class EffectRecorder:
         except grpc.RpcError as error:
             raise _refusal(name, error) from None
         except ValueError:
-            # The channel was closed meanwhile: an inline worker's, whose runner was closed.
+            # The runner was closed meanwhile, and the inline worker's channel with it.
             raise errors.CoordinatorUnavailable(
                 f"The effect {name!r} was not recorded: its runner is closed."
             ) from None
@@ -79,7 +79,7 @@ class EffectRecorder:
 
 def _request(name: object, key: object, data: dict[str, object]) -> worker_pb2.RecordEffectRequest:
     if not isinstance(name, str):
-        raise TypeError(f"An effect's name is a text, not {name!r}.")
+        raise TypeError(f"An effect's name must be a string, not {name!r}.")
     fields = (f"{json.dumps(field)}: {_json(name, field, value)}" for field, value in data.items())
     return worker_pb2.RecordEffectRequest(
         name=utf8(name),
@@ -93,8 +93,8 @@ def _json(name: str, field: str, value: object) -> str:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(
-            f"The effect {name!r} cannot be recorded: its {field!r}, {reprlib.repr(value)}, is no "
-            f"JSON value ({error})."
+            f"The effect {name!r} cannot be recorded: its {field!r}, {reprlib.repr(value)}, is not "
+            f"a JSON value ({error})."
         ) from None
 
 

@@ -1,8 +1,9 @@
-"""What a worker is doing: the stacks of its threads and asyncio tasks, asked for by a signal.
+"""The stacks of a worker's threads and asyncio tasks, for which a signal asks.
 
-The worker answers on a pipe, twice over. First comes `faulthandler`'s text, from C: it comes
-also where the main thread hangs in C with the GIL. As soon as the main thread runs Python,
-JSON with the tasks follows, behind a mark. `report` makes text and a verdict of two answers.
+The worker answers on a pipe, in two forms. `faulthandler`'s text is first; C code writes it, so
+that it arrives even where the main thread hangs in C with the GIL. As soon as the main thread
+runs Python, JSON with the tasks follows, behind a mark. `report` makes text and a verdict from
+two answers.
 
 This module must not know of processes, invocations or gRPC.
 """
@@ -31,39 +32,46 @@ from .. import rpc
 from ..core.text import utf8
 from . import OUR_FOLDERS
 
-#: Nobody else's, where there is a choice.
+#: The signal that asks for the stacks: one that nobody else uses, where there is a choice.
 SIGNAL: int = signal.SIGRTMIN + 11 if sys.platform == "linux" else signal.SIGUSR2
-#: Seconds between the two times.
+#: The seconds between the two looks at a worker.
 PAUSE = 0.15
 
 _MARK = "\x1e"
-#: Bytes of JSON: a pipe takes 64 KiB that nobody has read yet, `faulthandler`'s text included.
+#: The bytes of JSON at most: a pipe holds 64 KiB that nobody has read, and `faulthandler`'s text
+#: is among them.
 _LIMIT = 40_000
 _DEPTH = 100
 _SHOWN_FRAMES = 20
 _SHOWN_STACKS = 20
-#: A share of the time in between: less is what looking on costs, and a poll now and then.
+#: The share of the time between two looks above which a worker is computing: the looks themselves
+#: cost less, and so does a poll now and then.
 _BUSY = 0.3
 _NOTHING = "none of the handler's code"
-#: `linecache` is not made for several threads.
+#: Only one thread at a time may use `linecache`.
 _reading = threading.Lock()
 
 
 class Frame(NamedTuple):
+    """One call on a stack."""
+
     file: str
     line: int
     function: str
 
 
 class Stack(NamedTuple):
-    """`of` is "thread MainThread" or "task Task-3"; `frames` has the innermost first."""
+    """The stack of a thread or task.
+
+    `of` is "thread MainThread" or "task Task-3"; `frames` has the innermost frame first.
+    """
 
     of: str
     frames: Sequence[Frame]
 
 
 class Report(NamedTuple):
-    """Up to two texts, the user's own innermost line at the top, and one line on both."""
+    """Up to two texts, with the user's own innermost line at the top, and a verdict on both."""
 
     dumps: tuple[str, ...]
     verdict: str
@@ -76,11 +84,14 @@ _Shown = Callable[[Frame], bool]
 
 
 def install(pipe: int) -> None:
-    """Answer `SIGNAL` on `pipe` from now on. In the main thread, before any of the handler's."""
+    """Answer `SIGNAL` on `pipe` from now on.
+
+    The main thread calls this, before any of the handler's code runs.
+    """
     os.set_blocking(pipe, False)
 
     def answer(_: int, frame: FrameType | None) -> None:
-        # Whatever goes wrong, as at the bottom of a recursion: the handler is not to suffer it.
+        # The handler must not suffer from what fails here, for example deep in a recursion.
         with contextlib.suppress(Exception):
             stacks = snapshot(frame)
             while len(text := json.dumps(stacks)) > _LIMIT:
@@ -93,15 +104,17 @@ def install(pipe: int) -> None:
 
 
 def _take_it() -> None:
-    """Where a handler has the other threads block all signals. All others are theirs."""
+    """Take `SIGNAL`, and no other signal, where a handler has the other threads block it."""
     signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - {SIGNAL})
     threading.Event().wait()
 
 
 def snapshot(interrupted: FrameType | None = None, thread: int | None = None) -> list[Stack]:
-    """The stacks of all threads, or of the one with this ident, and of their loops' tasks.
+    """Take the stacks of threads and of the tasks on their loops.
 
-    `interrupted` is where the calling thread was when a signal came.
+    Args:
+        interrupted: The frame in which the calling thread was when a signal came.
+        thread: The ident of the one thread to look at; None looks at all threads.
     """
     frames = sys._current_frames()
     if interrupted is not None:
@@ -115,7 +128,7 @@ def snapshot(interrupted: FrameType | None = None, thread: int | None = None) ->
             threads.append(Stack(f"thread {names.get(ident, ident)}", list(map(_frame, stack))))
             if (loop := _loop_of(frames[ident])) is not None:
                 tasks += _tasks(loop)
-    # A thread other than the first is rarely where it hangs.
+    # A worker rarely hangs in a thread other than the first.
     return [*threads[:1], *tasks, *threads[1:]]
 
 
@@ -126,7 +139,7 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
 
 
 def _frame(frame: FrameType) -> Frame:
-    # Cython's frames have no line.
+    # Cython's frames have no line number.
     return Frame(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name)
 
 
@@ -141,7 +154,10 @@ def _loop_of(frame: FrameType) -> asyncio.AbstractEventLoop | None:
 
 
 def _tasks(loop: asyncio.AbstractEventLoop) -> list[Stack]:
-    """Those that no other task awaits, the youngest first, each with all that it awaits."""
+    """Take the stacks of tasks that no other task awaits, the youngest task first.
+
+    Each stack includes all that its task awaits.
+    """
     stacks: dict[asyncio.Task[Any], Stack] = {}
     awaited: set[asyncio.Task[Any]] = set()
     for task in sorted(asyncio.all_tasks(loop), key=_age):
@@ -151,7 +167,7 @@ def _tasks(loop: asyncio.AbstractEventLoop) -> list[Stack]:
                 awaited.add(each)
             elif (frame := _frame_of(each)) is not None:
                 frames.append(_frame(frame))
-        # The current one is on the stack of its thread.
+        # The current task is on the stack of its thread.
         if task is not asyncio.current_task(loop):
             stacks[task] = Stack(f"task {task.get_name()}", frames[::-1])
     return [stack for task, stack in stacks.items() if task not in awaited]
@@ -166,7 +182,7 @@ _AWAITING = (CoroutineType, GeneratorType, AsyncGeneratorType, asyncio.Task)
 
 
 def _awaits(awaitable: Any) -> Iterator[Any]:
-    """From a coroutine through all that is awaited below it, other tasks included."""
+    """Go from a coroutine through all that is awaited below it, other tasks included."""
     while awaitable is not None:
         yield awaitable
         match awaitable:
@@ -181,7 +197,7 @@ def _awaits(awaitable: Any) -> Iterator[Any]:
             case _ if hasattr(awaitable, "cr_await"):
                 awaitable = awaitable.cr_await
             case _:
-                # What `anext` or a future gives to await is opaque, but holds what it is of.
+                # The awaitable of `anext` or of a future is opaque, but refers to its source.
                 held = gc.get_referents(awaitable)
                 awaitable = next((each for each in held if isinstance(each, _AWAITING)), None)
 
@@ -193,32 +209,35 @@ def _frame_of(awaitable: Any) -> FrameType | None:
     return None
 
 
-# -- what is made of it --------------------------------------------------------------------
+# -- in the host, or in the process of an inline worker ------------------------------------
 
 
 def is_complete(answer: bytes) -> bool:
-    """Whether there is nothing more to come."""
+    """Whether the worker has written the whole of `answer`."""
     return answer.endswith(b"\n") and _MARK.encode() in answer
 
 
 def report(answers: Sequence[str], busy: float | None, why: str) -> Report:
-    """Text and verdict of what a worker answered. It reads source files, and so may block.
+    """Make text and a verdict from a worker's answers. This reads source files, and so may block.
 
-    `busy` is the share of the time in between that it was computing, where that is known;
-    `why` says why there are not two answers.
+    Args:
+        answers: The answers as the worker wrote them, two at most.
+        busy: The share of the time between the answers in which the worker was computing, where
+            that is known.
+        why: Why there are fewer than two answers.
     """
     return compare([parse(answer) for answer in answers], busy, why)
 
 
 def take(thread: int) -> Report:
-    """The report on a thread of this process, an inline worker's. Blocks for `PAUSE`."""
+    """Report on an inline worker's thread in this process. This blocks for `PAUSE`."""
     first = snapshot(thread=thread)
     time.sleep(PAUSE)
     return compare([first, snapshot(thread=thread)], None)
 
 
 def compare(taken: Sequence[Sequence[Stack]], busy: float | None, why: str = "") -> Report:
-    """`report`, of stacks that are parsed."""
+    """Make the same as `report` from stacks that are parsed already."""
     shown = _what_to_show(taken)
     chosen = [[each for each in stacks if any(map(shown, each.frames))] for stacks in taken]
     with _reading:
@@ -230,11 +249,11 @@ def compare(taken: Sequence[Sequence[Stack]], busy: float | None, why: str = "")
 
 def _verdict(chosen: Sequence[Sequence[Stack]], shown: _Shown, busy: float | None) -> str:
     working = "" if busy is None else ", computing" if busy > _BUSY else ", waiting"
-    # Not by the function's name, which `faulthandler` may spell differently.
+    # The function's name is left out: `faulthandler` may spell it differently.
     first, second = ({_top(stack, shown)[:2]: stack for stack in stacks} for stacks in chosen)
     if list(first) == list(second):
         return f"stuck{working}: both times in {_where(list(first.values()), shown)}"
-    # One may move on where others stand still.
+    # One stack may move on while others stand still.
     before = [stack for top, stack in first.items() if top not in second] or [*first.values()]
     after = [stack for top, stack in second.items() if top not in first] or [*second.values()]
     return f"slow{working}: first in {_where(before, shown)}, then in {_where(after, shown)}"
@@ -253,7 +272,10 @@ _LINE = re.compile(r'  File "(.*)", line (\d+) in (.*)$')
 
 
 def _parse_text(text: str) -> list[Stack]:
-    """`faulthandler`'s. The thread that took the signal, mostly the main one, comes first."""
+    """Parse `faulthandler`'s text.
+
+    The thread that took the signal, mostly the main thread, is first in the list.
+    """
     stacks: list[Stack] = []
     current = 0
     for line in text.splitlines():
@@ -288,13 +310,13 @@ _OURS = (
 
 
 def _foreign(frame: Frame) -> bool:
-    """Not of the runner, the SDK, gRPC or the standard library."""
+    """Whether the code is not of the runner, the SDK, gRPC or the standard library."""
     in_library = frame.file.startswith(_LIBRARY) and not _INSTALLED.match(frame.file)
     return not in_library and not frame.file.startswith(_OURS)
 
 
 def _own(frame: Frame) -> bool:
-    """The user's own code, as far as one can tell."""
+    """Whether the code is the user's own, as far as one can tell."""
     return _foreign(frame) and not _INSTALLED.match(frame.file)
 
 
@@ -303,7 +325,7 @@ def _what_to_show(taken: Sequence[Sequence[Stack]]) -> _Shown:
     for shown in (_own, _foreign):
         if any(map(shown, frames)):
             return shown
-    # It hangs in none of the user's code: whoever reads this has to know all.
+    # The worker hangs in none of the user's code: the reader has to see every frame.
     return lambda _: True
 
 
@@ -324,7 +346,7 @@ def _text(stacks: Sequence[Stack], shown: _Shown) -> Iterator[str]:
 
 
 def _short(frame: Frame) -> str:
-    """A library's frame."""
+    """Show a frame of a library."""
     file = _INSTALLED.sub("", frame.file).removeprefix(_LIBRARY)
     return f"{frame.function} ({file}:{frame.line})"
 

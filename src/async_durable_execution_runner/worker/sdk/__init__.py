@@ -1,1 +1,1 @@
-"""What differs between the SDKs that handlers are written with."""
+"""The adapters of the SDKs that handlers are written with: all that differs between the SDKs."""

@@ -18,10 +18,14 @@ from .service_client import GrpcServiceClient
 
 
 class AsyncClient(GrpcServiceClient):
+    """The client of one handler of `async-durable-execution`."""
+
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
-        """With an empty first page of state, as the service may send it too: the SDK takes a
-        quarter of a millisecond to map one operation of an event, and the client that it then
-        asks for the pages next to nothing."""
+        """Make an event with an empty first page of state, as the service may send it too.
+
+        The SDK takes a quarter of a millisecond to map one operation of an event. It then asks
+        this client for the pages, which takes next to no time.
+        """
         return lambda_event(invocation, (), self.begin(invocation))
 
     def watching(self) -> AbstractContextManager[None]:
@@ -34,13 +38,13 @@ class AsyncClient(GrpcServiceClient):
         try:
             context: Any = sdk.get_current_context()
         except Exception:
-            # None on this thread, or none that may be asked for.
+            # This thread has no context, or none that may be asked for.
             request.outside_step = True
             return
         in_step = isinstance(context, sdk.StepContext | sdk.WaitForCallbackContext)
         request.outside_step = not in_step
-        # What else is there has no public base. A child context is known by what its own
-        # operations have for a parent.
+        # The other contexts have no public base class. A child context is known by the parent id
+        # of its own operations.
         if operation_id := getattr(context, "operation_id" if in_step else "parent_id", None):
             request.operation_id = operation_id
         if operation_name := getattr(context, "operation_name", None):
@@ -50,8 +54,12 @@ class AsyncClient(GrpcServiceClient):
 
 
 def identifier_class() -> Any:
-    """Not exported, but an annotation of `DurableContext`, which is, leads to it. None where a
-    release has none: its replays are not checked."""
+    """Find the SDK's class of operation identifiers.
+
+    The SDK does not export the class, but an annotation of `DurableContext`, which the SDK
+    exports, leads to it. The result is None where a release has no such class: its replays are
+    not checked.
+    """
     for base in sdk.DurableContext.__mro__:
         annotation = vars(base).get("__annotations__", {}).get("operation_identifier")
         if annotation is not None:

@@ -1,8 +1,8 @@
 """The SDK's model classes, found where its public protocol names them.
 
-The SDK checks an open callback with `isinstance`, so operations must be of its own class.
-That class is not exported and has moved between releases, but it is what the annotations
-of the exported `DurableServiceClient` lead to.
+The SDK checks an open callback with `isinstance`, so operations must be of the SDK's own class.
+The SDK does not export that class and has moved it between releases, but the annotations of
+`DurableServiceClient`, which is exported, lead to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Handlers of `async-durable-execution`.
 
-A test process asks only what a handler is: gRPC is imported with the first client.
+A test process only asks what kind of handler it has, and so does without gRPC: the first client
+imports that.
 """
 
 from __future__ import annotations

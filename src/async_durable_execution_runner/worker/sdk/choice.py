@@ -1,8 +1,8 @@
-"""Which SDK a durable handler is written with, and what an adapter of one has to offer.
+"""Which SDK a durable handler is written with, and what an SDK's adapter has to offer.
 
-Nothing but the adapters, `asynchronous` (with its `async_client`) and `official`, knows one SDK
-from another. Each is imported with the first handler that needs it: that handler has imported its
-SDK already. `elsewhere` is one more, for handlers that are no code of this process.
+Only the adapters, `asynchronous` (with its `async_client`) and `official`, know one SDK from
+another. An adapter is imported with the first handler that needs it, which has imported its SDK
+already. `elsewhere` is a third adapter, for handlers whose code is not in this process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Handler = Callable[..., Any]
 _ADAPTERS = {
     "async_durable_execution": "asynchronous",
     "aws_durable_execution_sdk_python": "official",
-    # Made by no decorator, but by `invoked_elsewhere`.
+    # `invoked_elsewhere` makes these handlers, not a decorator.
     "async_durable_execution_runner": "elsewhere",
 }
 
@@ -34,13 +34,16 @@ class Client(Protocol):
     """One handler's way to the coordinator, for all its invocations in this process."""
 
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
-        """Lambda's event for an invocation that begins now."""
+        """Make Lambda's event for an invocation that begins now."""
 
     def watching(self) -> AbstractContextManager[None]:
-        """Around the call of the handler."""
+        """Return the context in which the handler is called."""
 
     def divergences(self, succeeded: bool) -> Iterable[Divergence]:
-        """Of the invocation that ends now. `succeeded`: the handler has returned its result."""
+        """Compare the invocation that ends now with the record.
+
+        `succeeded` says whether the handler has returned its result.
+        """
 
     def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
         """Say to which operation an effect of the calling thread belongs, if that is known."""
@@ -49,21 +52,28 @@ class Client(Protocol):
 
 
 class Sdk(Protocol):
-    """What an adapter module has."""
+    """The functions that an adapter module has."""
 
     def client(self, connection: Connection) -> Client: ...
 
     def bind(self, handler: Handler, client: Any) -> Handler:
-        """What the SDK's decorator made, with `client` in place of the SDK's own."""
+        """Return the decorated handler with `client` in place of the SDK's own client."""
 
     def rebuilding(self, handler: Handler) -> Any:
-        """How to pickle it, as `__reduce__` says it, or NotImplemented: like any function."""
+        """Say how to pickle the handler, as `__reduce__` does.
+
+        NotImplemented means that it is pickled like any function.
+        """
 
 
 def of(function: object) -> Sdk | None:
-    """Of what a `durable_execution` decorator made; of anything else None."""
+    """Return the adapter of a function that a `durable_execution` decorator made.
+
+    It is None for any other object.
+    """
     package = _package_of(function)
-    # What it awaits is an attribute of the asynchronous SDK's wrapper: functools.wraps copies that.
+    # The asynchronous SDK's wrapper has the function that it awaits as an attribute. The attribute
+    # proves nothing, since functools.wraps copies it to other wrappers.
     if package is None or inspect.iscoroutinefunction(function):
         return None
     if _own_parameters(function) != ["event", "context"]:
@@ -72,18 +82,18 @@ def of(function: object) -> Sdk | None:
 
 
 def makes_callables(function: object) -> bool:
-    """Whether it was made by one of an SDK's decorators for steps and the like."""
+    """Whether one of an SDK's decorators for steps and the like made `function`."""
     return _package_of(function) is not None and _own_parameters(function) == ["args", "kwargs"]
 
 
 def is_decorator(function: object) -> bool:
-    """Whether it is a `durable_execution` itself."""
+    """Whether `function` is a `durable_execution` decorator itself."""
     name, _, _ = getattr(function, "__module__", "").partition(".")
     return name in _ADAPTERS and getattr(function, "__name__", "") == "durable_execution"
 
 
 def module_of(function: Any) -> types.ModuleType | None:
-    """Where an import finds it."""
+    """Return the module in which an import finds `function`, or None."""
     if not _is_anonymous(function):
         return sys.modules.get(getattr(function, "__module__", None) or "")
     return next((each for each in list(sys.modules.values()) if _name_in(each, function)), None)
@@ -97,7 +107,7 @@ def name_of(function: Any) -> str | None:
 
 
 def _is_anonymous(function: Any) -> bool:
-    # Official releases before 3 make handlers that do not say where they come from.
+    # Releases of the official SDK before 3 make handlers that do not say their module.
     return _package_of(function) is not None and function.__module__.startswith(tuple(_ADAPTERS))
 
 

@@ -1,7 +1,7 @@
 """Functions that are somewhere else: each invocation is an `Invoke` at another Lambda endpoint.
 
-An adapter like those of the SDKs: to the rest of the runner, such a function is one more durable
-handler. What runs over there is sent the event that Lambda would send, and makes its checkpoints
+This module is an adapter like those of the SDKs: to the rest of the runner, such a function is one
+more durable handler. The function gets the event that Lambda would send, and makes its checkpoints
 at the runner's AWS API.
 """
 
@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 def invoked_elsewhere(lambda_client: Any) -> Handler:
-    """A durable handler, for a thread of this process, that has boto3's client invoke the function
-    of the same name."""
+    """Make a durable handler, for a thread of this process, that invokes the function of the same
+    name with boto3's client."""
 
     def invoke_there(event: Any, context: Any) -> Any:
         name, endpoint = context.function_name, lambda_client.meta.endpoint_url
@@ -41,7 +41,7 @@ def invoked_elsewhere(lambda_client: Any) -> Handler:
 
 
 class _Failure(Exception):
-    """Its subclasses have the names of what went wrong there: they become the error's type."""
+    """A failure at the endpoint. The name of its subclass becomes the error's type."""
 
 
 def _failure(kind: str, message: str) -> _Failure:
@@ -66,7 +66,7 @@ def _invoke(client: Any, name: str, event: Any) -> Any:
     except BotoCoreError as error:
         raise _failure(type(error).__name__, f"{where} did not answer: {error}") from None
     except ValueError as error:
-        raise _failure("InvalidResponse", f"{where} answered with no JSON: {error}") from None
+        raise _failure("InvalidResponse", f"{where} did not answer with JSON: {error}") from None
     if not answer.get("FunctionError"):
         return value
     said = value if isinstance(value, dict) else {"errorMessage": str(value)}
@@ -74,7 +74,7 @@ def _invoke(client: Any, name: str, event: Any) -> Any:
 
 
 class ElsewhereClient:
-    """Nothing is asked here: checkpoints come over HTTP."""
+    """A client without any requests: the function makes its checkpoints over HTTP."""
 
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
         return lambda_event(invocation, invocation.operations, invocation.next_marker)

@@ -1,11 +1,12 @@
 """Handlers of the official `aws-durable-execution-sdk-python`, which is synchronous.
 
-Its seam: an event may bring a service client along. So the decorated handler is called as it
-is, with its plugins. Checkpoints come from a thread of the SDK's, and are the same requests on
-the same kind of stream as everybody's.
+The SDK lets an event bring a service client along. So the decorated handler is called as it is,
+with its plugins. A thread of the SDK's sends the checkpoints, which are the same requests on the
+same kind of stream as those of the other SDK.
 
-Its contexts do not say which operation they belong to. So whose effect it is, is read off the
-stack: what runs a step's or a child context's code for the SDK has the operation's identifier.
+The SDK's contexts do not say which operation they belong to. So the stack says to which operation
+an effect belongs: the SDK's frame that runs the code of a step or a child context has the
+operation's identifier.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def rebuilding(handler: Handler) -> Any:
 
 
 class OfficialClient:
-    """What the SDK's own `LambdaClient` takes for boto3's client."""
+    """The client that the SDK's own `LambdaClient` takes for boto3's."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -74,7 +75,7 @@ class OfficialClient:
         self._channel: grpc.Channel | None = None
         self._call: Any = None
         self._requests: queue.SimpleQueue[worker_pb2.CheckpointRequest | None]
-        #: Of the invocation that began last.
+        #: The replay of the invocation that began last.
         self._replay = Replay()
 
     def event(self, invocation: worker_pb2.Invocation) -> dict[str, Any]:
@@ -182,21 +183,23 @@ class OfficialClient:
     def _end(self) -> None:
         call, self._call = self._call, None
         if call is not None:
-            # Ends gRPC's thread that waits for requests.
+            # This ends gRPC's thread that waits for requests.
             self._requests.put(None)
             call.cancel()
 
 
 def client(connection: Connection) -> OfficialClient:
-    # Those of early releases do not say what kind of operation it is.
+    # The identifiers of early releases do not say what kind of operation they are for.
     if "sub_type" in {field.name for field in fields(OperationIdentifier)}:
         install(OperationIdentifier)
     return OfficialClient(connection)
 
 
 def _running() -> tuple[Any, bool]:
-    """The identifier of the operation that the caller's code is a part of, if it is of any; and
-    whether that is a step."""
+    """Return the identifier of the operation whose code is calling, and whether that is a step.
+
+    The identifier is None where no operation's code is calling.
+    """
     found = None
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

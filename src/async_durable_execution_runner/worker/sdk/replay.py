@@ -1,8 +1,8 @@
-"""What an invocation was given and what its handler asks for, to be compared at its end.
+"""The comparison of what an invocation was given with what its handler asks for.
 
-An SDK answers a recorded operation itself, so this is seen only in the process that runs the
-handler: it makes an `OperationIdentifier` for each operation that is asked for, on the stack
-of whoever asks. The SDK's adapter knows where that class is.
+An SDK answers a recorded operation itself, so only the process that runs the handler sees what
+the handler asks for. For each such operation the SDK makes an `OperationIdentifier`, on the stack
+of the code that asks. The SDK's adapter knows where that class is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _EXECUTION = model_pb2.OPERATION_TYPE_EXECUTION
 _UNKNOWN = model_pb2.Source()
 _TYPE_NAMES = model_pb2.OperationType.keys()
 _TYPES = [name.removeprefix("OPERATION_TYPE_") for name in _TYPE_NAMES]
-#: By sub type, of operations that do not say their type.
+#: The types by sub type, for operations that do not say their type.
 _TYPES_OF = {
     "Step": "STEP",
     "WaitForCondition": "STEP",
@@ -46,21 +46,23 @@ class Replay:
     """Both sides of one invocation: what it was given, and what its handler asked for."""
 
     def __init__(self) -> None:
-        #: Operations and sources as they were delivered, page by page.
+        #: The operations and sources as they were delivered, page by page.
         self._pages: list[tuple[Sequence[Any], model_pb2.Sources]] = []
         self.delivered: set[str] = set()
-        #: The SDK's identifiers, and where they were made, by operation id in order of asking.
+        #: The SDK's identifiers and the lines that made them, by operation id, in order of asking.
         self.asked: dict[str, tuple[Any, Source]] = {}
         self._completed: set[str | None] = set()
 
     def deliver(self, operations: Sequence[Any], sources: model_pb2.Sources) -> None:
-        """A page of the recorded state, as it came."""
+        """Note a page of the recorded state as it came."""
         self._pages.append((operations, sources))
         self.delivered.update(operation.id for operation in operations)
 
     def sources(self, updates: Iterable[Any]) -> Iterator[model_pb2.Source]:
-        """Of each of these updates, messages, that starts a new operation; of others an empty
-        one. Notes which contexts come to their end."""
+        """Yield the source of each update that starts a new operation, for others an empty source.
+
+        The updates are messages. This also notes which contexts come to their end.
+        """
         for update in updates:
             known = self.asked.get(update.id) if update.action == _START else None
             if known is None or update.id in self.delivered:
@@ -72,7 +74,10 @@ class Replay:
                 yield model_pb2.Source(line=line, in_task=in_task)
 
     def divergences(self, succeeded: bool) -> list[Divergence]:
-        """`succeeded`: the handler has returned its result."""
+        """Compare what the handler asked for with what the invocation was given.
+
+        `succeeded` says whether the handler has returned its result.
+        """
         if not self.asked or len(self.delivered) < 2:
             return []
         completed = {*self._completed, None} if succeeded else self._completed
@@ -80,13 +85,13 @@ class Replay:
             return []
         asked = {
             operation_id: _identity(identifier, source)
-            # What the handler left behind may ask for more meanwhile, in other threads.
+            # Threads that the handler left behind may ask for more meanwhile.
             for operation_id, (identifier, source) in list(self.asked.items())
         }
         return compare(dict(self._recorded()), asked, completed)
 
     def _is_same(self, all_of_it: bool) -> bool:
-        """Whether there is nothing to compare, at a fraction of what comparing costs."""
+        """Whether both sides are the same: this costs a fraction of a whole comparison."""
         asked = self.asked
         for operation, source in self._delivered_operations():
             known = asked.get(operation.id)
@@ -139,13 +144,13 @@ def _identity(identifier: Any, source: Source) -> Identity:
 
 
 _replay: ContextVar[Replay | None] = ContextVar("replay", default=None)
-#: Set in threads that the handler's own code has started.
+#: This is True in threads that the handler's own code has started.
 in_own_thread: ContextVar[bool] = ContextVar("in_own_thread", default=False)
 
 
 @contextmanager
 def watched(replay: Replay | None) -> Iterator[None]:
-    """While the handler runs; what it asks for goes into `replay`."""
+    """Note in `replay` what the handler asks for inside of the block."""
     token = _replay.set(replay)
     try:
         yield
@@ -165,8 +170,9 @@ def install(cls: Any) -> None:
         original(self, *args, **kwargs)
         replay = _replay.get()
         if replay is not None:
-            # None is the id of no operation, but of what contexts are made with. Batches and
-            # their branches are identified more than once: first by whoever asked.
+            # An identifier without an id belongs to a context, not to an operation. Batches and
+            # their branches get more than one identifier; the first is made where they are asked
+            # for.
             operation_id = self.operation_id
             if operation_id is not None and operation_id not in replay.asked:
                 new = operation_id not in replay.delivered
@@ -176,7 +182,7 @@ def install(cls: Any) -> None:
 
 
 _USER, _PASSED, _LOOP = 1, 2, 3
-#: Where the code of SDKs is, and our own.
+#: The folders of the SDKs' code and of the runner's own.
 _passed = ["<frozen ", *OUR_FOLDERS]
 _STANDARD = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 _INSTALLED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
@@ -188,8 +194,11 @@ _sources: dict[tuple[str, int, str, bool], Source] = {}
 
 
 def _source(frame: FrameType | None, new: bool) -> Source:
-    """The innermost line of the handler's code on the stack, up to the event loop: beyond it
-    there is only whoever called the handler. `in_task` only of a new operation."""
+    """Find the innermost line of the handler's code on the stack, up to the event loop.
+
+    Beyond the loop, there are only the callers of the handler. `in_task` is found out only where
+    the operation is new.
+    """
     key = None
     outermost = _PASSED
     while frame is not None:
@@ -206,7 +215,7 @@ def _source(frame: FrameType | None, new: bool) -> Source:
         frame = frame.f_back
     if key is None:
         return _NOWHERE
-    # The SDK's tasks have a coroutine of its own at their bottom.
+    # A task that the SDK made has a coroutine of the SDK's at the bottom of its stack.
     in_task = new and (outermost == _USER or in_own_thread.get())
     source = _sources.get((*key, in_task))
     if source is None:
@@ -217,7 +226,7 @@ def _source(frame: FrameType | None, new: bool) -> Source:
 
 
 def is_handlers(frame: FrameType | None) -> bool:
-    """Whether the handler's own code does this, be it through the standard library."""
+    """Whether the handler's own code made this call, be it through the standard library."""
     while frame is not None and _is_standard(frame.f_code.co_filename):
         frame = frame.f_back
     return frame is not None and _kind(frame.f_code.co_filename) == _USER
@@ -239,7 +248,7 @@ def _is_standard(path: str) -> bool:
 
 
 def _shown(path: str) -> str:
-    """Relative to the working directory, if it is below that."""
+    """Make `path` relative to the working directory if it is below that."""
     try:
         return path.removeprefix(os.getcwd() + os.sep)
     except OSError:

@@ -1,8 +1,8 @@
-"""Threads of a handler's that know whose they are: each begins in the context of its starter.
+"""A handler's threads know to which invocation they belong: each begins in its starter's context.
 
-The official SDK runs a handler, and every branch of a map or parallel, on threads that it
-starts, and a thread's context is empty at first. With it goes what we keep there: whose output
-and whose effects these are, and which replay is watched.
+The official SDK runs a handler, and every branch of a map or parallel, on threads that it starts.
+A thread's context is empty at first, but the runner keeps in the context whose output and whose
+effects these are, and which replay is watched.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ _inherits: ContextVar[bool] = ContextVar("inherits", default=False)
 
 @contextmanager
 def inheriting() -> Iterator[None]:
-    """What is started in here, and by what is started in here, inherits."""
+    """Have threads that are started inside of the block inherit its context.
+
+    Threads that such a thread starts inherit the context too.
+    """
     _install()
     token = _inherits.set(True)
     try:
