@@ -123,7 +123,7 @@ def test_a_worker_host_ends_with_its_coordinator():
 
 @pytest.mark.parametrize(
     ("token", "code", "said"),
-    [("wrong", 2, "wrong token"), ("", 2, "DURABLE_RUNNER_TOKEN is not set")],
+    [("wrong", 2, "token is missing or wrong"), ("", 2, "DURABLE_RUNNER_TOKEN is not set")],
 )
 def test_a_worker_host_that_is_refused_says_why(
     runner: DurableFunctionTestRunner, token: str, code: int, said: str
