@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from async_durable_execution_runner.coordinator.waiting import until
+from async_durable_execution_runner.coordinator.until import until
 from async_durable_execution_runner.core.events import TimePassed
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OperationStatus
 from async_durable_execution_runner.errors import (

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from async_durable_execution_runner.coordinator import inspections
-from async_durable_execution_runner.coordinator.explaining import waiting_for
 from async_durable_execution_runner.coordinator.runs import Run, Workspace
+from async_durable_execution_runner.coordinator.waiting_for import waiting_for
 from async_durable_execution_runner.coordinator.workers import Stacks
 
 from .world import KILLED, FakeHost, Script, World, does, for_ever, invoke, step, succeeded

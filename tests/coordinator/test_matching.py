@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from async_durable_execution_runner.coordinator.explaining import waiting_for
 from async_durable_execution_runner.coordinator.runs import Run
+from async_durable_execution_runner.coordinator.waiting_for import waiting_for
 from async_durable_execution_runner.coordinator.workers import WorkerState
 from async_durable_execution_runner.core.model import Isolation
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from async_durable_execution_runner.coordinator.explaining import waiting_for
+from async_durable_execution_runner.coordinator.waiting_for import waiting_for
 from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit
 from async_durable_execution_runner.core.model import Isolation, OutputLine, OutputStream
 from async_durable_execution_runner.errors import WorkersUnavailable

@@ -8,7 +8,7 @@ import pytest
 
 from async_durable_execution_runner.coordinator import timekeeper
 from async_durable_execution_runner.coordinator.runs import Run
-from async_durable_execution_runner.coordinator.waiting import until
+from async_durable_execution_runner.coordinator.until import until
 from async_durable_execution_runner.core import limits
 from async_durable_execution_runner.core.model import ExecutionStatus, OperationStatus
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from async_durable_execution_runner.coordinator.executor import Executor
-from async_durable_execution_runner.coordinator.explaining import waiting_for
 from async_durable_execution_runner.coordinator.runs import Call, Run, Workspace
-from async_durable_execution_runner.coordinator.waiting import until
+from async_durable_execution_runner.coordinator.until import until
+from async_durable_execution_runner.coordinator.waiting_for import waiting_for
 from async_durable_execution_runner.coordinator.workers import (
     ConnectedHost,
     ExitCause,

@@ -22,11 +22,11 @@ from ..rpc import PROTOCOL_VERSION, codec, details
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
-from .explaining import waiting_for
 from .following import Follower
 from .pages import pages
 from .runs import Run
-from .waiting import until
+from .until import until
+from .waiting_for import waiting_for
 from .worker_service import Context
 from .workers import Function
 

@@ -27,7 +27,7 @@ from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
 from .runs import InvocationState, PlainInvocation, Run, Workspace
-from .waiting import until
+from .until import until
 from .workers import ACCOUNT, REGION, Function
 
 #: The longest time that a caller can wait for an answer.

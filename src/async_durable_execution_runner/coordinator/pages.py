@@ -9,8 +9,8 @@ from ..core.faults import CrashPoint
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from .executor import Executor
-from .explaining import waiting_for
 from .runs import FiredFault, InvocationState, Run
+from .waiting_for import waiting_for
 
 _PAGE_ITEMS = 2000
 

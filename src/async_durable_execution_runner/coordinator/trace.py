@@ -18,9 +18,9 @@ from ..core import commands as cm
 from ..core import events as ev
 from ..core import limits, tokens
 from ..core.model import ErrorObject, Operation, OperationUpdate
-from .explaining import clock_time, waiting_for
 from .leases import Leases
 from .runs import Run
+from .waiting_for import clock_time, waiting_for
 
 #: How many updates of one checkpoint are named; the line says how many others there are.
 _NAMED_UPDATES = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from async_durable_execution_runner.coordinator.explaining import waiting_for
+from async_durable_execution_runner.coordinator.waiting_for import waiting_for
 
 from .world import PENDING, Script, World, retry
 
