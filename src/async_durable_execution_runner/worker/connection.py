@@ -74,6 +74,25 @@ async def end_stream(call: Any) -> None:
     call.cancel()
 
 
+async def why_refused(call: Any) -> grpc.aio.AioRpcError | None:
+    """Why the coordinator refuses the stream `call`, which is read once and given up; None where it
+    does not within two seconds.
+
+    A stream that is refused while its first message is on the way ends as an internal error, which
+    hides the reason: another one, on which nothing is written, tells it.
+    """
+    try:
+        async with asyncio.timeout(2):
+            await call.read()
+    except grpc.aio.AioRpcError as error:
+        return error
+    except TimeoutError:
+        pass
+    finally:
+        call.cancel()
+    return None
+
+
 def _quiet(loop: asyncio.AbstractEventLoop) -> None:
     # All loops of a process share gRPC's wake-up socket. Before grpcio 1.80 or so, loops in
     # several threads that race for one byte report that as an error in a callback.

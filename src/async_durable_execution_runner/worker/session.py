@@ -18,7 +18,7 @@ import grpc.aio
 from .. import errors
 from ..rpc import PROTOCOL_VERSION
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from .connection import REFUSALS, Connection, end_stream
+from .connection import REFUSALS, Connection, end_stream, why_refused
 from .misdeeds import commit
 
 Serve = Callable[[worker_pb2.Invocation], worker_pb2.InvocationResult]
@@ -129,21 +129,8 @@ async def greet(open_stream: Callable[[], Any], hello: Any) -> tuple[Any, Any]:
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.INTERNAL:
             # The stream was refused while the hello was on its way; that hides the reason.
-            error = await _refused(open_stream()) or error
+            error = await why_refused(open_stream()) or error
         raise refusal(error) from None
-
-
-async def _refused(call: Any) -> grpc.aio.AioRpcError | None:
-    try:
-        async with asyncio.timeout(2):
-            await call.read()
-    except grpc.aio.AioRpcError as error:
-        return error
-    except TimeoutError:
-        pass
-    finally:
-        call.cancel()
-    return None
 
 
 def refusal(error: grpc.aio.AioRpcError) -> errors.RunnerError:

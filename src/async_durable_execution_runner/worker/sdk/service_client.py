@@ -28,7 +28,7 @@ from async_durable_execution import (
 from ...core.text import utf8
 from ...rpc import codec
 from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
-from ..connection import Connection, end_stream
+from ..connection import Connection, end_stream, why_refused
 from ..misdeeds import commit
 from . import async_models
 from .replay import Replay
@@ -218,8 +218,17 @@ class _Stream:
         self.open()
 
     def open(self) -> None:
+        self.call = self._begin()
+
+    def _begin(self) -> Any:
         stub = worker_pb2_grpc.WorkerServiceStub(self.channel)
-        self.call = stub.Checkpoint(metadata=self._connection.metadata)
+        return stub.Checkpoint(metadata=self._connection.metadata)
+
+    async def why(self, code: grpc.StatusCode, details: str | None) -> str | None:
+        """Why the coordinator ended the call, of which gRPC says `code` and `details`."""
+        if code is grpc.StatusCode.INTERNAL and (refused := await why_refused(self._begin())):
+            return str(refused.details())
+        return details
 
     async def end(self) -> None:
         await end_stream(self.call)
@@ -324,9 +333,11 @@ class GrpcServiceClient:
                 await call.write(request)
                 reply = await call.read()
             except grpc.aio.AioRpcError as error:
-                raise _gone(failure, error.details()) from None
+                why = await stream.why(error.code(), error.details())
+                raise _gone(failure, why) from None
             except asyncio.InvalidStateError:
-                raise _gone(failure, await call.details()) from None
+                why = await stream.why(await call.code(), await call.details())
+                raise _gone(failure, why) from None
             except BaseException:
                 # The reply to come would be taken for the next request's.
                 call.cancel()
