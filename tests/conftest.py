@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,11 @@ from async_durable_execution_runner import DurableFunctionTestRunner
 
 #: Seconds. No test without processes takes a tenth of it; one that waits in vain fails by it.
 _WITHOUT_PROCESSES = 10
+
+
+# A shell ignores Ctrl-C for what it runs in the background, and so would the commands under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -161,33 +161,30 @@ def executions_at_aws(bench: Bench) -> Measured:
     each_setting=True,
 )
 def processor_time(bench: Bench) -> Measured:
-    with (
-        bench.load("pool", "steps_and_wait") as ours,
-        bench.load_before("steps_and_wait") as before,
-    ):
-        ours.ask(20, 20)
-        before.ask(20, 20)
-        turn = in_turns(
-            lambda: ours.ask(200, 5).processor / 200,
-            lambda: before.ask(200, 5).processor / 200,
-            bench.turns,
-        )
-    return compared(*turn)
+    return _processor_times(
+        bench, bench.load("pool", "steps_and_wait"), bench.load_before("steps_and_wait")
+    )
 
 
 @row("processor time of each of those 200, log off against debug", at_most=1.0)
 def log_off(bench: Bench) -> Measured:
     """What `debug` costs. What the log costs while it is off shows against a commit that has none,
     in the row above."""
-    with (
-        bench.load("pool", "steps_and_wait") as off,
-        bench.load("pool", "steps_and_wait", log="debug") as debug,
-    ):
-        off.ask(20, 20)
-        debug.ask(20, 20)
+    return _processor_times(
+        bench,
+        bench.load("pool", "steps_and_wait"),
+        bench.load("pool", "steps_and_wait", log="debug"),
+    )
+
+
+def _processor_times(bench: Bench, one: Load, other: Load) -> Measured:
+    """Of each of 200 executions of 5 steps and a wait."""
+    with one, other:
+        one.ask(20, 20)
+        other.ask(20, 20)
         turn = in_turns(
-            lambda: off.ask(200, 5).processor / 200,
-            lambda: debug.ask(200, 5).processor / 200,
+            lambda: one.ask(200, 5).processor / 200,
+            lambda: other.ask(200, 5).processor / 200,
             bench.turns,
         )
     return compared(*turn)

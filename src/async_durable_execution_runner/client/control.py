@@ -16,7 +16,6 @@ import grpc
 
 from ..core import model
 from ..core.faults import CrashPoint
-from ..core.model import Isolation
 from ..results.operations import timestamp
 from ..results.records import ExecutionRecord, FaultFired, InvocationRecord
 from ..rpc import codec
@@ -35,12 +34,6 @@ GRACE = 10.0
 #: whoever reads a message does nothing else meanwhile.
 _MESSAGE_BYTES = 64 * 1024 * 1024
 
-_ISOLATION = {
-    Isolation.WORKER: pb.ISOLATION_WORKER,
-    Isolation.EXECUTION: pb.ISOLATION_EXECUTION,
-    Isolation.INVOCATION: pb.ISOLATION_INVOCATION,
-    Isolation.INLINE: pb.ISOLATION_INLINE,
-}
 T = TypeVar("T")
 Until = Literal["ended", "suspended", "now"]
 _UNTIL: dict[Until, pb.AwaitUntil] = {
@@ -171,7 +164,7 @@ class ControlClient:
             workspace_id=self.workspace_id,
             config=config,
             code=worker_pb2.FunctionCode(inline_key=code) if isinstance(code, str) else code,
-            isolation=_ISOLATION[settings.isolation],
+            isolation=codec.isolation_to_proto(settings.isolation),
             execution_timeout_seconds=settings.execution_timeout,
             retention_days=settings.retention_days or 0,
             own_processes=settings.own_processes,

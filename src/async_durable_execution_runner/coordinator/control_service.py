@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-_ISOLATIONS = dict(enumerate(Isolation, start=1))
-
 #: Records that are ready together share a message, until the message has this many bytes.
 _MESSAGE_BYTES = 1024 * 1024
 
@@ -122,9 +120,6 @@ class ControlService(ControlServiceServicer):
 
     def _function(self, request: pb.RegisterFunctionRequest) -> Function:
         config = request.config
-        isolation = _ISOLATIONS.get(request.isolation)
-        if isolation is None:
-            raise InvalidParameterValue("Unknown isolation.")
         return Function(
             id=self._new_id(),
             name=config.name,
@@ -133,7 +128,7 @@ class ControlService(ControlServiceServicer):
             memory_mb=config.memory_mb,
             enforce_memory=config.enforce_memory,
             environment=dict(config.environment),
-            isolation=isolation,
+            isolation=codec.isolation_from_proto(request.isolation),
             execution_timeout_seconds=request.execution_timeout_seconds,
             code=request.code,
             log_format=config.log_format,

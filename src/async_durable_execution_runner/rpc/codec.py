@@ -21,6 +21,7 @@ from ..core.model import (
     EventType,
     ExecutionStatus,
     HistoryEvent,
+    Isolation,
     Operation,
     OperationAction,
     OperationStatus,
@@ -37,11 +38,13 @@ _T = TypeVar("_T")
 
 # The members stand by number, as protoc numbered them; index 0 is UNSPECIFIED. The values are `Any`
 # because the generated stubs want their own enum types where the messages take numbers.
+_ISOLATIONS: list[Isolation | None] = [None, *Isolation]
 _TYPES: list[OperationType | None] = [None, *OperationType]
 _STATUSES: list[OperationStatus | None] = [None, *OperationStatus]
 _ACTIONS: list[OperationAction | None] = [None, *OperationAction]
 _EXECUTION_STATUSES: list[ExecutionStatus | None] = [None, *ExecutionStatus]
 _STREAMS: list[OutputStream | None] = [None, *OutputStream]
+_ISOLATION_NUMBERS: dict[Isolation, Any] = {m: n for n, m in enumerate(_ISOLATIONS) if m}
 _TYPE_NUMBERS: dict[OperationType, Any] = {
     member: number for number, member in enumerate(_TYPES) if member
 }
@@ -342,6 +345,14 @@ def _identity(message: pb.Identity) -> Identity:
         source=message.source,
         parent_name=message.parent_name,
     )
+
+
+def isolation_to_proto(isolation: Isolation) -> Any:
+    return _ISOLATION_NUMBERS[isolation]
+
+
+def isolation_from_proto(number: int) -> Isolation:
+    return _known(_ISOLATIONS, number, "Unknown isolation.")
 
 
 def execution_status_to_proto(status: ExecutionStatus) -> Any:
