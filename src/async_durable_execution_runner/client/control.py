@@ -9,18 +9,16 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal
 
 import grpc
 
 from ..core import model
-from ..core.faults import CrashPoint
-from ..results.operations import timestamp
-from ..results.records import ExecutionRecord, FaultFired, InvocationRecord
+from ..results.records import ExecutionRecord
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
-from ..rpc.v1 import model_pb2, worker_pb2
+from ..rpc.v1 import worker_pb2
+from .pages import record_of
 from .settings import DEFAULT_MEMORY_MB, FunctionSettings
 from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, error_named, raised
 
@@ -34,7 +32,6 @@ GRACE = 10.0
 #: whoever reads a message does nothing else meanwhile.
 _MESSAGE_BYTES = 64 * 1024 * 1024
 
-T = TypeVar("T")
 Until = Literal["ended", "suspended", "now"]
 _UNTIL: dict[Until, pb.AwaitUntil] = {
     "ended": pb.AWAIT_UNTIL_ENDED,
@@ -211,7 +208,7 @@ class ControlClient:
                                 record.append(page.page)
                                 if page.more:
                                     continue
-                                yield _record(record)
+                                yield record_of(record)
                                 record = []
                             missing -= 1
             except (grpc.RpcError, ChannelClosed) as error:
@@ -226,7 +223,7 @@ class ControlClient:
             execution_arn=arn, until=_UNTIL[until], timeout_ms=_ms(timeout)
         )
         answers = await self._call("AwaitExecution", request, timeout)
-        return _record([answer.page for answer in answers])
+        return record_of([answer.page for answer in answers])
 
     async def wait_for_callback(
         self, arn: str, name: str | None, timeout: float
@@ -360,28 +357,6 @@ class ControlClient:
         return await self.transport.blocking(lambda: self._unavailable(what, detail))
 
 
-class _Decoded(Sequence[T]):
-    """Messages that are decoded when somebody looks at them: most tests never see the history."""
-
-    def __init__(self, parts: Sequence[Sequence[Any]], decode: Callable[[Any], T]) -> None:
-        self._parts = parts
-        self._decode = decode
-
-    @cached_property
-    def _items(self) -> list[T]:
-        return [self._decode(message) for part in self._parts for message in part]
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    @overload
-    def __getitem__(self, index: int) -> T: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
-        return self._items[index]
-
-
 def _ms(length: float) -> int:
     return round(length * 1000)
 
@@ -400,82 +375,3 @@ def _batches(
         batch.append(request)
     if batch:
         yield batch
-
-
-def _record(pages: list[pb.ExecutionPage]) -> ExecutionRecord:
-    head = pages[0].head
-    return ExecutionRecord(
-        execution_arn=head.execution_arn,
-        execution_name=head.execution_name,
-        function_name=head.function_name,
-        status=codec.execution_status_from_proto(head.status),
-        start_ms=head.start_ms,
-        end_ms=head.end_ms if head.HasField("end_ms") else None,
-        result=head.result if head.HasField("result") else None,
-        error=_error(head),
-        timed_out=head.timed_out,
-        waiting_for=head.waiting_for,
-        operations=_Decoded([page.operations for page in pages], codec.operation_from_proto),
-        events=_Decoded([page.events for page in pages], codec.event_from_proto),
-        invocations=[
-            _invocation(each, number)
-            for number, each in enumerate((e for page in pages for e in page.invocations), start=1)
-        ],
-        children=_children(pages),
-        effects=_Decoded([page.effects for page in pages], codec.effect_from_proto),
-        faults=[_fault(each) for page in pages for each in page.faults],
-        unfired_faults=tuple(head.unfired_faults),
-        points=[
-            CrashPoint(each.moment, each.label, each.key) for page in pages for each in page.points
-        ],
-    )
-
-
-def _fault(message: pb.FaultRecord) -> FaultFired:
-    return FaultFired(
-        fault=message.fault,
-        moment=message.moment,
-        label=message.label,
-        invocation=message.invocation,
-        timestamp=timestamp(message.time_ms),
-        note=message.note,
-    )
-
-
-def _children(pages: list[pb.ExecutionPage]) -> list[str]:
-    chained = model_pb2.OPERATION_TYPE_CHAINED_INVOKE
-    if not any(operation.type == chained for page in pages for operation in page.operations):
-        return []
-    started = model.EventType.CHAINED_INVOKE_STARTED.value
-    return [
-        event.execution_arn
-        for page in pages
-        for event in page.events
-        if event.type == started and event.execution_arn
-    ]
-
-
-def _invocation(message: pb.InvocationRecord, number: int) -> InvocationRecord:
-    return InvocationRecord(
-        request_id=message.request_id,
-        worker_id=message.worker_id,
-        pid=message.pid,
-        start_ms=message.start_ms,
-        end_ms=message.end_ms if message.HasField("end_ms") else None,
-        outcome=message.outcome,
-        error=_error(message),
-        output=tuple(codec.line_from_proto(line) for line in message.output),
-        output_truncated=message.output_truncated,
-        stacks=tuple(message.stacks),
-        verdict=message.verdict,
-        divergences=tuple(
-            codec.divergence_from_proto(each, number) for each in message.divergences
-        ),
-    )
-
-
-def _error(message: pb.ExecutionHead | pb.InvocationRecord) -> model.ErrorObject | None:
-    if not message.HasField("error"):
-        return None
-    error: model_pb2.ErrorObject = message.error
-    return codec.error_from_proto(error)
