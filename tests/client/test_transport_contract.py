@@ -196,6 +196,32 @@ async def test_a_coordinator_that_is_stopped_stops_nobody_for_longer(
     await transport.call("GetStatus", STATUS, LIMIT)
 
 
+@pytest.mark.parametrize("method", ["StartExecution", "RunExecutions"])
+async def test_a_large_request_that_nobody_reads_is_given_up(
+    served: Served, control: ControlClient, method: str
+) -> None:
+    """gRPC itself waits until it is written, whatever the deadline."""
+    start = pb.StartExecutionRequest(
+        workspace_id=control.workspace_id, function_name="order", payload="x" * 6_000_000
+    )
+    request = start if method == "StartExecution" else pb.RunExecutionsRequest(starts=[start])
+    await control.status()
+    served.process.send_signal(signal.SIGSTOP)
+    # It wakes up by itself, so that a call that does not end fails this test and no other.
+    waking = threading.Timer(LIMIT, served.process.send_signal, [signal.SIGCONT])
+    waking.start()
+    began = time.monotonic()
+    try:
+        late = await refusal(control.transport.call(method, request, 0.2))
+    finally:
+        waking.cancel()
+        served.process.send_signal(signal.SIGCONT)
+    assert late.code() is Code.DEADLINE_EXCEEDED
+    assert time.monotonic() - began < LIMIT
+    assert raised(late) is None
+    await control.status()
+
+
 async def test_a_call_may_have_all_the_time_in_the_world(control: ControlClient) -> None:
     for timeout in (1e9, 1e12, 1e300, float("inf")):
         await control.transport.call("GetStatus", STATUS, timeout)

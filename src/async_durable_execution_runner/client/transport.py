@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -35,6 +35,12 @@ ANSWER_TIMEOUT = 20.0
 #: Seconds. gRPC takes a deadline past the year 2262, which its clock cannot hold, for one that
 #: has passed.
 _LONGEST = 1e9
+
+#: Bytes of a request that a socket takes though nobody reads them. gRPC does not end a call before
+#: its request is written, however long ago its deadline was.
+_BUFFERED = 64 * 1024
+#: Seconds after its deadline at which such a call is given up here.
+_PATIENCE = 1.0
 
 _STREAMS = frozenset({"RunExecutions", "AwaitExecution"})
 # Generated without types.
@@ -87,6 +93,45 @@ class ChannelClosed(Exception):
     """The cluster behind a channel was closed, which gRPC takes for a programming error."""
 
 
+class _Late(grpc.RpcError):  # type: ignore[misc]
+    """A call that was given up since gRPC did not end it at its deadline."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+
+    def details(self) -> str:
+        return "nobody reads what is sent to it"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+@contextmanager
+def _ended(call: Any, request: Any, timeout: float) -> Iterator[None]:
+    """See to it that a blocking `call` has ended when this is left, and that it ends, with `_Late`,
+    where `request` may be too large for its deadline to end it."""
+    late = False
+
+    def give_up() -> None:
+        nonlocal late
+        late = True
+        call.cancel()
+
+    timer = threading.Timer(min(timeout, _LONGEST) + _PATIENCE, give_up)
+    timer.daemon = True
+    if request.ByteSize() > _BUFFERED:
+        timer.start()
+    try:
+        yield
+    except (grpc.RpcError, grpc.FutureCancelledError):
+        if late:
+            raise _Late from None
+        raise
+    finally:
+        timer.cancel()
+        call.cancel()
+
+
 class Transport(Protocol):
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
         """Every message of the answer; `grpc.RpcError` or `ChannelClosed`."""
@@ -108,23 +153,29 @@ class BlockingTransport:
         self._metadata = metadata(token)
 
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
-        answer = self._begin(method, request, timeout)
-        return list(answer) if method in _STREAMS else [answer]
+        if method in _STREAMS:
+            return [message async for message in self.messages(method, request, timeout)]
+        if request.ByteSize() <= _BUFFERED:
+            return [self._begin(method, request, timeout)]
+        # A call that can be given up costs half as much again.
+        future = self._begin(method, request, timeout, as_future=True)
+        with _ended(future, request, timeout):
+            return [future.result()]
 
     async def messages(
         self, method: str, request: Any, timeout: float
     ) -> AsyncGenerator[Any, None]:
         call = self._begin(method, request, timeout)
-        try:
+        with _ended(call, request, timeout):
             for message in call:
                 yield message
-        finally:
-            call.cancel()
 
-    def _begin(self, method: str, request: Any, timeout: float) -> Any:
-        timeout = min(timeout, _LONGEST)
+    def _begin(self, method: str, request: Any, timeout: float, *, as_future: bool = False) -> Any:
+        stub = getattr(self._stub, method)
+        if as_future:
+            stub = stub.future
         try:
-            return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
+            return stub(request, timeout=min(timeout, _LONGEST), metadata=self._metadata)
         except ValueError as error:
             raise ChannelClosed from error
 
@@ -144,24 +195,31 @@ class LoopTransport:
         self._metadata = metadata(token)
 
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
-        answer = self._begin(method, request, timeout)
         if method in _STREAMS:
-            return [message async for message in answer]
-        return [await answer]
+            return [message async for message in self.messages(method, request, timeout)]
+        return [await self._in_time(self._begin(method, request, timeout), timeout)]
 
     async def messages(
         self, method: str, request: Any, timeout: float
     ) -> AsyncGenerator[Any, None]:
         call = self._begin(method, request, timeout)
         try:
-            async for message in call:
+            while (message := await self._in_time(call.read(), timeout)) is not grpc.aio.EOF:
                 yield message
         finally:
             call.cancel()
 
+    @staticmethod
+    async def _in_time(answer: Awaitable[T], timeout: float) -> T:
+        try:
+            async with asyncio.timeout(min(timeout, _LONGEST) + _PATIENCE):
+                return await answer
+        except TimeoutError:
+            raise _Late from None
+
     def _begin(self, method: str, request: Any, timeout: float) -> Any:
-        timeout = min(timeout, _LONGEST)
-        return getattr(self._stub, method)(request, timeout=timeout, metadata=self._metadata)
+        stub = getattr(self._stub, method)
+        return stub(request, timeout=min(timeout, _LONGEST), metadata=self._metadata)
 
     async def blocking(self, function: Callable[[], T]) -> T:
         return await asyncio.to_thread(function)
