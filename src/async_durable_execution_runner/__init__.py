@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from . import ledger
     from .client.control import RunnerStatus
     from .core.divergence import Divergence, DivergenceKind
-    from .core.faults import CrashPoint, Fault
+    from .core.fault_places import CrashPoint
+    from .core.faults import Fault
     from .core.model import Isolation
     from .errors import (
         CallbackTimeout,
@@ -65,7 +66,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "client.control": ("RunnerStatus",),
     "core.divergence": ("Divergence", "DivergenceKind"),
-    "core.faults": ("CrashPoint", "Fault"),
+    "core.fault_places": ("CrashPoint",),
+    "core.faults": ("Fault",),
     "core.model": ("Isolation",),
     "errors": (
         "CallbackTimeout",

@@ -6,21 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from async_durable_execution_runner.core.faults import (
-    ALWAYS,
+from async_durable_execution_runner.core.fault_places import (
     AtOperation,
     AtRandom,
     AtTime,
     Change,
-    Exit,
-    Fault,
-    Kill,
     Moment,
     Numbered,
-    Plan,
     Point,
-    Raise,
 )
+from async_durable_execution_runner.core.faults import ALWAYS, Exit, Fault, Kill, Plan, Raise
 from async_durable_execution_runner.core.model import OperationAction, OperationType
 from async_durable_execution_runner.errors import InvalidParameterValue
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner.client.control import Start
-from async_durable_execution_runner.core.faults import CrashPoint
+from async_durable_execution_runner.core.fault_places import CrashPoint
 from async_durable_execution_runner.core.model import (
     Effect,
     ErrorObject,

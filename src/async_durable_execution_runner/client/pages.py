@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar, overload
 
 from ..core import model
-from ..core.faults import CrashPoint
+from ..core.fault_places import CrashPoint
 from ..results.operations import timestamp
 from ..results.records import ExecutionRecord, FaultFired, InvocationRecord
 from ..rpc import codec

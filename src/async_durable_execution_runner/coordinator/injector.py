@@ -15,7 +15,8 @@ from typing import TypeAlias, TypeVar, assert_never
 
 from .. import log
 from ..core import faults as f
-from ..core.faults import Change, Plan, Point
+from ..core.fault_places import REPLIES, Change, Point
+from ..core.faults import Plan
 from ..core.model import OperationUpdate
 from ..errors import InvalidParameterValue
 from .leases import Leases
@@ -258,7 +259,7 @@ class Injector:
             case f.Fail():
                 return Refuse(what.code, *f.SERVICE_ERRORS[what.code])
             case f.CutConnection():
-                if point in f.REPLIES:
+                if point in REPLIES:
                     return Answer.CUT
                 self._pool.session_ended(worker)
                 return Answer.SILENCE

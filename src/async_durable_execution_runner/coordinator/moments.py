@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..core import faults as f
-from ..core.faults import Change, CrashPoint, Moment, Point
+from ..core.fault_places import Change, CrashPoint, Moment, Point
 from ..core.model import OperationAction, OperationType, OperationUpdate
 from .runs import FiredFault, Injection, Run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from ..core.faults import CrashPoint
+from ..core.fault_places import CrashPoint
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from .executor import Executor

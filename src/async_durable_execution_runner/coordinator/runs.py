@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
-from ..core.faults import CrashPoint, Plan, Point
+from ..core.fault_places import CrashPoint, Point
+from ..core.faults import Plan
 from ..core.model import (
     Effect,
     ErrorObject,

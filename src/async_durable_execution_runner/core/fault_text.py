@@ -10,24 +10,8 @@ from __future__ import annotations
 from dataclasses import fields
 
 from ..errors import InvalidParameterValue
-from .faults import (
-    ALWAYS,
-    SERVICE_ERRORS,
-    WHATS,
-    AtEffect,
-    AtOperation,
-    AtRandom,
-    AtTime,
-    DelayReply,
-    Exit,
-    Fail,
-    Fault,
-    Numbered,
-    Point,
-    Raise,
-    What,
-    Where,
-)
+from .fault_places import AtEffect, AtOperation, AtRandom, AtTime, Numbered, Point, Where
+from .faults import ALWAYS, SERVICE_ERRORS, WHATS, DelayReply, Exit, Fail, Fault, Raise, What
 
 # pytest shows the line of the test that wrote the plan, not ours.
 __tracebackhide__ = True

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ..core import model
 from ..core.divergence import Divergence
-from ..core.faults import CrashPoint
+from ..core.fault_places import CrashPoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from async_durable_execution import ErrorObject, ExtendedTypeSerDes
 
 from ..core import model
 from ..core.divergence import Divergence
-from ..core.faults import CrashPoint
+from ..core.fault_places import CrashPoint
 from ..errors import OperationNotFound
 from .ledger import Ledger, effect
 from .operations import (

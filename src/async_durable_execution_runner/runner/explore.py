@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.drive import drive
 from ..core.divergence import divergences_text
-from ..core.faults import CrashPoint
+from ..core.fault_places import CrashPoint
 from ..core.model import ExecutionStatus, HistoryEvent
 from ..core.wellformed import problems as history_problems
 from ..errors import OperationNotFound, RunnerError

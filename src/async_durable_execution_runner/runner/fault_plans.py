@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from types import FrameType
 
 from ..core.divergence import divergences_text
-from ..core.faults import AtRandom, Fault
+from ..core.fault_places import AtRandom
+from ..core.faults import Fault
 from ..errors import FaultNeverFired, NonDeterministicHandler, NonDeterministicWarning
 from ..results.result import DurableFunctionTestResult
 
