@@ -23,7 +23,7 @@ from async_durable_execution_runner.core.model import (
     OperationType,
     OperationUpdate,
 )
-from async_durable_execution_runner.errors import ServiceError
+from async_durable_execution_runner.errors import InvalidParameterValue, ServiceError
 
 from .world import (
     PENDING,
@@ -492,3 +492,15 @@ async def test_equal_state_and_effects_have_equal_keys_in_every_execution(world:
     # What is durable is no effect that could happen again.
     assert charging[2:4] != plain[1:3]
     assert charging[-4:] == plain[-4:]
+
+
+async def test_a_plan_that_cannot_be_carried_out_leaves_nothing_behind(world: World) -> None:
+    workspace = world.workspace()
+    world.function(workspace, lambda _: succeeded("fine"))
+    plan = Plan([Fault.parse("kill-coordinator@after-commit:1")])
+    with pytest.raises(InvalidParameterValue, match="needs a store that outlives the coordinator"):
+        world.start(workspace, execution_name="o-1", plan=plan)
+    assert not world.executor.runs
+    world.host()
+    run = world.start(workspace, execution_name="o-1")
+    assert succeeded_with(await world.ended(run)) == "fine"

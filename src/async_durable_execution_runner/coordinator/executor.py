@@ -33,6 +33,7 @@ from .chained import ChainedInvokes
 from .clock import VirtualClock, real_ms
 from .effects import Effects
 from .following import Written
+from .injection import Injection
 from .injector import Injector, check_feasible
 from .leases import Leases
 from .outcome import read_output
@@ -40,7 +41,6 @@ from .runs import (
     Call,
     Copy,
     Family,
-    Injection,
     InvocationState,
     Lease,
     PlainInvocation,
@@ -202,13 +202,14 @@ class Executor:
             # The death of a process must lose all that the execution left there, but a warm process
             # may know the same from other executions.
             function = replace(function, isolation=Isolation.EXECUTION)
+        if plan is not None or record_points:
+            plan = plan or faults.Plan(())
+            check_feasible(plan, inline=function.isolation is Isolation.INLINE)
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
-        if plan is not None or record_points:
-            plan = plan or faults.Plan(())
-            check_feasible(plan, inline=function.isolation is Isolation.INLINE)
+        if plan is not None:
             run.injection = Injection(plan, record_points)
             self.injectors[arn] = Injector(self.leases, self.timekeeper, run, run.injection)
         self.feed(run, ev.Started(run.now, payload))

@@ -19,9 +19,10 @@ from ..core.fault_places import REPLIES, Change, Point
 from ..core.faults import Plan
 from ..core.model import OperationUpdate
 from ..errors import InvalidParameterValue
+from .injection import FiredFault, Frozen, Injection
 from .leases import Leases
 from .moments import Moments
-from .runs import Copy, FiredFault, Frozen, Injection, Lease, Run
+from .runs import Copy, Lease, Run
 from .timekeeper import Timekeeper
 from .workers import Worker, WorkerState
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from ..core import faults as f
 from ..core.fault_places import Change, CrashPoint, Moment, Point
 from ..core.model import OperationAction, OperationType, OperationUpdate
-from .runs import FiredFault, Injection, Run
+from .injection import FiredFault, Injection
+from .runs import Run
 
 _OUTCOMES = (OperationAction.SUCCEED, OperationAction.FAIL, OperationAction.RETRY)
 

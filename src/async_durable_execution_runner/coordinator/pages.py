@@ -9,7 +9,8 @@ from ..core.fault_places import CrashPoint
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from .executor import Executor
-from .runs import FiredFault, InvocationState, Run
+from .injection import FiredFault
+from .runs import InvocationState, Run
 from .waiting_for import waiting_for
 
 _PAGE_ITEMS = 2000
