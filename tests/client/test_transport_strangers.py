@@ -145,6 +145,8 @@ async def test_a_session_without_the_token_is_refused(shared: Served) -> None:
 async def test_a_worker_of_an_overlong_name_is_refused(served: Served, length: int) -> None:
     session = Session(Connection(served.address, TOKEN), "w" * length)
     assert str(run_session(session)).startswith("No worker named 'www")
+    # It is closed, not left to whoever takes the session away.
+    assert session._channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
 
 
 @pytest.mark.parametrize("length", [100_000, 2**20])

@@ -194,6 +194,23 @@ async def test_those_of_many_that_are_late_are_sent_as_they_stand(wire: Wire) ->
         await script.session.send(result_of(invocation, SUCCEEDED))
 
 
+async def test_records_that_are_ready_together_do_not_make_one_huge_message(wire: Wire) -> None:
+    async with scripted(wire) as script:
+        starts = [start_of(script.runner, execution_name=f"o-{n}") for n in range(8)]
+        for start in starts:
+            # It is in the record twice, as the operation's and as the event's.
+            start.payload = "1" * 400_000
+        request = control.RunExecutionsRequest(starts=starts, at_once=8, timeout_ms=300)
+        call = script.runner.wire.control.RunExecutions(
+            request, metadata=script.runner.wire.metadata
+        )
+        answers = [answer async for answer in call]
+        assert sum(len(answer.pages) for answer in answers) == 8
+        assert max(answer.ByteSize() for answer in answers) < 2_000_000
+        invocation = (await script.session.next()).invocation
+        await script.session.send(result_of(invocation, SUCCEEDED))
+
+
 async def test_a_runner_that_gives_up_leaves_nobody_waiting(wire: Wire) -> None:
     """The executions go on; what waited for them does not."""
     async with scripted(wire) as script:

@@ -212,6 +212,18 @@ class Terminal(io.StringIO):
         return True
 
 
+@durable_execution
+async def a_real_second(event: Any) -> None:
+    await wait(timedelta(seconds=1), name="pause")
+
+
+def test_many_that_wait_hold_no_others_up(runner_of: Any) -> None:
+    """An execution that is suspended needs no worker."""
+    runner = runner_of(a_real_second, workers=1, skip_time=False)
+    # One worker's four at a time would take ten seconds.
+    assert len(runner.run_many([None] * 40, timeout=8)) == 40
+
+
 def test_many_that_do_not_end_in_time_are_one_time_out(runner_of: Any) -> None:
     with pytest.raises(TimeoutError, match=r"did not end within 1 s, like 2 more of 3; it waits"):
         runner_of(approval).run_many([1, 2, 3], timeout=1)
