@@ -34,7 +34,7 @@ def text_of(*lines: OutputLine | str) -> str:
     return "".join(line if isinstance(line, str) else frame(line).decode() for line in lines)
 
 
-def test_frames_and_raw_text_come_back_in_order() -> None:
+def test_what_was_framed_and_raw_text_come_back_in_order() -> None:
     logged = OutputLine(LOG, "two\nlines", "orders", logging.WARNING, 5)
     text = text_of(OutputLine(STDOUT, "one\n", time_ms=3), "raw\n", logged)
     assert parse(text) == [OutputLine(STDOUT, "one", time_ms=3), OutputLine(RAW, "raw"), logged]
