@@ -9,6 +9,7 @@ import pytest
 
 from async_durable_execution_runner.coordinator import chained
 from async_durable_execution_runner.coordinator.runs import Call
+from async_durable_execution_runner.coordinator.waiting_for import waiting_for
 from async_durable_execution_runner.core.model import ErrorObject, ExecutionStatus, OperationStatus
 
 from .world import (
@@ -367,3 +368,23 @@ async def test_a_checkpoint_that_is_refused_invokes_nothing(world: World) -> Non
     await world.ended(world.start(workspace))
     assert refused.is_set()
     assert len(workspace.runs) == 1
+
+
+async def test_a_chain_without_end_is_named_by_its_first_functions(world: World) -> None:
+    """It is deeper here than Python's stack."""
+    world.host()
+    workspace = world.workspace()
+    deep = asyncio.Event()
+    goes_on = does(invoke("call", "child"))
+
+    def child(run: Script) -> str:
+        if len(workspace.runs) > 1200:
+            deep.set()
+        return goes_on(run)
+
+    world.function(workspace, goes_on)
+    world.function(workspace, child, "child")
+    run = world.start(workspace)
+    await deep.wait()
+    text = waiting_for(world.executor.leases, run)
+    assert " deep: order → child → child → child → …, whose execution " in text

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ..core.model import Operation, OperationType
 from .leases import Leases
 from .runs import Call, Lease, Run
+
+#: How many functions of a chain of invocations are named.
+_NAMED = 4
 
 
 def waiting_for(leases: Leases, run: Run) -> str:
@@ -49,14 +53,34 @@ def _operation(leases: Leases, run: Run, operation: Operation) -> str:
 
 
 def _callee(leases: Leases, run: Run, operation: Operation) -> str:
-    for child in run.family.runs:
-        if child.parent == (run, operation.id):
-            return f", whose execution {child.arn} waits for {waiting_for(leases, child)}"
+    if chain := _chain(run, operation):
+        last = chain[-1]
+        deep = f", chained {len(chain)} deep: {_path([run, *chain])}" if len(chain) > 1 else ""
+        return f"{deep}, whose execution {last.arn} waits for {waiting_for(leases, last)}"
     for lease in leases.of_family(run.family):
         call = lease.subject
         if isinstance(call, Call) and (call.parent, call.operation_id) == (run, operation.id):
             return f", a plain function on worker {lease.worker.id}{_doing(lease)}"
     return ", a plain function that has not returned"
+
+
+def _chain(run: Run, operation: Operation) -> list[Run]:
+    """Return the execution that `operation` has invoked, then the one that this has invoked and
+    waits for, and so on to the last; empty where `operation` has invoked no execution."""
+    invoked = {child.parent: child for child in run.family.runs}
+    chain = []
+    child = invoked.get((run, operation.id))
+    while child is not None:
+        chain.append(child)
+        waiting = child.execution.waiting if child.execution.suspended else []
+        below = (invoked.get((child, each.id)) for each in waiting)
+        child = next((each for each in below if each is not None), None)
+    return chain
+
+
+def _path(chain: Sequence[Run]) -> str:
+    names = [each.function.name for each in chain[:_NAMED]]
+    return " → ".join([*names, "…"] if len(chain) > _NAMED else names)
 
 
 def _doing(lease: Lease) -> str:

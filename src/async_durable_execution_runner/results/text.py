@@ -6,6 +6,7 @@ cut.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _SHOWN_OUTPUT_LINES = 10
 _SHOWN_TRACE_LINES = 12
+_INVOKE = OperationType.CHAINED_INVOKE
+_NOT_FOUND = re.compile(r"Function not found: arn:[^ ]*:function:([^ ]+)")
 
 
 def describe(result: DurableFunctionTestResult) -> str:
@@ -51,7 +54,7 @@ def describe(result: DurableFunctionTestResult) -> str:
     if result.operations:
         header = ("operations", "status", "attempts", "took", "")
         rows = [_operation_row(prefix, each) for prefix, each in _branches(result.operations)]
-        lines += ["", *table(header, rows)]
+        lines += ["", *table(header, rows), *_unregistered(result)]
     if result.invocations:
         lines += ["", *_invocations(result.invocations)]
     if result.faults or result.unfired_faults:
@@ -125,6 +128,21 @@ def _remark(operation: Operation) -> str:
     if operation.operation_type is OperationType.STEP:
         return "in progress"
     return ""
+
+
+def _unregistered(result: DurableFunctionTestResult) -> Iterator[str]:
+    """Say which call registers a function that was invoked in a chain and is not there."""
+    # Only a local runner knows the process of an invocation; nobody registers Lambda's functions.
+    if not any(each.pid for each in result.invocations):
+        return
+    errors = (each.error for each in result.get_all_operations() if each.operation_type is _INVOKE)
+    missing = (_NOT_FOUND.fullmatch(error.message or "") for error in errors if error is not None)
+    for name in dict.fromkeys(match[1] for match in missing if match):
+        yield (
+            f"{name!r} is not registered with this runner: "
+            f"runner.register_durable_function({name!r}, handler) registers a durable function, "
+            "runner.register_function(…) a plain one."
+        )
 
 
 def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:

@@ -35,6 +35,8 @@ __tracebackhide__ = True
 DEFAULT_TIMEOUT = 60.0
 #: `run_many` has at least so many executions under way at once.
 _MIN_IN_FLIGHT = 256
+#: How many levels of a chain of invocations are looked at for what their handlers wrote.
+_DEEPEST = 20
 
 
 class Engine:
@@ -258,9 +260,18 @@ class Engine:
         return result
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
+        self._hand_on(record)
+        # Functions that invoke each other without end go on meanwhile, faster perhaps than they are
+        # read here, so what is deeper in a chain than a person would read is left out.
+        below = record.children
+        for _ in range(_DEEPEST):
+            children = [await self.control.wait(arn, "now", DEFAULT_TIMEOUT) for arn in below]
+            for child in children:
+                self._hand_on(child)
+            below = [arn for child in children for arn in child.children]
+
+    def _hand_on(self, record: ExecutionRecord) -> None:
         function = self.attachment.functions.get(record.function_name)
         # What an inline handler wrote has been on the test's own output already.
         if function is None or function.settings.isolation is not Isolation.INLINE:
             self._relay.hand_on(record)
-        for arn in record.children:
-            await self._hand_on_output(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
