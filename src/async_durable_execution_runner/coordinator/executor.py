@@ -372,16 +372,12 @@ class Executor:
         match subject:
             case PlainInvocation():
                 subject.invocation = invocation
-                self.effects.add(subject, invocation)
             case Call():
-                self.effects.add(subject, invocation)
+                pass
             case Copy():
-                # The effects of a copy are real, though nothing else of the copy counts.
-                self.effects.add(subject.parent, invocation)
                 lease.deliver = subject.original.deliver
             case Run():
                 subject.invocations.append(invocation)
-                self.effects.add(subject, invocation)
                 now, request_id = invocation.start_ms, invocation.request_id
                 started = ev.InvocationStarted(now, request_id, self._new_seed())
                 delivered = self._turn(subject, started)
@@ -389,6 +385,7 @@ class Executor:
                 lease.deliver = delivered
             case _:
                 assert_never(subject)
+        self.effects.add(lease)
 
     def _invocation_overtaken(self, subject: Subject) -> None:
         """Take note that the execution of `subject` ended before a worker was free."""
@@ -406,6 +403,7 @@ class Executor:
         """Take the end of an invocation, which nobody holds any longer. `outcome` is JSON text, or
         the error that the invocation failed with."""
         subject, job = lease.subject, lease.job
+        self.effects.ended(job.request_id)
         for follower in subject.workspace.followers if output else ():
             name, arn = job.function.name, job.execution_arn
             follower.tell(Written(name, arn, job.request_id, real_ms(), output))
