@@ -224,11 +224,17 @@ class _Reloading:
 
     def _changed(self, paths: Collection[Path]) -> None:
         try:
-            functions = self._reload.read()
-            lines = self._served.load(functions)
+            self._load(paths)
         except RunnerError as error:
             self._warn(f"Not reloaded, and served as before: {error}")
-            return
+        except Exception as error:
+            # The thread that watches has to live through whatever a half-written file leads to.
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".")
+            self._warn(f"Not reloaded, and served as before: {why}.")
+
+    def _load(self, paths: Collection[Path]) -> None:
+        functions = self._reload.read()
+        lines = self._served.load(functions)
         names = ", ".join(sorted(path.name for path in paths))
         self._say(f"Reloaded: {names}\n")
         if functions != self._loaded:
