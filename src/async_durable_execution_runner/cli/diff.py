@@ -18,6 +18,7 @@ from typing import Any
 from ..aws.api import BlockingClock, LambdaApi, make_client
 from ..client.drive import drive
 from ..core.shapes import Json
+from ..core.text import visible
 from ..errors import InvalidParameterValue
 
 #: How many lines are shown around those that differ, and at how many places.
@@ -50,7 +51,7 @@ def run(first: str, second: str, endpoint: str | None, region: str | None, write
         return 0
     write(f"--- {first}\n+++ {second}\n")
     for line in _difference(one, other):
-        write(f"{line}\n")
+        write(f"{visible(line)}\n")
     return 1
 
 

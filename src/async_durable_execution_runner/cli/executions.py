@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..client.drive import drive
+from ..core.text import visible
 from ..errors import InvalidParameterValue
 from .arguments import count, json_text, url, utf8
 
@@ -259,4 +260,4 @@ def _text(value: Any) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{visible(text)}\n")

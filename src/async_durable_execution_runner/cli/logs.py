@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.text import visible
 from ..errors import InvalidConfiguration
 from ..serving.log_folder import SUFFIX
 
@@ -150,7 +151,8 @@ def _print(reader: _Reader, show: Callable[[_Line], str]) -> None:
 
 
 def _raw(line: _Line) -> str:
-    return line.text
+    # A program that reads the records gets them as they are.
+    return visible(line.text) if sys.stdout.isatty() else line.text
 
 
 def _readable(line: _Line) -> str:
@@ -162,4 +164,4 @@ def _readable(line: _Line) -> str:
     if isinstance(kind := record.get("errorType"), str):
         text = f"{text} ({kind}: {record.get('errorMessage')})"
     request_id = str(record.get("requestId", ""))[:8]
-    return f"{line.time:<24}  {line.function}  {request_id:<8}  {text}"
+    return visible(f"{line.time:<24}  {line.function}  {request_id:<8}  {text}")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import log
+from ..core.text import visible
 from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
 from . import arguments as kinds
 from . import executions, logs
@@ -317,7 +318,7 @@ def _explore(arguments: argparse.Namespace) -> int:
                 timeout=arguments.timeout,
             )
         except AssertionError as error:
-            sys.stdout.write(f"{error}\n")
+            sys.stdout.write(f"{visible(str(error))}\n")
             return 1
     sys.stdout.write(f"{report}\n")
     return 0 if report.ok else 1
@@ -378,7 +379,7 @@ def say(text: str) -> None:
 
 
 def _warn(sentence: str) -> None:
-    sys.stderr.write(f"durable-runner: {sentence}\n")
+    sys.stderr.write(f"durable-runner: {visible(sentence)}\n")
     sys.stderr.flush()
 
 
@@ -394,7 +395,7 @@ def _diff(arguments: argparse.Namespace) -> int:
             sys.stdout.write,
         )
     except RunnerError as error:
-        sys.stderr.write(f"durable-runner diff: {error}\n")
+        sys.stderr.write(f"durable-runner diff: {visible(str(error))}\n")
         return 2
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
+from .text import visible
+
 #: The most findings of one invocation, as one operation too many shifts all that follow.
 _MOST = 100
 #: The contexts whose children the handler's own code asks for, all of them each time.
@@ -218,4 +220,4 @@ def _named(
 
 def divergences_text(divergences: Sequence[Divergence]) -> str:
     """Return the text of all divergences, each with both sides."""
-    return "\n".join(map(str, divergences))
+    return visible("\n".join(map(str, divergences)))

@@ -20,6 +20,7 @@ from ..client.drive import drive
 from ..core.divergence import divergences_text
 from ..core.fault_places import CrashPoint
 from ..core.model import ExecutionStatus, HistoryEvent
+from ..core.text import visible
 from ..core.wellformed import problems as history_problems
 from ..errors import OperationNotFound, RunnerError
 from ..results.ledger import Ledger
@@ -109,7 +110,7 @@ class CrashReport:
         )
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return visible("\n".join(self._lines()))
 
     def _lines(self) -> Iterator[str]:
         pruned = f", {self.pruned} pruned" if self.pruned else ""

@@ -10,6 +10,7 @@ import logging
 import threading
 
 from ..core.model import OutputLine, OutputStream
+from ..core.text import visible
 from ..results.records import ExecutionRecord
 
 #: The logger for printed lines: standard output at INFO, the rest at WARNING.
@@ -41,7 +42,7 @@ def _log(line: OutputLine, execution_arn: str, request_id: str) -> None:
         logger = output_logger
         level = logging.INFO if line.stream is OutputStream.STDOUT else logging.WARNING
     # A `%` in a handler's text is not for us to format, hence no args.
-    record = logger.makeRecord(logger.name, level, "", 0, line.text, (), None)
+    record = logger.makeRecord(logger.name, level, "", 0, visible(line.text), (), None)
     if line.time_ms:
         record.created = line.time_ms / 1000
         record.msecs = line.time_ms % 1000
