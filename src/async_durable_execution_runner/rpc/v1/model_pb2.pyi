@@ -55,6 +55,7 @@ class DivergenceKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIVERGENCE_KIND_ORDER: _ClassVar[DivergenceKind]
     DIVERGENCE_KIND_SOURCE: _ClassVar[DivergenceKind]
     DIVERGENCE_KIND_LEFT_OVER: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_NEVER_AWAITED: _ClassVar[DivergenceKind]
 
 class OutputStream(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -98,6 +99,7 @@ DIVERGENCE_KIND_PARENT: DivergenceKind
 DIVERGENCE_KIND_ORDER: DivergenceKind
 DIVERGENCE_KIND_SOURCE: DivergenceKind
 DIVERGENCE_KIND_LEFT_OVER: DivergenceKind
+DIVERGENCE_KIND_NEVER_AWAITED: DivergenceKind
 OUTPUT_STREAM_UNSPECIFIED: OutputStream
 OUTPUT_STREAM_RAW: OutputStream
 OUTPUT_STREAM_STDOUT: OutputStream
