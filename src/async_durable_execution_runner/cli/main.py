@@ -213,7 +213,9 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     except (RunnerError, TimeoutError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2 if isinstance(error, InvalidConfiguration) else 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        for note in getattr(interrupt, "__notes__", ()):
+            sys.stderr.write(f"{parser.prog}: {note}\n")
         return 130
     except BrokenPipeError:
         # The reader, such as `head`, has read enough, so that there is nobody to flush for.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import grpc
@@ -53,6 +53,8 @@ class Start:
     faults: tuple[str, ...] = ()
     record_points: bool = False
     retry_at_once: bool = False
+    #: The levels of logging, by the names of the loggers.
+    log_levels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +338,7 @@ class ControlClient:
             faults=start.faults,
             record_points=start.record_points,
             retry_at_once=start.retry_at_once,
+            log_levels=start.log_levels,
         )
 
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:

@@ -193,6 +193,7 @@ class ControlService(ControlServiceServicer):
             plan=_plan(request.faults),
             record_points=request.record_points,
             retry_at_once=request.retry_at_once,
+            log_levels=request.log_levels,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 

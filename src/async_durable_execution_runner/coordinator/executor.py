@@ -7,7 +7,7 @@ event goes in, the commands are carried out, and only then does anything else ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -165,6 +165,7 @@ class Executor:
         plan: faults.Plan | None = None,
         record_points: bool = False,
         retry_at_once: bool = False,
+        log_levels: Mapping[str, int] | None = None,
     ) -> Run:
         """Start an execution, or return the one that was started with this name and input.
 
@@ -180,6 +181,7 @@ class Executor:
             plan: The faults that strike the execution.
             record_points: Whether to record the moments at which a fault can strike.
             retry_at_once: Whether retries of failed invocations neither pause nor run out.
+            log_levels: The levels of logging, by the names of the loggers.
 
         Raises:
             ResourceNotFound: There is no such function.
@@ -207,6 +209,7 @@ class Executor:
             check_feasible(plan, inline=function.isolation is Isolation.INLINE)
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
+        family.log_levels = log_levels or {}
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None:

@@ -96,7 +96,8 @@ class WorkerService(WorkerServiceServicer):
                     self._pool.worker_exited(exited.worker_id, messages.read_exit(exited))
                 taken = message.stacks
                 if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
-                    stacks = Stacks(tuple(taken.dumps), taken.verdict)
+                    written = tuple(messages.read_lines(taken.output))
+                    stacks = Stacks(tuple(taken.dumps), taken.verdict, written)
                     inspections = self._executor.leases.inspections
                     inspections.answered(taken.worker_id, taken.request_id, stacks)
         finally:

@@ -260,11 +260,12 @@ class Stacks:
     """The stacks of a worker's threads and tasks at two moments, as the worker's host tells them.
 
     Each dump has the user's own frames first. `verdict` says in one line whether the worker is
-    stuck.
+    stuck. `output` is what the invocation had written by then.
     """
 
     dumps: tuple[str, ...]
     verdict: str
+    output: tuple[OutputLine, ...] = ()
 
     @property
     def brief(self) -> tuple[str, ...]:

@@ -267,6 +267,9 @@ class WorkerHost:
         taken = worker_pb2.WorkerStacks(
             worker_id=worker_id, request_id=report["request"], dumps=dumps, verdict=verdict
         )
+        if (worker := self._workers.get(worker_id)) is not None:
+            lines, _ = output.read(worker.output.fileno())
+            taken.output.extend(codec.line_to_proto(line) for line in lines)
         self._reports.put_nowait(worker_pb2.SuperviseRequest(stacks=taken))
 
     def _exited(self, worker_id: str, exited: worker_pb2.WorkerExited) -> None:

@@ -23,7 +23,7 @@ from .. import errors, ledger
 from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
-from . import environment, json_log, loading
+from . import environment, json_log, loading, log_records
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
@@ -62,6 +62,8 @@ class Functions:
             self._environment_of(variables),
             ledger.recording(recorder, inline=self._inline is not None),
             json_log.formatting(_ids(invocation) if function.log_format == "JSON" else None),
+            # What runs inline logs by the levels of the test's process.
+            log_records.levels(invocation.log_levels if self._inline is None else {}),
         ):
             try:
                 handler, client = self._handler(function)
@@ -129,6 +131,7 @@ class Functions:
         if variables is not self._environment:
             self._leave_environment()
             self._in_environment.enter_context(environment.applied(variables))
+            self._in_environment.enter_context(log_records.root_level(os.environ))
             self._environment = variables
         return nullcontext()
 
