@@ -18,6 +18,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from ..core.text import visible
 from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
 from . import arguments as kinds
 from . import executions, logs
+
+_PACKAGE = "async-durable-execution-runner"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="durable-runner", description="Run AWS Lambda durable functions in worker processes."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version(_PACKAGE)}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     demo = commands.add_parser("demo", help="watch an execution survive the death of its worker")
@@ -155,13 +160,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         diff.add_argument(
             name,
             metavar=name.upper(),
-            help="a file as `aws lambda get-durable-execution-history` prints it, or an ARN",
+            help="a file as `aws lambda get-durable-execution-history` prints it, an ARN, or "
+            "FUNCTION/NAME",
         )
     diff.add_argument(
         "--endpoint",
         type=kinds.url,
+        default=os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or None,
         metavar="URL",
-        help="read executions given by ARN at this endpoint",
+        help="read executions at this endpoint (default: $AWS_ENDPOINT_URL_LAMBDA)",
     )
     diff.add_argument("--region", help="read them in this region (default: the ARN's own)")
     diff.set_defaults(run=_diff)
@@ -203,6 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code; write an error of this package in one line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal may lack a character that a handler wrote, or that we draw with.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parsed = parser.parse_args(arguments)
     try:
         if getattr(parsed, "verbose", False):
@@ -232,10 +243,11 @@ def _add_handler(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--input",
-        type=kinds.json_text,
+        type=kinds.payload,
         default="null",
-        metavar="JSON",
-        help="the execution's input (default: %(default)s)",
+        metavar="INPUT",
+        help="the execution's input: JSON, any other text, @FILE, or - for standard input "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--workers", type=kinds.count, help="worker processes (default: one per core)"

@@ -66,7 +66,9 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
     try:
         found: Any = import_module(module)
     except ImportError as error:
-        raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
+        raise HandlerNotLoadable(
+            f"There is no {config.handler}: {error}{_place_of(error)}."
+        ) from None
     except (Exception, SystemExit) as error:
         raise HandlerNotLoadable(
             f"{config.handler} cannot be imported: {_description(error)}."
@@ -78,6 +80,20 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
         raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
     handler: Callable[..., Any] = found
     return handler
+
+
+def _place_of(error: ImportError) -> str:
+    """The line of the handler's code that imports what is not there; "" where it is the handler's
+    own module that is not there."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen importlib") and frame.filename != __file__
+    ]
+    # `import_module` itself is in a file, too.
+    if len(frames) < 2:
+        return ""
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})"
 
 
 def _description(error: BaseException) -> str:

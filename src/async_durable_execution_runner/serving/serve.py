@@ -18,6 +18,7 @@ from ..errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
 from ..rpc import codec
 from ..runner.engine import Engine
 from ..runner.registration import DEFAULT_INVOCATION_RETRIES, Attachment, Registration
+from ..worker.environment import has_credentials
 from . import discovery
 from .functions_file import FunctionConfig
 from .log_folder import LogFolder
@@ -25,6 +26,9 @@ from .reload import FileWatcher
 
 #: Seconds that writing the last lines may take.
 _LOGS_TIMEOUT = 5.0
+
+#: The region in the ARNs of everything that is served.
+REGION = "us-east-1"
 
 Say = Callable[[str], object]
 
@@ -101,12 +105,28 @@ def serve(
         url = drive(engine.serve_aws_api(host, port, access_keys))
         for line in lines:
             say(f"{line}\n")
-        say(f"\nexport AWS_ENDPOINT_URL_LAMBDA={url}\n")
+        say("\n")
+        for export in _exports(access_keys or {}):
+            say(f"{export}\n")
+        say(f"export AWS_ENDPOINT_URL_LAMBDA={url}\n")
         cluster = attachment.cluster
         cluster.coordinator.wait(threading.TIMEOUT_MAX)
         raise CoordinatorUnavailable(
             f"{cluster.obituary()}: serving has ended, and its executions are lost."
         )
+
+
+def _exports(access_keys: Mapping[str, str]) -> Iterator[str]:
+    """What a client needs beside the URL and is not configured on this machine."""
+    import boto3
+
+    if boto3.Session().region_name is None:
+        yield f"export AWS_DEFAULT_REGION={REGION}"
+    if access_keys:
+        yield f"export AWS_ACCESS_KEY_ID={next(iter(access_keys))}"
+        yield 'export AWS_SECRET_ACCESS_KEY="$DURABLE_RUNNER_SECRET_KEY"'
+    elif not has_credentials():
+        yield "export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"
 
 
 class _Ended(BaseException):
