@@ -34,8 +34,8 @@ def payload(text: str) -> str:
             return json_text(Path(text[1:]).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArgumentTypeError(f"{text} cannot be read: {error}") from None
-    # A slip in an object must not become a text.
-    if text.lstrip().startswith(("{", "[", '"')):
+    # A slip in an object, or a number that JSON does not have, must not become a text.
+    if text.lstrip().startswith(("{", "[", '"', "NaN", "Infinity", "-Infinity")):
         return json_text(text)
     try:
         return json_text(text)

@@ -17,17 +17,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
 
 from .. import log
 from ..core.text import visible
-from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
+from ..errors import InvalidConfiguration, RunnerError
 from . import arguments as kinds
-from . import executions, logs
+from . import executions, local, logs
 
 _PACKAGE = "async-durable-execution-runner"
 
@@ -46,57 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo = commands.add_parser("demo", help="watch an execution survive the death of its worker")
     demo.set_defaults(run=_demo)
 
-    run = commands.add_parser(
-        "run",
-        help="run a handler once",
-        description="Run a handler once and show how it went. "
-        "The exit code is 1 unless it succeeded.",
-    )
-    _add_handler(run)
-    run.add_argument(
-        "--fault",
-        action="append",
-        type=_fault,
-        default=[],
-        metavar="WHAT@WHERE",
-        help='make something go wrong, such as "kill@after-commit:3"; may be repeated',
-    )
-    run.add_argument(
-        "--faults",
-        type=_plan,
-        default=[],
-        metavar="FILE",
-        help="read a fault plan: a fault on each line, # for comments",
-    )
-    run.add_argument(
-        "--replay-every-checkpoint",
-        action="store_true",
-        help="kill the worker after each checkpoint",
-    )
-    run.set_defaults(run=_run)
-
-    explore = commands.add_parser(
-        "explore",
-        help="kill a handler's worker at every moment and compare the outcomes",
-        description="Run a handler cleanly, then once for each moment at which its worker can die. "
-        "The exit code is 1 if any run has another outcome.",
-    )
-    _add_handler(explore)
-    explore.add_argument(
-        "--callback",
-        action="append",
-        type=kinds.pair,
-        default=[],
-        metavar="NAME=RESULT",
-        help="answer the callback of this name; may be repeated",
-    )
-    explore.add_argument(
-        "--depth",
-        type=kinds.count,
-        default=1,
-        help="crashes in a run; 2 tries pairs of crashes too (default: %(default)s)",
-    )
-    explore.set_defaults(run=_explore)
+    local.add_commands(commands)
 
     server = commands.add_parser(
         "serve",
@@ -144,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server.add_argument(
         "--reload", action="store_true", help="serve code and files anew when they change"
     )
-    _add_verbose(server)
+    local.add_verbose(server)
     add_access_key(server)
     server.set_defaults(run=_serve)
 
@@ -202,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="describe this machine to the runner; may be repeated",
     )
-    _add_verbose(host)
+    local.add_verbose(host)
     host.set_defaults(run=_worker_host)
 
     return execute(parser, arguments)
@@ -234,110 +183,6 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
         return 1
 
 
-def _add_handler(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "handler",
-        type=kinds.handler,
-        metavar="MODULE:HANDLER",
-        help="the handler, in a module that is in the current folder or installed",
-    )
-    parser.add_argument(
-        "--input",
-        type=kinds.payload,
-        default="null",
-        metavar="INPUT",
-        help="the execution's input: JSON, any other text, @FILE, or - for standard input "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--workers", type=kinds.count, help="worker processes (default: one per core)"
-    )
-    _add_verbose(parser)
-    parser.add_argument(
-        "--timeout",
-        type=kinds.seconds,
-        default=60.0,
-        help="seconds that a run may take (default: %(default)s)",
-    )
-
-
-def _add_verbose(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--verbose",
-        action="store_true",
-        help="log what executions and workers do, like DURABLE_RUNNER_LOG=debug",
-    )
-
-
-def _import_from_here() -> None:
-    # `python -m` does the same.
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-
-
-def _handler(name: str) -> Callable[..., Any]:
-    from ..serving.discovery import load
-    from ..serving.functions_file import FunctionConfig
-
-    _import_from_here()
-    return load(FunctionConfig("", name))
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    from ..results.statuses import InvocationStatus
-    from ..runner.blocking import DurableFunctionTestRunner
-
-    handler = _handler(arguments.handler)
-    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
-        result = runner.run(
-            payload=arguments.input,
-            timeout=arguments.timeout,
-            faults=[*arguments.fault, *arguments.faults],
-            replay_every_checkpoint=arguments.replay_every_checkpoint,
-        )
-    sys.stdout.write(f"{result}\n")
-    return 0 if result.status is InvocationStatus.SUCCEEDED else 1
-
-
-def _plan(path: str) -> list[str]:
-    """Read the faults of a file."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"the fault plan cannot be read: {error}") from None
-    texts = (line.split("#")[0].strip() for line in lines)
-    return [_fault(text) for text in texts if text]
-
-
-def _fault(text: str) -> str:
-    from ..core.faults import Fault
-
-    try:
-        Fault.parse(text)
-    except InvalidParameterValue as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _explore(arguments: argparse.Namespace) -> int:
-    from ..runner.blocking import DurableFunctionTestRunner
-
-    handler = _handler(arguments.handler)
-    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
-        try:
-            report = runner.explore_crashes(
-                payload=arguments.input,
-                callbacks=dict(arguments.callback),
-                depth=arguments.depth,
-                timeout=arguments.timeout,
-            )
-        except AssertionError as error:
-            sys.stdout.write(f"{visible(str(error))}\n")
-            return 1
-    sys.stdout.write(f"{report}\n")
-    return 0 if report.ok else 1
-
-
 def _serve(arguments: argparse.Namespace) -> int:
     from ..serving import template
     from ..serving.functions_file import FunctionConfig, of_text, read
@@ -350,7 +195,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         found = [of_text(text) for text in arguments.function]
         return found + [each for path, reader in files for each in reader(path)]
 
-    _import_from_here()
+    local.import_from_here()
     serve(
         functions(),
         host=arguments.host,
