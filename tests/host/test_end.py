@@ -42,12 +42,12 @@ async def test_a_worker_that_cannot_start_is_reported(
 async def busy_processes(
     coordinator: Coordinator, host: Process, directory: Path
 ) -> tuple[int, Worker, Watch]:
-    """One worker that blocks, with a child of its own. The forkserver, the worker, and a watch
-    on these, the child and the host."""
+    """One worker that blocks, with a child and a daemon of its own. The forkserver, the worker, and
+    a watch on these, the handler's two and the host."""
     worker = await coordinator.start_worker()
-    child = await send_blocking(coordinator, worker, handlers.block, directory)
+    started = await send_blocking(coordinator, worker, handlers.block, directory)
     (forkserver,) = children(host.pid)
-    return forkserver, worker, Watch(host.pid, forkserver, worker.hello.pid, child)
+    return forkserver, worker, Watch(host.pid, forkserver, worker.hello.pid, *started)
 
 
 async def test_the_forkserver_has_one_thread_only(coordinator: Coordinator, host: Process) -> None:

@@ -271,8 +271,8 @@ async def test_kill_takes_the_workers_children_along(
     coordinator: Coordinator, tmp_path: Path
 ) -> None:
     worker = await coordinator.start_worker()
-    child = await send_blocking(coordinator, worker, handlers.block, tmp_path)
-    watch = Watch(worker.hello.pid, child)
+    started = await send_blocking(coordinator, worker, handlers.block, tmp_path)
+    watch = Watch(worker.hello.pid, *started)
     coordinator.order(kill=pb.KillWorker(worker_id=worker.hello.worker_id))
     exited = await coordinator.exited(worker)
     assert (exited.cause, exited.signal) == (pb.EXIT_CAUSE_SIGNALED, signal.SIGKILL)
@@ -290,8 +290,8 @@ async def test_a_worker_that_exits_leaves_no_children(
     coordinator: Coordinator, tmp_path: Path
 ) -> None:
     worker = await coordinator.start_worker()
-    child = await send_blocking(coordinator, worker, handlers.leave_child, tmp_path)
-    watch = Watch(worker.hello.pid, child)
+    started = await send_blocking(coordinator, worker, handlers.leave_child, tmp_path)
+    watch = Watch(worker.hello.pid, *started)
     await asyncio.to_thread((tmp_path / "fifo").write_text, "go on")
     exited = await coordinator.exited(worker)
     assert (exited.cause, exited.exit_code) == (pb.EXIT_CAUSE_EXITED, 0)

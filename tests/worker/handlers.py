@@ -145,10 +145,13 @@ def hold_memory(event: Any, context: Any) -> bool:
 
 
 def block(event: Any, context: Any) -> None:
-    """Start a child process, say so on the event's FIFO, and wait until that is read once more."""
+    """Start a child process and a daemon, say so on the event's FIFO, and wait until that is read
+    once more."""
     child = subprocess.Popen(["sleep", "1000"])
+    script = "sleep 1000 >/dev/null 2>&1 & echo $!"
+    daemon = subprocess.check_output(["sh", "-c", script], start_new_session=True, text=True)
     with open(event["fifo"], "w") as fifo:
-        fifo.write(str(child.pid))
+        fifo.write(f"{child.pid} {daemon}")
     with open(event["fifo"]) as fifo:
         fifo.read()
 

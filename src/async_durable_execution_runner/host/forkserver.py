@@ -4,8 +4,8 @@ channel and collects no garbage.
 The forkserver is the parent of all workers and the only process that reaps or signals them, so
 no pid can be mistaken for another's. It is single-threaded and does nothing else. The host and the
 forkserver speak over a socket, with one JSON object per line (`start` comes with the descriptor of
-the worker's output file). When the socket ends, the forkserver kills every worker's group and
-exits.
+the worker's output file). When the socket ends, the forkserver kills every worker, and all that a
+worker has left, and exits.
 
 Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}, {"stop": id, "on": bool},
 {"inspect": id, "request": request id}.
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..worker.connection import Connection
+from . import orphans
 from .inspection import Inspection
 
 _PR_SET_PDEATHSIG = 1
@@ -94,6 +95,7 @@ class Forkserver:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
         self._wake = (wake, wakened)
+        orphans.adopt()
         try:
             self._loop(wake)
         finally:
@@ -206,6 +208,7 @@ class Forkserver:
             self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)
+            orphans.adopt()
             self._prctl(_PR_SET_NAME, b"durable-worker")
             self._host.close()
             for fd in (*self._wake, *self._fds, *(each.stacks for each in self._workers.values())):
@@ -219,6 +222,7 @@ class Forkserver:
             state = os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if state is not None:
                 self._bury(worker)
+        orphans.kill(keep={worker.pid for worker in self._workers.values()})
 
     def _bury(self, worker: _Worker) -> None:
         # The worker is not reaped yet: until then no other process group can have its id.
@@ -251,6 +255,7 @@ class Forkserver:
             _kill(worker.pid)
         for worker in self._workers.values():
             os.waitpid(worker.pid, 0)
+        orphans.kill_all()
 
     def _prctl(self, option: int, value: int | bytes) -> None:
         if self._libc is not None:

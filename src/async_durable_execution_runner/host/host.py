@@ -31,6 +31,7 @@ from ..rpc.v1 import worker_pb2, worker_pb2_grpc
 from ..worker import output, stacks
 from ..worker.connection import Connection
 from ..worker.session import greet, refusal
+from . import orphans
 
 _PATIENCE = 30
 _FORKSERVER_LOST = errors.WorkersUnavailable(
@@ -65,6 +66,7 @@ class WorkerHost:
     labels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        orphans.adopt()
         # The folder is found now, so that a later failure to make a file there has its own reason.
         tempfile.gettempdir()
         self._workers: dict[str, _Worker] = {}
@@ -99,6 +101,7 @@ class WorkerHost:
         finally:
             loop.remove_reader(self.forkserver)
             self._dismiss_forkserver()
+            orphans.kill_all()
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGTERM, self._finish)
