@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -277,6 +278,22 @@ async def test_kill_takes_the_workers_children_along(
     exited = await coordinator.exited(worker)
     assert (exited.cause, exited.signal) == (pb.EXIT_CAUSE_SIGNALED, signal.SIGKILL)
     await watch.gone()
+
+
+async def test_what_a_handler_has_crippled_is_put_right(coordinator: Coordinator) -> None:
+    worker = await coordinator.start_worker()
+    before = await coordinator.invoke(worker, handlers.condition)
+    crippled = await coordinator.invoke(worker, handlers.cripple)
+    after = await coordinator.invoke(worker, handlers.condition)
+    assert output(after) == output(before)
+    assert texts(after.lines) == texts(before.lines) == ["heard"]
+    assert crippled.unfit == after.unfit == ""
+
+
+async def test_a_worker_that_cannot_be_put_right_says_so(coordinator: Coordinator) -> None:
+    worker = await coordinator.start_worker()
+    result = await coordinator.invoke(worker, handlers.close_every_pipe)
+    assert re.fullmatch(r"its descriptor \d+ is closed", result.unfit)
 
 
 async def test_killing_an_unknown_worker_is_no_error(

@@ -192,6 +192,8 @@ class WorkerService(WorkerServiceServicer):
             outcome = result.output
         lines = messages.read_lines(result.lines)
         divergences = [codec.divergence_from_proto(each) for each in result.divergences]
+        if result.unfit:
+            worker.retired = f"its handler has crippled it: {result.unfit}"
         self._executor.leases.returned(
             worker, result.request_id, outcome, lines, result.lines_truncated, divergences
         )

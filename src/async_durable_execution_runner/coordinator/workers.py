@@ -204,8 +204,7 @@ class Worker:
     #: The limit in bytes; 0 for no limit.
     memory_limit: int = 0
     last_request_id: str = ""
-    #: The reason, as the end of a sentence, why the worker has to end after its current job; "" for
-    #: none.
+    #: Why the worker has to end after its current job, for the log; "" where it may go on.
     retired: str = ""
     #: Set where the worker was stopped by a fault; called when the worker is gone.
     frozen: Callable[[Worker], None] | None = None

@@ -18,6 +18,7 @@ from typing import NoReturn
 from ..errors import RunnerError
 from ..rpc import codec
 from ..rpc.v1 import worker_pb2
+from .condition import Condition
 from .connection import Connection
 from .inline import exit_code
 from .invocation import Functions
@@ -38,7 +39,7 @@ def main(connection: Connection, worker_id: str, output: int, stacks: int) -> No
     code = 1
     try:
         _take_over(output, stacks)
-        code = _serve(connection, worker_id, output)
+        code = _serve(connection, worker_id, output, stacks)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -61,11 +62,12 @@ def _take_over(output: int, stacks: int) -> None:
     gc.enable()
 
 
-def _serve(connection: Connection, worker_id: str, output: int) -> int:
+def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> int:
     capture = FileCapture(output)
     capture.install()
     connection = replace(connection, worker_id=worker_id)
-    functions = Functions(connection)
+    condition = Condition(output, stacks)
+    functions = Functions(connection, loaded=condition.keep)
 
     def serve(invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         try:
@@ -77,6 +79,7 @@ def _serve(connection: Connection, worker_id: str, output: int) -> int:
         except BaseException:
             traceback.print_exc()
             _exit(1)
+        result.unfit = condition.restore()
         lines, truncated = capture.collect()
         result.lines.extend(codec.line_to_proto(line) for line in lines)
         result.lines_truncated = truncated

@@ -92,15 +92,21 @@ def install(pipe: int) -> None:
     The main thread calls this, before any of the handler's code runs.
     """
     os.set_blocking(pipe, False)
+    listen(pipe)
+    threading.Thread(target=_take_it, name="signals", daemon=True).start()
+
+
+def listen(pipe: int) -> None:
+    """Answer `SIGNAL` on `pipe`, also where a handler has taken the signal since `install`."""
 
     def answer(_: int, frame: FrameType | None) -> None:
         # The handler must not suffer from what fails here, for example deep in a recursion.
         with contextlib.suppress(Exception):
             os.write(pipe, f"{_MARK}{_json(snapshot(frame))}\n".encode())
 
+    faulthandler.unregister(SIGNAL)
     signal.signal(SIGNAL, answer)
     faulthandler.register(SIGNAL, file=pipe, all_threads=True, chain=True)
-    threading.Thread(target=_take_it, name="signals", daemon=True).start()
 
 
 def _json(stacks: Sequence[Stack]) -> str:

@@ -320,20 +320,22 @@ class Invocation(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., log_levels: _Optional[_Mapping[str, int]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class InvocationResult(_message.Message):
-    __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences")
+    __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences", "unfit")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     LINES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     DIVERGENCES_FIELD_NUMBER: _ClassVar[int]
+    UNFIT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     output: str
     error: _model_pb2.ErrorObject
     lines: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
     lines_truncated: bool
     divergences: _containers.RepeatedCompositeFieldContainer[_model_pb2.Divergence]
-    def __init__(self, request_id: _Optional[str] = ..., output: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., lines_truncated: bool = ..., divergences: _Optional[_Iterable[_Union[_model_pb2.Divergence, _Mapping]]] = ...) -> None: ...
+    unfit: str
+    def __init__(self, request_id: _Optional[str] = ..., output: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., lines_truncated: bool = ..., divergences: _Optional[_Iterable[_Union[_model_pb2.Divergence, _Mapping]]] = ..., unfit: _Optional[str] = ...) -> None: ...
 
 class CheckpointRequest(_message.Message):
     __slots__ = ("execution_arn", "checkpoint_token", "updates", "client_token", "marker", "max_items", "sources")
