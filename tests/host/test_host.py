@@ -47,12 +47,15 @@ async def test_a_host_says_what_it_has(coordinator: Coordinator) -> None:
     assert dict(hello.labels) == {"zone": "a", "disk": "fast"}
 
 
-async def test_every_stream_carries_the_token(coordinator: Coordinator) -> None:
+async def test_the_host_brings_the_token_and_a_worker_its_own_credential(
+    coordinator: Coordinator,
+) -> None:
+    coordinator.metadata = [each for each in coordinator.metadata if each["stream"] == "Supervise"]
     worker = await coordinator.start_worker()
     await coordinator.invoke(worker, handlers.order)
-    streams = {metadata["stream"] for metadata in coordinator.metadata}
-    assert streams == {"Supervise", "Session", "Checkpoint"}
-    assert {m["authorization"] for m in coordinator.metadata} == {f"Bearer {TOKEN}"}
+    brought = {each["stream"]: each["authorization"] for each in coordinator.metadata}
+    own = f"Bearer {worker.hello.worker_id}"
+    assert brought == {"Supervise": f"Bearer {TOKEN}", "Session": own, "Checkpoint": own}
 
 
 async def test_a_plain_function_gets_its_event_and_context(

@@ -9,6 +9,7 @@ how to start, watch and explain processes, and nothing of executions.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
 import selectors
@@ -28,6 +29,7 @@ from typing import IO, ClassVar
 from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 from ..rpc import TOKEN_VARIABLE
+from ..security import secrecy
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -52,7 +54,7 @@ class ChildProcess:
         self,
         module: str,
         *arguments: str,
-        token: str,
+        first_line: bytes = b"",
         level: str = "",
         ended: Callable[[ChildProcess], None] = lambda _: None,
     ) -> None:
@@ -61,7 +63,7 @@ class ChildProcess:
         Args:
             module: The module of this package that the process runs.
             arguments: The arguments of the process.
-            token: What the process finds in its environment as DURABLE_RUNNER_TOKEN.
+            first_line: What the process reads from its standard input first.
             level: What the process logs, which then goes to the standard error of this process
                 with all else that it writes there; "" for nothing.
             ended: Is called, on a thread of its own, when the process has ended.
@@ -77,9 +79,12 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, **_import_path(), TOKEN_VARIABLE: token, log.VARIABLE: level},
+            env=_environment(level),
             start_new_session=True,
         )
+        # A process that has ended already says why when it is waited for.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._pipe(self._process.stdin).fileno(), first_line)
 
         def wait() -> None:
             self._process.wait()
@@ -196,7 +201,9 @@ class Cluster:
         self._address = ""
         try:
             self.coordinator = ChildProcess(
-                "coordinator", "--listen", self._listen, token=self.token, level=self._level
+                "coordinator",
+                first_line=secrecy.line(self.token, self._listen),
+                level=self._level,
             )
         except OSError as error:
             if self._directory is not None:
@@ -281,11 +288,12 @@ class Cluster:
         # A Unix socket's path is known before anybody listens there, so that both processes
         # start at once; a TCP port is not.
         address = self._listen if self._listen.startswith("unix:") else self.address
-        arguments = ("--connect", address, "--slots", str(slots), "--lifeline")
         host = ChildProcess(
             "host",
-            *arguments,
-            token=self.token,
+            "--lifeline",
+            "--slots",
+            str(slots),
+            first_line=secrecy.line(self.token, address),
             level=self._level,
             ended=lambda host: self._replace(host, slots),
         )
@@ -351,6 +359,12 @@ def unavailable(
     if obituary is None:
         what, obituary = f"{what} ({detail})" if detail else what, "Its process is alive."
     return kind(f"{what}. {obituary}\nOpen a new runner to start afresh.")
+
+
+def _environment(level: str) -> dict[str, str]:
+    """The environment of the children. No token is in it, as handlers inherit it."""
+    own = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+    return {**own, **_import_path(), log.VARIABLE: level}
 
 
 def _import_path() -> dict[str, str]:

@@ -102,6 +102,20 @@ class Effects:
         for request_id in self._requests.pop(run.arn, ()):
             self._origins.pop(request_id, None)
 
+    def worker_of(self, request_id: str) -> str:
+        """Return the id of the worker that was given this invocation last; "" where the invocation
+        is not known."""
+        origin = self._origins.get(request_id)
+        return "" if origin is None else origin.invocation.worker_id
+
+    def was_given(self, worker_id: str, arn: str) -> bool:
+        """Return whether the worker was given an invocation of this execution, or a copy of one."""
+        origins = (self._origins[each] for each in self._requests.get(arn, ()))
+        return any(
+            each.invocation.worker_id == worker_id and not isinstance(each.subject, Call)
+            for each in origins
+        )
+
     def enter(self, said: Effect) -> Effect:
         """Enter an effect of a handler with its execution, and with the executions that invoked
         this execution in a chain.

@@ -28,6 +28,7 @@ import grpc.aio
 from .. import errors, log
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
+from ..security import secrecy
 from ..worker import output, stacks
 from ..worker.connection import Connection
 from ..worker.session import greet, refusal
@@ -181,7 +182,7 @@ class WorkerHost:
     def _obey(self, order: worker_pb2.SuperviseResponse) -> None:
         match order.WhichOneof("message"):
             case "start":
-                self._start(order.start.worker_id)
+                self._start(order.start.worker_id, order.start.credential)
             case "kill":
                 self._tell_forkserver({"kill": order.kill.worker_id})
             case "limit_memory":
@@ -196,16 +197,25 @@ class WorkerHost:
                 wanted = order.take_stacks
                 self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
 
-    def _start(self, worker_id: str) -> None:
+    def _start(self, worker_id: str, credential: str) -> None:
         try:
             file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed at its exit
         except OSError as error:
             self._not_started(worker_id, f"no temporary file for its output: {error}")
             return
+        try:
+            secret, told = os.pipe()
+        except OSError as error:
+            file.close()
+            self._not_started(worker_id, f"no pipe for its credential: {error}")
+            return
+        os.write(told, secrecy.line(credential, self.connection.address))
+        os.close(told)
         # The worker, its children and the C code in them always append to the file.
         fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
         self._workers[worker_id] = _Worker(file)
-        self._tell_forkserver({"start": worker_id}, [file.fileno()])
+        self._tell_forkserver({"start": worker_id}, [file.fileno(), secret])
+        os.close(secret)
 
     def _not_started(self, worker_id: str, why: str) -> None:
         if (say := self._say) is not None:

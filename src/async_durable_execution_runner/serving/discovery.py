@@ -38,7 +38,7 @@ def find(functions: Sequence[FunctionConfig]) -> list[tuple[bool, worker_pb2.Fun
         [each.name, each.handler, str(each.code.resolve()) if each.code else "", each.environment]
         for each in functions
     ]
-    process = ChildProcess("serving.discovery", json.dumps([sys.path, asked]), token="")
+    process = ChildProcess("serving.discovery", json.dumps([sys.path, asked]))
     patience = _PATIENCE * math.ceil(len(functions) / _AT_ONCE)
     try:
         line = process.read_line(patience)

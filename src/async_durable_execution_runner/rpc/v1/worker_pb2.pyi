@@ -110,10 +110,12 @@ class HostWelcome(_message.Message):
     def __init__(self, coordinator_id: _Optional[str] = ...) -> None: ...
 
 class StartWorker(_message.Message):
-    __slots__ = ("worker_id",)
+    __slots__ = ("worker_id", "credential")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
-    def __init__(self, worker_id: _Optional[str] = ...) -> None: ...
+    credential: str
+    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
 
 class KillWorker(_message.Message):
     __slots__ = ("worker_id",)
