@@ -206,8 +206,6 @@ class Cluster:
                 level=self._level,
             )
         except OSError as error:
-            if self._directory is not None:
-                os.rmdir(self._directory)
             raise CoordinatorUnavailable(
                 f"The coordinator could not be started: {error}"
             ) from error
@@ -274,14 +272,15 @@ class Cluster:
         Cluster._all.discard(self)
 
     def _private_socket(self) -> str:
-        for parent in (None, "/tmp"):
-            self._directory = tempfile.mkdtemp(prefix="durable-", dir=parent)
-            path = os.path.join(self._directory, "coordinator.sock")
+        # The coordinator makes the folder and removes it, however this process ends. Nobody else
+        # can make it before: its name cannot be guessed, and is on no command line.
+        for parent in (tempfile.gettempdir(), "/tmp"):
+            directory = os.path.join(parent, f"durable-{secrets.token_hex(8)}")
+            path = os.path.join(directory, "coordinator.sock")
             # These characters have a meaning in gRPC's addresses.
             if len(os.fsencode(path)) < _MAX_SOCKET_PATH and not set(path) & set(",%?#"):
+                self._directory = directory
                 return f"unix:{path}"
-            os.rmdir(self._directory)
-        self._directory = None
         return "127.0.0.1:0"
 
     def _start_host(self, slots: int) -> None:

@@ -87,17 +87,6 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     add_ControlServiceServicer_to_server(control, server)
     workers = WorkerService(executor, coordinator_id, credentials)
     add_WorkerServiceServicer_to_server(workers, server)
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError:
-        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
-        raise OSError(why) from None
-    await server.start()
-    # All objects that there are now stay. Histories grow and have no cycles, so the garbage
-    # collector need not run often.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    gc.enable()
     ended = loop.create_future()
 
     def end() -> None:
@@ -111,6 +100,24 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     loop.add_reader(0, parent_spoke)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
+    # The parent may be killed at any moment, so that it leaves the folder to be made here.
+    folder = Path(listen.removeprefix("unix:")).parent
+    made = listen.startswith("unix:") and not folder.exists()
+    if made:
+        folder.mkdir(0o700)
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:
+        if made:
+            folder.rmdir()
+        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
+        raise OSError(why) from None
+    await server.start()
+    # All objects that there are now stay. Histories grow and have no cycles, so the garbage
+    # collector need not run often.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    gc.enable()
     ready(listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}")
     await ended
 
@@ -138,8 +145,10 @@ def main() -> None:
         sys.exit(_failed(str(error)))
 
     def ready(address: str) -> None:
-        sys.stdout.write(f"ready {address}\n")
-        sys.stdout.flush()
+        # The parent may be gone by now; then standard input has ended, or is about to.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.write(f"ready {address}\n")
+            sys.stdout.flush()
 
     async def serve_and_leave() -> NoReturn:
         await serve(listen, token, ready)
