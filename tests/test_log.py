@@ -343,7 +343,7 @@ def test_a_coordinator_that_fails_says_where_its_words_are(folder: Path):
         print(error)
     """
     said, _ = run(folder, "order", body.strip(), "info")
-    assert "was ended by SIGKILL; what it wrote is on standard error" in said
+    assert "was ended by SIGKILL (what it wrote is on standard error)" in said
 
 
 @pytest.mark.processes

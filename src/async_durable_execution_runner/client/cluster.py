@@ -56,6 +56,7 @@ class ChildProcess:
         *arguments: str,
         first_line: bytes = b"",
         level: str = "",
+        shown: bool = False,
         ended: Callable[[ChildProcess], None] = lambda _: None,
     ) -> None:
         """Start a process.
@@ -66,12 +67,13 @@ class ChildProcess:
             first_line: What the process reads from its standard input first.
             level: What the process logs, which then goes to the standard error of this process
                 with all else that it writes there; "" for nothing.
+            shown: Whether what it writes goes to the standard error of this process anyhow.
             ended: Is called, on a thread of its own, when the process has ended.
         """
         self._ended = threading.Event()
         self._words = ""
         # The file is unlinked from the start: nothing stays on disk, however this process ends.
-        self._stderr = None if level else tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = None if level or shown else tempfile.TemporaryFile()  # noqa: SIM115
         # `-P`, as a module in the current directory must not shadow one of this package. A session
         # of its own, as Ctrl-C is for the test process, which then takes the cluster down.
         self._process = subprocess.Popen(
@@ -133,7 +135,7 @@ class ChildProcess:
         else:
             how = f"exited with code {code}"
         if self._stderr is None:
-            return f"{how}; what it wrote is on standard error"
+            return f"{how} (what it wrote is on standard error)"
         words = self._last_words()
         return f"{how}; its last output was:\n{words}" if words else f"{how} and wrote no error"
 
@@ -175,8 +177,9 @@ class Cluster:
 
     _all: ClassVar[set[Cluster]] = set()
 
-    def __init__(self, listen: str | None = None) -> None:
-        """Start the coordinator, on a private Unix socket or on `listen` ("127.0.0.1:0").
+    def __init__(self, listen: str | None = None, shown: bool = False) -> None:
+        """Start the coordinator, on a private Unix socket or on `listen` ("127.0.0.1:0"). With
+        `shown`, what the processes write goes to the standard error of this process.
 
         This returns while the coordinator still starts; `address` waits for it.
         """
@@ -186,6 +189,7 @@ class Cluster:
                 'that: start it with "spawn" or "forkserver", or before the first runner.'
             )
         self._level = log.chosen()
+        self._shown = shown
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
@@ -204,6 +208,7 @@ class Cluster:
                 "coordinator",
                 first_line=secrecy.line(self.token, self._listen),
                 level=self._level,
+                shown=self._shown,
             )
         except OSError as error:
             raise CoordinatorUnavailable(
@@ -294,6 +299,7 @@ class Cluster:
             str(slots),
             first_line=secrecy.line(self.token, address),
             level=self._level,
+            shown=self._shown,
             ended=lambda host: self._replace(host, slots),
         )
         self._hosts.append(host)
@@ -332,14 +338,15 @@ _shared_lock = threading.Lock()
 _forked = False
 
 
-def shared_cluster() -> Cluster:
-    """The cluster of this process; a new one is started if there is none or it has died."""
+def shared_cluster(shown: bool = False) -> Cluster:
+    """The cluster of this process; a new one, as `Cluster` has it, is started if there is none or
+    it has died."""
     global _shared
     with _shared_lock:
         if _shared is None or not _shared.alive:
             if _shared is not None:
                 _shared.close()
-            _shared = Cluster()
+            _shared = Cluster(shown=shown)
         return _shared
 
 

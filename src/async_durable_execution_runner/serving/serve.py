@@ -92,7 +92,7 @@ def serve(
             # Python dates bytecode to the second, in which a file may change twice.
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         # The cluster starts while the handlers are looked at.
-        shared_cluster()
+        shared_cluster(shown=True)
         lines = served.load(functions)
         attachment.open()
         if folder is not None:
