@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import stat
@@ -275,6 +276,16 @@ def test_nothing_is_left_when_the_test_process_is_killed(fork: bool) -> None:
         assert len(processes) >= 3
         test_process.kill()
         assert all_gone(processes, 2.0)
+
+
+def test_too_few_descriptors_are_named_at_once() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20, before[1]))
+    try:
+        with pytest.raises(RunnerError, match=r"may open 20 files here.* need 64: .*ulimit -n 64"):
+            Cluster()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 _KILLED_WHILE_IT_STARTS = """
