@@ -20,6 +20,8 @@ class _Origin:
 
     workspace: Workspace
     function_name: str
+    #: The worker that the invocation was given to.
+    worker_id: str
     #: The execution that the invocation is part of, or None for a function that was invoked from
     #: outside.
     run: Run | None = None
@@ -57,7 +59,7 @@ class Effects:
         """Add an invocation that begins. The invocation of a call gets the number of the parent's
         invocation that it serves."""
         subject, request_id = lease.subject, lease.job.request_id
-        origin = _Origin(subject.workspace, lease.job.function.name)
+        origin = _Origin(subject.workspace, lease.job.function.name, lease.worker.id)
         match subject:
             case PlainInvocation():
                 origin.lease = lease
@@ -106,15 +108,12 @@ class Effects:
         """Return the id of the worker that was given this invocation last; "" where the invocation
         is not known."""
         origin = self._origins.get(request_id)
-        return "" if origin is None else origin.invocation.worker_id
+        return "" if origin is None else origin.worker_id
 
     def was_given(self, worker_id: str, arn: str) -> bool:
         """Return whether the worker was given an invocation of this execution, or a copy of one."""
         origins = (self._origins[each] for each in self._requests.get(arn, ()))
-        return any(
-            each.invocation.worker_id == worker_id and not isinstance(each.subject, Call)
-            for each in origins
-        )
+        return any(each.worker_id == worker_id and each.operation_id is None for each in origins)
 
     def enter(self, said: Effect) -> Effect:
         """Enter an effect of a handler with its execution, and with the executions that invoked
