@@ -29,6 +29,12 @@ def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
+def test_the_example_is_a_project_in_the_repository(newcomer: Path) -> None:
+    for path in newcomer.iterdir():
+        _, _, text = path.read_text().partition("\n")
+        assert (README.parent / "examples" / "order" / path.name).read_text() == text
+
+
 def test_the_example_passes(newcomer: Path) -> None:
     done = run_pytest(newcomer)
     assert done.returncode == 0, done.stdout
