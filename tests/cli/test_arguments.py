@@ -73,3 +73,18 @@ def test_a_terminal_that_lacks_a_character_gets_it_escaped(tmp_path: Path) -> No
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "caf\\xe9" in done.stdout
+
+
+@pytest.mark.processes
+def test_a_shell_completes_commands(tmp_path: Path) -> None:
+    line, answer = "durable-runner ex", tmp_path / "answer"
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+    }
+    command = [sys.executable, "-m", "async_durable_execution_runner"]
+    subprocess.run(command, env={**os.environ, **asked}, check=True)
+    assert answer.read_text().split() == ["explore", "executions"]

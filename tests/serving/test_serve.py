@@ -184,13 +184,20 @@ def test_what_its_processes_write_is_on_its_standard_error(project: Path, comman
 def test_a_handler_that_cannot_be_had_leaves_no_other_half_imported(project: Path):
     for name in ("begun", "go"):
         os.mkfifo(project / name)
-    (project / "bad.py").write_text("open('go').read()\nraise ValueError('no\\nway')\n")
-    (project / "hangs.py").write_text(
+    for name in ("bad", "hangs"):
+        (project / name).mkdir()
+    (project / "bad" / "bad.py").write_text("open('go').read()\nraise ValueError('no\\nway')\n")
+    (project / "hangs" / "hangs.py").write_text(
         "import os, time\nwith open('begun', 'w') as file:\n    file.write(str(os.getpid()))\n"
         "time.sleep(60)\n"
     )
+    # Each has a code folder, and so a process, of its own.
+    (project / "two.toml").write_text(
+        '[functions.Bad]\nhandler = "bad:handler"\ncode = "bad"\n'
+        '[functions.Hangs]\nhandler = "hangs:handler"\ncode = "hangs"\n'
+    )
     with subprocess.Popen(
-        [*COMMAND, "serve", "--function=Bad=bad:handler", "--function=Hangs=hangs:handler"],
+        [*COMMAND, "serve", "--functions=two.toml"],
         cwd=project,
         stderr=subprocess.PIPE,
         text=True,
@@ -204,7 +211,7 @@ def test_a_handler_that_cannot_be_had_leaves_no_other_half_imported(project: Pat
             process.kill()
         assert process.stderr.read() == (
             "durable-runner: Bad: bad:handler cannot be imported: ValueError: no way "
-            f"({project / 'bad.py'}, line 2).\n"
+            f"({project / 'bad' / 'bad.py'}, line 2).\n"
         )
 
 

@@ -159,6 +159,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code; write an error of this package in one line."""
+    if "_ARGCOMPLETE" in os.environ:
+        # A shell asks what may come next.
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     for stream in (sys.stdout, sys.stderr):
         # A terminal may lack a character that a handler wrote, or that we draw with.
         if isinstance(stream, TextIOWrapper):

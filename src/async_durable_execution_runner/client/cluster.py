@@ -75,6 +75,8 @@ class ChildProcess:
         """
         self._ended = threading.Event()
         self._words = ""
+        #: What has been read of lines that nobody has asked for yet.
+        self._read = b""
         # The file is unlinked from the start: nothing stays on disk, however this process ends.
         self._stderr = None if level or shown else tempfile.TemporaryFile()  # noqa: SIM115
         # `-P`, as a module in the current directory must not shadow one of this package. A session
@@ -111,13 +113,13 @@ class ChildProcess:
         return self._ended.wait(timeout)
 
     def read_line(self, timeout: float) -> str:
-        """The first line of the process's standard output; empty if the process ended or took
+        """The next line of the process's standard output; empty if the process ended or took
         longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        pipe, line = self._pipe(self._process.stdout), b""
+        pipe, line = self._pipe(self._process.stdout), self._read
         with selectors.DefaultSelector() as readable:
             readable.register(pipe, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
+            while b"\n" not in line:
                 left = deadline - time.monotonic()
                 if left <= 0 or not readable.select(left):
                     return ""
@@ -125,6 +127,7 @@ class ChildProcess:
                 if not piece:
                     return ""
                 line += piece
+        line, _, self._read = line.partition(b"\n")
         return line.decode(errors="replace").strip()
 
     def epitaph(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from .reload import FileWatcher
 #: Seconds that writing the last lines may take.
 _LOGS_TIMEOUT = 5.0
 
+#: Seconds between two words on how far the imports are.
+_PROGRESS_SECONDS = 2.0
 #: The region in the ARNs of everything that is served.
 REGION = "us-east-1"
 
@@ -96,7 +99,7 @@ def serve(
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         # The cluster starts while the handlers are looked at.
         shared_cluster(shown=True)
-        lines = served.load(functions)
+        lines = served.load(functions, _progress(len(functions), warn))
         attachment.open()
         if folder is not None:
             served.follow()
@@ -132,6 +135,19 @@ def _exports(access_keys: Mapping[str, str]) -> Iterator[str]:
         yield "export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"
 
 
+def _progress(count: int, say: Say) -> Callable[[int], object]:
+    """What says every few seconds how many of so many handlers have been imported."""
+    last = time.monotonic()
+
+    def done(number: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _PROGRESS_SECONDS:
+            last = time.monotonic()
+            say(f"{number} of {count} handlers are imported.")
+
+    return done
+
+
 class _Ended(BaseException):
     """Somebody wants serving to end."""
 
@@ -164,7 +180,11 @@ class _Served:
         self._folder = folder
         self._writing: threading.Thread | None = None
 
-    def load(self, functions: Sequence[FunctionConfig]) -> list[str]:
+    def load(
+        self,
+        functions: Sequence[FunctionConfig],
+        progress: Callable[[int], object] = lambda _: None,
+    ) -> list[str]:
         """Serve these functions as they are in their files now, and no others; return a line on
         each of them."""
         for config in functions:
@@ -172,7 +192,7 @@ class _Served:
                 raise InvalidConfiguration(
                     f"{config.name}: its code, {config.code}, is not a folder."
                 )
-        found = discovery.find(functions)
+        found = discovery.find(functions, progress)
         made: dict[str, Registration] = {}
         lines = []
         for config, (durable, code) in zip(functions, found, strict=True):
