@@ -124,9 +124,13 @@ def main() -> None:
     answer_fd = os.dup(1)
     os.dup2(2, 1)
     # These are imported once, for all forks.
-    import_module("async_durable_execution")
+    from ..worker import environment, loading  # noqa: F401
+
+    worker = loading.__name__.rpartition(".")[0]
+    import_module(f"{worker}.sdk.asynchronous")
+    # That SDK is an extra.
     with suppress(ImportError):
-        import_module("aws_durable_execution_sdk_python")
+        import_module(f"{worker}.sdk.official")
     folders: dict[str, list[int]] = {}
     for number, (_, _, code, _) in enumerate(asked):
         folders.setdefault(code, []).append(number)
