@@ -23,8 +23,9 @@ _OBEYED = re.compile(
 
 
 def visible(text: str) -> str:
-    """Return `text` with escapes ("\\x1b") for the characters that a terminal would obey."""
-    return _OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
+    """Return `text` with escapes ("\\x1b") for the characters that a terminal would obey, and for
+    what UTF-8 cannot carry."""
+    return utf8(_OBEYED.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
 def load_json(text: str | bytes) -> Any:
