@@ -100,7 +100,8 @@ def test_a_time_out_shows_what_the_hanging_invocation_has_written(
     assert ("| logged first" in str(caught.value)) == logged
 
 
-@pytest.mark.parametrize("call", ["run", "run_many", "result"])
+# A handle's `result` is left out: nothing tells when the test has come to wait in it.
+@pytest.mark.parametrize("call", ["run", "run_many"])
 def test_an_interrupt_says_what_was_waited_for_and_where_it_was_stuck(
     runner_of: Any, call: str, fifo: str
 ) -> None:
@@ -108,7 +109,6 @@ def test_an_interrupt_says_what_was_waited_for_and_where_it_was_stuck(
     calls = {
         "run": lambda: runner.run(fifo, timeout=30),
         "run_many": lambda: runner.run_many([fifo], timeout=30),
-        "result": lambda: runner.start(fifo).result(timeout=30),
     }
 
     ended = threading.Event()
