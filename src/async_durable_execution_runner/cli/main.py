@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--reload", action="store_true", help="serve code and files anew when they change"
     )
     _add_verbose(server)
-    add_access_key(server)
+    add_access(server)
     server.set_defaults(run=_serve)
 
     logs.add_command(commands)
@@ -346,18 +346,28 @@ def _serve(arguments: argparse.Namespace) -> int:
         isolation=arguments.isolation,
         skip_time=arguments.skip_time,
         access_keys=access_keys(arguments),
+        allow_hosts=arguments.allow_host,
         logs=arguments.logs,
         reload=Reload(functions, [path for path, _ in files]) if arguments.reload else None,
     )
     return 0
 
 
-def add_access_key(parser: argparse.ArgumentParser) -> None:
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say whose requests are taken."""
     parser.add_argument(
         "--access-key",
         metavar="ID",
         help="demand requests that are signed with this access key; its secret is read from the "
         "environment variable DURABLE_RUNNER_SECRET_KEY",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="without an access key: take requests for this host, too, not for this machine's own "
+        "loopback alone, and those of its web pages; may be repeated",
     )
 
 

@@ -279,6 +279,7 @@ class ControlClient:
         host: str,
         port: int,
         access_keys: Mapping[str, str],
+        allow_hosts: Sequence[str],
         skip_time: bool,
         faults: Sequence[str],
     ) -> str:
@@ -287,6 +288,8 @@ class ControlClient:
         Args:
             host, port: Where the coordinator is to listen; port 0 takes any that is free.
             access_keys: Secrets by key id; requests must be signed with one, if there are any.
+            allow_hosts: The hosts, besides loopback's, that requests may be for and pages may come
+                from.
             skip_time: Whether the executions that are started there skip time.
             faults: The fault plan of these executions.
 
@@ -294,13 +297,14 @@ class ControlClient:
             The endpoint's URL.
 
         Raises:
-            InvalidParameterValue: Nothing can listen there.
+            InvalidParameterValue: Nothing can listen there, or one of `allow_hosts` is not a host.
         """
         request = pb.ServeAwsApiRequest(
             workspace_id=self.workspace_id,
             host=host,
             port=port,
             access_keys=access_keys,
+            allow_hosts=allow_hosts,
             skip_time=skip_time,
             faults=faults,
         )

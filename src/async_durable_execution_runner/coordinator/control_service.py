@@ -145,7 +145,9 @@ class ControlService(ControlServiceServicer):
         operations = module.operations(
             self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
         )
-        listener = await module.listen(operations, request.host, request.port, request.access_keys)
+        listener = await module.listen(
+            operations, request.host, request.port, request.access_keys, request.allow_hosts
+        )
         # The workspace may have been closed meanwhile.
         if request.workspace_id not in self._executor.workspaces:
             listener.close()

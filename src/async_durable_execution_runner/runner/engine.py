@@ -184,12 +184,16 @@ class Engine:
         await self.control.advance(arn, length, seconds(timeout))
 
     async def serve_aws_api(
-        self, host: str, port: int, access_keys: Mapping[str, str] | None
+        self,
+        host: str,
+        port: int,
+        access_keys: Mapping[str, str] | None,
+        allow_hosts: Sequence[str],
     ) -> str:
         # Nobody sees here whether a fault struck an execution that is started over HTTP.
         faults = self.plan.of_all()
         return await self.control.serve_aws_api(
-            host, port, access_keys or {}, self._skip_time, faults
+            host, port, access_keys or {}, allow_hosts, self._skip_time, faults
         )
 
     async def status(self) -> RunnerStatus:

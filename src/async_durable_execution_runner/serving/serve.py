@@ -48,6 +48,7 @@ def serve(
     isolation: str = "worker",
     skip_time: bool = False,
     access_keys: Mapping[str, str] | None = None,
+    allow_hosts: Sequence[str] = (),
     logs: Path | None = None,
     reload: Reload | None = None,
 ) -> None:
@@ -62,6 +63,8 @@ def serve(
         isolation: "worker", "execution" or "invocation", see `Isolation`.
         skip_time: Whether waits, retries and time-outs take no real time.
         access_keys: Secrets by key id; requests must be signed with one, if there are any.
+        allow_hosts: The hosts, besides loopback's, that requests may be for and web pages may come
+            from, if there are no access keys.
         logs: The folder for what the functions write.
         reload: How to serve what has changed; without it changes are not looked for.
 
@@ -98,7 +101,7 @@ def serve(
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
-        url = drive(engine.serve_aws_api(host, port, access_keys))
+        url = drive(engine.serve_aws_api(host, port, access_keys, allow_hosts))
         for line in lines:
             say(f"{line}\n")
         say(f"\nexport AWS_ENDPOINT_URL_LAMBDA={url}\n")
