@@ -21,8 +21,8 @@ from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
 from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..core.shapes import Json
-from ..core.text import load_json
 from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
+from ..gateway import json_text
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
@@ -76,7 +76,7 @@ class LambdaFunctions:
         function = find_function(self._workspace, given)
         kind = given.get("InvocationType", "RequestResponse")
         synchronous = kind == "RequestResponse"
-        payload = _payload(given.get("Payload", b""), kind)
+        payload = await _payload(given.get("Payload", b""), kind)
         client_context = _client_context(given.get("ClientContext")) if synchronous else None
         name = given.get("DurableExecutionName")
         if name is not None and not function.durable:
@@ -236,7 +236,7 @@ def _check_length(function: Function) -> None:
         )
 
 
-def _payload(body: bytes, kind: str) -> str:
+async def _payload(body: bytes, kind: str) -> str:
     most = _EVENT_BYTES if kind == "Event" else limits.REQUEST_BYTES
     if len(body) > most:
         raise Refusal(
@@ -247,7 +247,7 @@ def _payload(body: bytes, kind: str) -> str:
         )
     try:
         text = body.decode() or "{}"
-        load_json(text)
+        await json_text.check(text)
     except (ValueError, RecursionError) as error:
         raise not_readable(f"Could not parse request body into json: {error}") from None
     return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 
@@ -14,13 +15,13 @@ def utf8(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def load_json(text: str | bytes) -> Any:
-    """Return the value of a JSON document.
+def load_json(text: str | bytes, parse_int: Callable[[str], Any] = int) -> Any:
+    """Return the value of a JSON document; `parse_int` makes the value of a whole number.
 
     Raises `ValueError` or `RecursionError` for anything else, and for NaN and Infinity, which only
     Python takes as JSON.
     """
-    return json.loads(text, parse_constant=_no_constant)
+    return json.loads(text, parse_int=parse_int, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> NoReturn:
