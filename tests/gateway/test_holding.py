@@ -51,20 +51,23 @@ BODIES = {
     "structures in structures": '{"a":' * MIB,
     "one long text": member("ClientToken", '"' + "a" * 7 * MIB + '"'),
     "one escaped text": member("ErrorMessage", '"' + ',\\"' * 2 * MIB + '"'),
+    "one text with some escapes": member(
+        "ErrorMessage", '"' + ',\\"' * 999_000 + "x" * 4 * MIB + '"'
+    ),
     "many lines": member("StackTrace", filled('""')),
     "some lines": member("StackTrace", filled('"' + "x" * 300 + '"', 19_000 * 303)),
     "numbers": member("Unknown", filled("1")),
     "long numbers": member("Unknown", filled("9" * 4000)),
 }
 #: The bodies that are meant for an error.
-ERRORS = ("one escaped text", "many lines", "some lines")
+ERRORS = ("one text with some escapes", "many lines", "some lines")
 #: Payloads that `Invoke` and the success of a callback take as they are.
 PAYLOADS = {
     "lists": filled("[]", 5 * MIB),
     "lists of lists": filled("[[0]]", MIB // 4),
     "records": filled('{"id":1,"name":"one"}', MIB // 4),
     "numbers": filled("1.5", 5 * MIB),
-    "one text": '"' + "\\n" * 2 * MIB + '"',
+    "one text": '"' + ',\\"' * MIB + '"',
     "nested": "[" * 5 * MIB,
 }
 LABELS = {"{DurableExecutionArn}": ARN, "{FunctionName}": "order", "{CallbackId}": "YQ%3D%3D"}

@@ -203,7 +203,8 @@ async def _parameters(
     """Read and check parameters; others have their turn between the parts of that."""
     if requests.parses_body(operation) and not await json_text.has_few_values(body):
         raise not_readable(
-            f"The request has more than {json_text.MOST_VALUES} JSON values: send fewer at a time."
+            f"The request has more than {json_text.MOST_VALUES} JSON values or "
+            f"{json_text.MOST_ESCAPES} escapes: send fewer at a time."
         )
     large = len(body) > json_text.SMALL
     if large:

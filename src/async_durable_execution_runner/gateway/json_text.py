@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from json import JSONDecodeError
-from json.decoder import scanstring  # type: ignore[attr-defined]  # The stubs lack it.
 
 from ..core.text import load_json
 
@@ -19,6 +18,8 @@ from ..core.text import load_json
 SMALL = 64 * 1024
 #: The most values that a larger document may have where all of them are needed.
 MOST_VALUES = 20_000
+#: The most backslashes of such a document.
+MOST_ESCAPES = 1_000_000
 #: The characters that one step checks; each token counts for more than it has.
 _STEP = 256 * 1024
 _TOKEN = 64
@@ -27,6 +28,10 @@ _SPACE = r"[ \t\n\r]*+"
 _SCALAR = (
     r'(?:"[^"\\\x00-\x1f]{0,256}+"|true|false|null|\[[ \t\n\r]*+\]|\{[ \t\n\r]*+\}|'
     r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+)"
+)
+#: A part of a text: any number of characters, but not of escapes.
+_part = re.compile(
+    r'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+){0,20000}+'
 )
 _spaces = re.compile(_SPACE)
 _scalar = re.compile(_SCALAR)
@@ -38,8 +43,13 @@ _members = re.compile(
 
 
 async def has_few_values(text: bytes) -> bool:
-    """Return whether a document, if it is JSON, has certainly no more than `MOST_VALUES` values."""
-    if len(text) <= SMALL or _most_values(text) <= MOST_VALUES:
+    """Return whether a document, if it is JSON, certainly has no more than `MOST_VALUES` values and
+    `MOST_ESCAPES` escapes, or is small."""
+    if len(text) <= SMALL:
+        return True
+    if text.count(b"\\") > MOST_ESCAPES:
+        return False
+    if _most_values(text) <= MOST_VALUES:
         return True
     # Strings may have any number of commas and brackets.
     for escape in (b"\\\\", b'\\"'):
@@ -86,7 +96,7 @@ def steps(text: str) -> Iterator[None]:
         position = _after_space(text, position)
         first = text[position : position + 1]
         if first == '"':
-            _, position = scanstring(text, position + 1)
+            position = yield from _after_text(text, position + 1)
         elif first in ("[", "{"):
             end = "]" if first == "[" else "}"
             position = _after_space(text, position + 1)
@@ -95,7 +105,7 @@ def steps(text: str) -> Iterator[None]:
                 if len(closing) > sys.getrecursionlimit():
                     raise RecursionError("it is nested too deeply")
                 if end == "}":
-                    position = _after_key(text, position)
+                    position = yield from _after_key(text, position)
                 continue
             position += 1
         elif (scalar := _scalar.match(text, position)) is not None:
@@ -119,7 +129,7 @@ def steps(text: str) -> Iterator[None]:
         assert found is not None
         position = found.end()
         if closing[-1] == "}":
-            position = _after_key(text, position)
+            position = yield from _after_key(text, position)
 
 
 def _after_space(text: str, position: int) -> int:
@@ -128,11 +138,24 @@ def _after_space(text: str, position: int) -> int:
     return found.end()
 
 
-def _after_key(text: str, position: int) -> int:
+def _after_text(text: str, start: int) -> Generator[None, None, int]:
+    position = start
+    while True:
+        part = _part.match(text, position)
+        assert part is not None
+        position = part.end()
+        if text[position : position + 1] == '"':
+            return position + 1
+        if part.start() == position:
+            raise JSONDecodeError("Unterminated string, or an invalid character", text, position)
+        yield
+
+
+def _after_key(text: str, position: int) -> Generator[None, None, int]:
     position = _after_space(text, position)
     if text[position : position + 1] != '"':
         raise JSONDecodeError("Expecting property name enclosed in double quotes", text, position)
-    _, position = scanstring(text, position + 1)
+    position = yield from _after_text(text, position + 1)
     position = _after_space(text, position)
     if text[position : position + 1] != ":":
         raise JSONDecodeError("Expecting ':' delimiter", text, position)
