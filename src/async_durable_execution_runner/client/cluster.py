@@ -21,13 +21,14 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, ClassVar
 
 from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 from ..rpc import TOKEN_VARIABLE
+from .surroundings import OURS
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -54,6 +55,7 @@ class ChildProcess:
         *arguments: str,
         token: str,
         level: str = "",
+        environment: Mapping[str, str] = os.environ,
         ended: Callable[[ChildProcess], None] = lambda _: None,
     ) -> None:
         """Start a process.
@@ -64,6 +66,7 @@ class ChildProcess:
             token: What the process finds in its environment as DURABLE_RUNNER_TOKEN.
             level: What the process logs, which then goes to the standard error of this process
                 with all else that it writes there; "" for nothing.
+            environment: What the process finds in its environment beside these.
             ended: Is called, on a thread of its own, when the process has ended.
         """
         self._ended = threading.Event()
@@ -77,7 +80,12 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, **_import_path(), TOKEN_VARIABLE: token, log.VARIABLE: level},
+            env={
+                **environment,
+                **_import_path(environment),
+                TOKEN_VARIABLE: token,
+                log.VARIABLE: level,
+            },
             start_new_session=True,
         )
 
@@ -181,6 +189,10 @@ class Cluster:
                 'that: start it with "spawn" or "forkserver", or before the first runner.'
             )
         self._level = log.chosen()
+        #: What all processes of the cluster find in their environment, beside what is ours.
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(OURS)
+        }
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
@@ -196,7 +208,12 @@ class Cluster:
         self._address = ""
         try:
             self.coordinator = ChildProcess(
-                "coordinator", "--listen", self._listen, token=self.token, level=self._level
+                "coordinator",
+                "--listen",
+                self._listen,
+                token=self.token,
+                level=self._level,
+                environment=self.environment,
             )
         except OSError as error:
             if self._directory is not None:
@@ -287,6 +304,7 @@ class Cluster:
             *arguments,
             token=self.token,
             level=self._level,
+            environment=self.environment,
             ended=lambda host: self._replace(host, slots),
         )
         self._hosts.append(host)
@@ -353,13 +371,13 @@ def unavailable(
     return kind(f"{what}. {obituary}\nOpen a new runner to start afresh.")
 
 
-def _import_path() -> dict[str, str]:
+def _import_path(environment: Mapping[str, str]) -> dict[str, str]:
     """What the children need to find this package where it is not installed."""
     here = str(Path(__file__).resolve().parents[2])
     installed = {*sysconfig.get_paths().values(), *site.getsitepackages()}
     if here in {os.path.realpath(path) for path in installed}:
         return {}
-    inherited = os.environ.get("PYTHONPATH", "")
+    inherited = environment.get("PYTHONPATH", "")
     return {"PYTHONPATH": os.pathsep.join(filter(None, (inherited, here)))}
 
 
