@@ -125,8 +125,7 @@ class NonDeterministicHandler(RunnerError, AssertionError):
 
 
 class NonDeterministicWarning(UserWarning):
-    """A replay asked for other operations than are recorded, so that results may go to the wrong
-    one, or an operation was never awaited."""
+    """A replay asked for other operations than are recorded: results may go to the wrong one."""
 
 
 class NotStarted(RunnerError):

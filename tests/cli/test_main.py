@@ -90,9 +90,6 @@ def test_a_worker_host_started_by_hand_serves_the_runs(
         (forkserver,) = {int(result.result) for result in results}
         with open(f"/proc/{forkserver}/stat") as stat:
             assert int(stat.read().rpartition(")")[2].split()[1]) == host.pid
-        # Handlers can read their parents' environments, also what was removed from them.
-        with open(f"/proc/{forkserver}/environ") as environment:
-            assert runner.token not in environment.read()
         runner.register_durable_function("dies", dies_once)
         marker = str(tmp_path / "marker")
         again = runner.run(input={"marker": marker}, function_name="dies", timeout=30)

@@ -19,7 +19,8 @@ from serving.process import serving
 
 from .cases import Case
 from .driver import Answers, Observation
-from .handlers.deployment import Deployment, Handler
+from .handlers import Deployment
+from .handlers.deployment import Handler
 
 #: Real seconds; a case that takes longer hangs.
 _LONGEST_SECONDS = 60
@@ -34,32 +35,26 @@ _TESTS = Path(__file__).parents[1]
 def served(
     deployments: dict[str, Deployment], folder: Path, *arguments: str
 ) -> Iterator[HttpDriver]:
-    """Each case as a function of its id, on as few servers as the names of the targets allow."""
-    servers: list[dict[str, Handler]] = []
-    server_of: dict[str, int] = {}
+    """Each case as a function of its id, on as many servers as there are different targets."""
+    servers: dict[str, list[str]] = {}
     for id, deployment in deployments.items():
-        functions = {id: deployment.handler} | deployment.durable | deployment.plain
-        number = next((n for n, each in enumerate(servers) if _agree(each, functions)), None)
-        if number is None:
-            number = len(servers)
-            servers.append({})
-        servers[number] |= functions
-        server_of[id] = number
+        servers.setdefault(_targets(deployment), []).append(id)
     with ExitStack() as stack:
-        clients: list[tuple[Client, Path]] = []
-        for number, functions in enumerate(servers):
+        clients: dict[str, tuple[Client, Path]] = {}
+        for number, (targets, ids) in enumerate(servers.items()):
             home = folder / str(number)
-            home.mkdir(parents=True)
-            described = "".join(map(_function, functions.keys(), functions.values()))
-            (home / "functions.toml").write_text(described)
+            home.mkdir()
+            functions = "".join(_function(id, deployments[id].handler) for id in ids)
+            (home / "functions.toml").write_text(targets + functions)
             given = ["--functions", "functions.toml", "--logs", "logs", *arguments]
             _, _, url = stack.enter_context(serving(home, *given))
-            clients.append((client_for(url), home / "logs"))
-        yield HttpDriver({id: clients[number] for id, number in server_of.items()})
+            clients |= dict.fromkeys(ids, (client_for(url), home / "logs"))
+        yield HttpDriver(clients)
 
 
-def _agree(one: dict[str, Handler], other: dict[str, Handler]) -> bool:
-    return all(one.get(name, handler) is handler for name, handler in other.items())
+def _targets(deployment: Deployment) -> str:
+    functions = (deployment.durable | deployment.plain).items()
+    return "".join(_function(name, handler) for name, handler in functions)
 
 
 def _function(name: str, handler: Handler) -> str:

@@ -11,7 +11,6 @@ import pytest
 from async_durable_execution_runner.coordinator.worker_service import WorkerService
 from async_durable_execution_runner.rpc import PROTOCOL_VERSION
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
-from async_durable_execution_runner.security.credentials import Credentials
 
 from .world import World, succeeded
 
@@ -34,9 +33,6 @@ class SlowCall:
     async def write(self, message: Any) -> None:
         await asyncio.Event().wait()
 
-    def invocation_metadata(self) -> tuple[()]:
-        return ()
-
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         self.refused = code
         raise Aborted
@@ -49,7 +45,7 @@ async def test_a_worker_that_is_being_welcomed_is_nobody_elses_name(world: World
     world.function(workspace, lambda _: succeeded())
     world.start(workspace)
     (worker_id,) = host.started
-    service = WorkerService(world.executor, "coordinator", Credentials("token"))
+    service = WorkerService(world.executor, "coordinator")
     first, second = SlowCall(worker_id), SlowCall(worker_id)
     session = asyncio.create_task(service.Session(None, first))
     await asyncio.sleep(0)

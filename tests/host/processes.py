@@ -38,11 +38,10 @@ class Watch:
 
 async def send_blocking(
     coordinator: Coordinator, worker: Worker, handler: Any, directory: Path
-) -> list[int]:
-    """Invoke a handler that says on a FIFO which processes it has started; their pids."""
+) -> int:
+    """Invoke a handler that says on a FIFO which child it has; the child's pid."""
     fifo = directory / "fifo"
     os.mkfifo(fifo)
     coordinator.send(worker, handler, payload=json.dumps({"fifo": str(fifo)}))
     async with asyncio.timeout(10):
-        said = await asyncio.to_thread(fifo.read_text)
-    return [int(pid) for pid in said.split()]
+        return int(await asyncio.to_thread(fifo.read_text))

@@ -145,9 +145,7 @@ class ControlService(ControlServiceServicer):
         operations = module.operations(
             self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
         )
-        listener = await module.listen(
-            operations, request.host, request.port, request.access_keys, request.allow_hosts
-        )
+        listener = await module.listen(operations, request.host, request.port, request.access_keys)
         # The workspace may have been closed meanwhile.
         if request.workspace_id not in self._executor.workspaces:
             listener.close()
@@ -195,7 +193,6 @@ class ControlService(ControlServiceServicer):
             plan=_plan(request.faults),
             record_points=request.record_points,
             retry_at_once=request.retry_at_once,
-            log_levels=request.log_levels,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 

@@ -7,7 +7,7 @@ event goes in, the commands are carried out, and only then does anything else ha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -165,7 +165,6 @@ class Executor:
         plan: faults.Plan | None = None,
         record_points: bool = False,
         retry_at_once: bool = False,
-        log_levels: Mapping[str, int] | None = None,
     ) -> Run:
         """Start an execution, or return the one that was started with this name and input.
 
@@ -181,7 +180,6 @@ class Executor:
             plan: The faults that strike the execution.
             record_points: Whether to record the moments at which a fault can strike.
             retry_at_once: Whether retries of failed invocations neither pause nor run out.
-            log_levels: The levels of logging, by the names of the loggers.
 
         Raises:
             ResourceNotFound: There is no such function.
@@ -209,7 +207,6 @@ class Executor:
             check_feasible(plan, inline=function.isolation is Isolation.INLINE)
         arn = self._new_arn(function, name)
         family = self.timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
-        family.log_levels = log_levels or {}
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None:
@@ -375,12 +372,16 @@ class Executor:
         match subject:
             case PlainInvocation():
                 subject.invocation = invocation
+                self.effects.add(subject, invocation)
             case Call():
-                pass
+                self.effects.add(subject, invocation)
             case Copy():
+                # The effects of a copy are real, though nothing else of the copy counts.
+                self.effects.add(subject.parent, invocation)
                 lease.deliver = subject.original.deliver
             case Run():
                 subject.invocations.append(invocation)
+                self.effects.add(subject, invocation)
                 now, request_id = invocation.start_ms, invocation.request_id
                 started = ev.InvocationStarted(now, request_id, self._new_seed())
                 delivered = self._turn(subject, started)
@@ -388,7 +389,6 @@ class Executor:
                 lease.deliver = delivered
             case _:
                 assert_never(subject)
-        self.effects.add(lease)
 
     def _invocation_overtaken(self, subject: Subject) -> None:
         """Take note that the execution of `subject` ended before a worker was free."""
@@ -406,7 +406,6 @@ class Executor:
         """Take the end of an invocation, which nobody holds any longer. `outcome` is JSON text, or
         the error that the invocation failed with."""
         subject, job = lease.subject, lease.job
-        self.effects.ended(job.request_id)
         for follower in subject.workspace.followers if output else ():
             name, arn = job.function.name, job.execution_arn
             follower.tell(Written(name, arn, job.request_id, real_ms(), output))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import uvicorn
@@ -13,7 +14,6 @@ from uvicorn.server import ServerState
 
 from ..errors import InvalidParameterValue
 from .app import Gateway, Limits, Responder
-from .hosts import Hosts, is_loopback
 from .signatures import Keyring
 
 _BACKLOG = 512
@@ -92,7 +92,6 @@ async def listen(
     host: str,
     port: int,
     access_keys: Mapping[str, str],
-    allow_hosts: Collection[str] = (),
     limits: Limits | None = None,
 ) -> Listener:
     """Serve operations over HTTP.
@@ -102,16 +101,13 @@ async def listen(
         host: The address to listen on.
         port: The port to listen on; 0 takes any that is free.
         access_keys: The secrets of the access keys, by id; where there are none, nobody need sign.
-        allow_hosts: The hosts, besides loopback's, that requests may be for and pages may come
-            from; for a gateway without access keys.
         limits: How much clients may send, and how slowly.
 
     Raises:
-        InvalidParameterValue: The gateway cannot listen there, or may not without access keys; or
-            one of `allow_hosts` is not a host.
+        InvalidParameterValue: The gateway cannot listen there, or may not without access keys.
     """
     host = host.strip("[]")
-    if not access_keys and not is_loopback(host):
+    if not access_keys and not _is_loopback(host):
         raise InvalidParameterValue(
             f"{host} can be reached from other machines, and handlers run whatever they are sent: "
             "give an access key, which requests must then be signed with, or listen on 127.0.0.1."
@@ -119,10 +115,8 @@ async def listen(
     if not 0 <= port < 2**16:
         raise InvalidParameterValue(f"Cannot listen on {host}:{port}: there is no such port.")
     limits = limits or Limits()
-    # No page can sign.
-    hosts = None if access_keys else Hosts(allow_hosts)
     config = uvicorn.Config(
-        Gateway(operations, Keyring(access_keys), hosts, limits),
+        Gateway(operations, Keyring(access_keys), limits),
         http=_Connection,
         ws="none",
         lifespan="off",
@@ -151,3 +145,12 @@ async def listen(
     if server.sockets[0].family == socket.AF_INET6:
         shown = f"[{shown}]"
     return Listener(f"http://{shown}:{bound}", server, state)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -33,5 +33,5 @@ def client(connection: Connection) -> AsyncClient:
 
     cls = identifier_class()
     if cls is not None:
-        install(cls, makes_tasks=True)
+        install(cls)
     return AsyncClient(connection)

@@ -1,1 +1,0 @@
-"""Who may call the coordinator, and how our processes keep secret what they call it with."""
