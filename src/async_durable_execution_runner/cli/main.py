@@ -15,6 +15,7 @@ durable-runner worker-host    serve another runner's invocations with workers on
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from .. import log
 from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
 from . import arguments as kinds
 from . import executions, logs
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,9 +218,22 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader, such as `head`, has read enough, so that there is nobody to flush for.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader, such as `head`, has read enough.
+        _flush_for_nobody()
         return 1
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        sys.stderr.write(
+            f"{parser.prog}: Standard output cannot be written to: {error.strerror}.\n"
+        )
+        _flush_for_nobody()
+        return 1
+
+
+def _flush_for_nobody() -> None:
+    """Let the interpreter's last flush of standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _add_handler(parser: argparse.ArgumentParser) -> None:
