@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -28,6 +29,12 @@ def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
+def test_the_example_is_a_project_in_the_repository(newcomer: Path) -> None:
+    for path in newcomer.iterdir():
+        _, _, text = path.read_text().partition("\n")
+        assert (README.parent / "examples" / "order" / path.name).read_text() == text
+
+
 def test_the_example_passes(newcomer: Path) -> None:
     done = run_pytest(newcomer)
     assert done.returncode == 0, done.stdout
@@ -51,3 +58,26 @@ def test_a_failed_execution_describes_itself(newcomer: Path) -> None:
     assert "order_workflow · FAILED · 2 d · 2 invocations" in done.stdout
     assert "step charge" in done.stdout
     assert "KeyError: 'no_such_key'" in done.stdout
+
+
+def test_the_row_for_boto3_runs_where_nothing_of_aws_is_configured(newcomer: Path) -> None:
+    (row,) = re.findall(r"`(boto3\.client\(.*?\))`", README.read_text())
+    (newcomer / "ask.py").write_text(
+        "import boto3\n"
+        "from async_durable_execution_runner import DurableFunctionTestRunner\n"
+        "from order import order_workflow\n"
+        "with DurableFunctionTestRunner(order_workflow, workers=1) as runner:\n"
+        f"    client = {row}\n"
+        "    answer = client.invoke(\n"
+        "        FunctionName='order_workflow', Payload=b'{\"order_id\": 1}')\n"
+        "    print(answer['Payload'].read().decode())\n"
+    )
+    env = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
+    done = subprocess.run(
+        [sys.executable, "ask.py"],
+        cwd=newcomer,
+        env={**env, "HOME": str(newcomer)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == '{"order_id": 1, "payment": "paid"}\n', done.stderr

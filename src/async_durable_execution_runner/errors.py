@@ -125,7 +125,8 @@ class NonDeterministicHandler(RunnerError, AssertionError):
 
 
 class NonDeterministicWarning(UserWarning):
-    """A replay asked for other operations than are recorded: results may go to the wrong one."""
+    """A replay asked for other operations than are recorded, so that results may go to the wrong
+    one, or an operation was never awaited."""
 
 
 class NotStarted(RunnerError):

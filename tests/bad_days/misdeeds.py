@@ -287,6 +287,15 @@ async def numbers() -> AsyncIterator[int]:
 
 
 @misdeed
+async def wait_in_a_crowd() -> None:
+    await asyncio.gather(*(stand_about() for _ in range(4000)))
+
+
+async def stand_about() -> None:
+    await asyncio.Event().wait()
+
+
+@misdeed
 def freeze() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 

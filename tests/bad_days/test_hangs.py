@@ -98,6 +98,13 @@ def test_a_task_that_waits_in_vain(runner_for: RunnerFor) -> None:
     assert lines[-1].startswith("  inside: wait (asyncio/locks.py:")
 
 
+def test_thousands_of_tasks_are_looked_at_in_time(runner_for: RunnerFor) -> None:
+    """A look that takes as long as the pause would be what the second one finds."""
+    _, invocation = hang(runner_for, "wait_in_a_crowd")
+    where = place(misdeeds.stand_about, "await asyncio.Event().wait()")
+    assert invocation.verdict == f"stuck, waiting: both times in {where}"
+
+
 def test_a_handler_that_is_only_slow(runner_for: RunnerFor) -> None:
     _, invocation = hang(runner_for, "compute_on_and_on")
     assert invocation.verdict.startswith("slow, computing: first in <module> (<long>:")

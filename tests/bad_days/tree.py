@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from processes import Watched
@@ -33,10 +34,12 @@ def descendants(pid: int) -> list[int]:
 
 def unknown_descendants(runner: DurableFunctionTestRunner, within: float = 2.0) -> list[int]:
     """Processes below this one that are neither of the cluster nor gone `within` seconds."""
-    found = set(descendants(os.getpid()))
-    left = {pid for pid in found - _known(runner) if not is_gone(pid, within)}
-    # One that was about to start then has said its name by now.
-    return sorted(left - _known(runner))
+    left = set(descendants(os.getpid())) - _known(runner)
+    latest = time.monotonic() + within
+    while left and time.monotonic() < latest:
+        # One that was about to start says its name in a moment.
+        left = {pid for pid in left if not is_gone(pid, 0.05)} - _known(runner)
+    return sorted(left)
 
 
 def _known(runner: DurableFunctionTestRunner) -> set[int]:

@@ -9,19 +9,23 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from async_durable_execution import durable_execution, step, wait
+from async_durable_execution import create_callback, durable_execution, step, wait
 
 
 async def _one() -> int:
     return 1
 
 
-@durable_execution
-async def steps(event: dict) -> int:
+async def steps_of(count: int) -> int:
     total = 0
-    for number in range(event["steps"]):
+    for number in range(count):
         total += await step(_one, name=f"step-{number}")
     return total
+
+
+@durable_execution
+async def steps(event: dict) -> int:
+    return await steps_of(event["steps"])
 
 
 @durable_execution
@@ -31,6 +35,15 @@ async def steps_and_wait(event: dict) -> int:
         total += await step(_one, name=f"step-{number}")
     await wait(timedelta(seconds=1), name="pause")
     return total
+
+
+@durable_execution
+async def steps_or_callback(event: dict) -> int:
+    """So many steps, or where there are none a callback that nobody answers."""
+    if event["steps"]:
+        return await steps_of(event["steps"])
+    callback = await create_callback(name="answer")
+    return await callback.result()
 
 
 def _service_client() -> Any:

@@ -250,6 +250,48 @@ def memory(bench: Bench) -> Measured:
     return Measured(f"{kept:.1f} KiB", kept)
 
 
+@row("coordinator's processor time of a step, 1,000 executions open against 0", at_most=1.15)
+def thousand_open(bench: Bench) -> Measured:
+    return _beside_open(bench, 1000)
+
+
+@row("coordinator's processor time of a step, 10,000 executions open against 0", at_most=1.15)
+def ten_thousand_open(bench: Bench) -> Measured:
+    """A minute, of which most goes by until they are open."""
+    return _beside_open(bench, 10_000)
+
+
+def _beside_open(bench: Bench, count: int) -> Measured:
+    """Two coordinators in turns, one of which has `count` executions that wait for a callback."""
+
+    def runner() -> DurableFunctionTestRunner:
+        return DurableFunctionTestRunner(
+            handler=handlers.steps_or_callback, workers=2, listen="127.0.0.1:0"
+        )
+
+    def processor_time(of: DurableFunctionTestRunner) -> float:
+        pid = of.status().pid
+        before = _ran(pid)
+        of.run(input={"steps": 1000})
+        return (_ran(pid) - before) / 1000
+
+    with runner() as crowded, runner() as empty:
+        opened = [crowded.start(input={"steps": 0}) for _ in range(count)]
+        for each in opened:
+            each.wait_for_callback(timeout=600)
+        processor_time(crowded), processor_time(empty)
+        turn = in_turns(
+            lambda: processor_time(crowded), lambda: processor_time(empty), bench.turns * 3
+        )
+    return compared(*turn)
+
+
+def _ran(pid: int) -> float:
+    """The seconds for which the process has run, to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
 @row("GetDurableExecution over HTTP, per second", at_least=1000)
 def requests(bench: Bench) -> Measured:
     rate = http_rate.measure(2000, bench.turns)

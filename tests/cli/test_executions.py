@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from async_durable_execution import durable_execution, step, wait, wait_for_callback
 
 from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner.cli import executions
 from async_durable_execution_runner.cli.main import main
 
 pytestmark = pytest.mark.processes
@@ -126,6 +129,76 @@ def test_a_history_is_a_tree_and_a_timeline(endpoint: str, capsys: Output):
     assert payload == '{"charged": "charged"}'
 
 
+def test_an_execution_is_named_by_its_function_and_name(
+    endpoint: str, capsys: Output, runner: DurableFunctionTestRunner
+):
+    arn = started(capsys, "third", approve=True)
+    runner.wait_for_callback(arn, "approval")
+    eaten = arn.replace("$LATEST", "")
+    assert eaten != arn
+    for named in ("order/third", eaten, arn):
+        assert arn in said(capsys, "executions", "get", named)
+    assert main(["executions", "get", "order/no-such"]) == 1
+    assert "order has no execution named no-such." in capsys.readouterr().err
+    assert main(["callback", "succeed"]) == 2
+    assert "Give the callback's ID, or --execution" in capsys.readouterr().err
+    assert main(["executions", "get", "third"]) == 1
+    assert "give its ARN, or FUNCTION/NAME" in capsys.readouterr().err
+    answer = "--execution=order/third", "--name=approval", "--result=yes"
+    assert said(capsys, "callback", "succeed", *answer) == ""
+    assert json.loads(runner.wait_for_result(arn).result or "") == {"approval": "yes"}
+    assert said(capsys, "diff", "order/third", arn).startswith("The same")
+    assert "step charge" in said(capsys, "executions", "history", "order/third")
+
+
+def test_a_list_may_have_several_pages(
+    endpoint: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(executions, "_PAGE", 2)
+    for name in ("one", "two", "three"):
+        said(capsys, "invoke", "order", '--input={"approve": false}', f"--name={name}")
+    lines = said(capsys, "executions", "list", "order", "--most=2000").splitlines()
+    assert [line.split()[-2] for line in lines] == ["three", "two", "one"]
+    assert len(said(capsys, "executions", "list", "order", "--most=1").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["invoke", "order"], ["executions", "stop", "order/x"], ["callback", "fail", "id"]]
+)
+def test_what_asks_lambda_itself_says_so_and_in_which_account(
+    command: list[str], capsys: Output, monkeypatch: pytest.MonkeyPatch
+):
+    class Sts(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            text = (
+                b"<GetCallerIdentityResponse><GetCallerIdentityResult><Account>210987654321"
+                b"</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+            )
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_LAMBDA", raising=False)
+    server = HTTPServer(("127.0.0.1", 0), Sts)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    # There is no such region, so nobody answers.
+    assert main([*command, "--region=nowhere-1"]) == 1
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    asked, failed = capsys.readouterr().err.splitlines()
+    assert asked.endswith("asking AWS Lambda in account 210987654321, nowhere-1.")
+    assert "Nobody answers at https://lambda.nowhere-1.amazonaws.com" in failed
+
+
 @pytest.mark.usefixtures("endpoint")
 def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Output):
     arn = started(capsys, "approved", approve=True)
@@ -162,7 +235,7 @@ def test_an_execution_is_stopped(runner: DurableFunctionTestRunner, capsys: Outp
     [
         (["invoke", "nobody"], "There is no function 'nobody'"),
         (["invoke", "long"], "than 15 minutes. Give --event, and ask for its end with `durable-r"),
-        (["executions", "get", "arn:none"], "durableExecutionArn"),
+        (["executions", "get", "arn:none"], "does not name an execution"),
         (["executions", "list", "nobody"], "nobody"),
         (["callback", "succeed", "none"], "callback"),
         (["callback", "heartbeat", "none"], "callback"),
@@ -192,8 +265,7 @@ def test_what_goes_wrong_is_one_line(
         (["executions"], "the following arguments are required: kind"),
         (["executions", "list", "order", "--most=0"], "--most: a whole number from 1"),
         (["executions", "list", "order", "--status=DONE"], "--status: invalid choice: 'DONE'"),
-        (["executions", "get"], "the following arguments are required: ARN"),
-        (["callback", "succeed"], "the following arguments are required: ID"),
+        (["executions", "get"], "the following arguments are required: EXECUTION"),
         (["callback", "succeed", "a", "--result=\udcff"], "--result: '\\udcff' is not UTF-8"),
     ],
 )

@@ -160,3 +160,13 @@ def test_whoever_has_read_enough_may_go(tmp_path: Path):
     ) as process:
         os.close(writing)
         assert (process.wait(20), process.stderr.read()) == (0, b"")
+
+
+def test_what_a_terminal_would_obey_is_shown_escaped(tmp_path: Path, capsys: Output):
+    hostile = "\x1b]0;owned\x07 \x9b2J \u202e a\rb \x7f"
+    record = {"timestamp": "2025-01-01", "message": f"{hostile}\tafter\nnext", "requestId": "r"}
+    (tmp_path / "F.jsonl").write_text(json.dumps(record) + "\n")
+    assert main(["logs", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert r"\x1b]0;owned\x07 \x9b2J \u202e a\rb \x7f" in shown
+    assert "\tafter\nnext\n" in shown

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -96,13 +97,28 @@ def connect(address: str) -> socket.socket:
     return stranger
 
 
-def sockets(pid: int | str = "self") -> int:
-    """How many a process has open."""
+def sockets() -> int:
+    """How many this process has open."""
     found = 0
-    for each in os.listdir(f"/proc/{pid}/fd"):
+    for each in os.listdir("/proc/self/fd"):
         # It may be closed meanwhile.
         with suppress(FileNotFoundError):
-            found += os.readlink(f"/proc/{pid}/fd/{each}").startswith("socket:")
+            found += os.readlink(f"/proc/self/fd/{each}").startswith("socket:")
+    return found
+
+
+def connections(address: str) -> int:
+    """How many the server at this address has, and the socket on which it listens. Its descriptors
+    are hidden from other processes."""
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        return Path("/proc/net/unix").read_text().count(f" {path}\n")
+    port, found = int(address.rpartition(":")[2]), 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state = line.split()[:4]
+            # What is in TIME_WAIT belongs to no process any more.
+            found += local.endswith(f":{port:04X}") and state != "06"
     return found
 
 
@@ -144,8 +160,8 @@ class Served:
         return not (status.executions or status.workers or status.hosts)
 
     def open(self) -> list[int]:
-        """How many sockets are open at its end, and sockets and threads at ours."""
-        return [sockets(self.pid), sockets(), threading.active_count()]
+        """How many connections are open at its end, and sockets and threads at ours."""
+        return [connections(self.address), sockets(), threading.active_count()]
 
     async def nothing_is_left(self, wire: Wire, before: list[int]) -> None:
         # A peer that leaves in the midst of its first words may be missed only by a keepalive.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import stat
@@ -275,6 +276,62 @@ def test_nothing_is_left_when_the_test_process_is_killed(fork: bool) -> None:
         assert len(processes) >= 3
         test_process.kill()
         assert all_gone(processes, 2.0)
+
+
+def test_too_few_descriptors_are_named_at_once() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20, before[1]))
+    try:
+        with pytest.raises(RunnerError, match=r"may open 20 files here.* need 64: .*ulimit -n 64"):
+            Cluster()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+_KILLED_WHILE_IT_STARTS = """
+import ctypes, os, random, signal, sys, time
+from async_durable_execution_runner.client.cluster import Cluster
+
+PR_SET_CHILD_SUBREAPER = 36
+# Whose parent is killed becomes a child of this process, which sees its end.
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+def start():
+    pid = os.fork()
+    if pid == 0:
+        try:
+            Cluster().address
+            signal.pause()
+        finally:
+            os._exit(0)
+    return pid
+
+for _ in range({rounds}):
+    begun = time.monotonic()
+    killed = [(random.uniform(0, 0.8), start()) for _ in range(8)]
+    for delay, pid in sorted(killed):
+        time.sleep(max(0, begun + delay - time.monotonic()))
+        os.kill(pid, signal.SIGKILL)
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        print(os.listdir(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it adopts orphans as Linux does")
+def test_no_file_is_left_whenever_the_test_process_is_killed(tmp_path: Path) -> None:
+    rounds = int(os.environ.get("KILLED_STARTS", "8")) // 8
+    program = _KILLED_WHILE_IT_STARTS.format(rounds=rounds)
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert (ended.stdout, ended.stderr) == ("[]\n" * rounds, "")
 
 
 @pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "os._exit(0)"])

@@ -35,12 +35,13 @@ from async_durable_execution_runner.client.transport import (
 )
 from async_durable_execution_runner.coordinator.control_service import ControlService
 from async_durable_execution_runner.coordinator.executor import Executor
-from async_durable_execution_runner.coordinator.server import _TokenInterceptor
+from async_durable_execution_runner.coordinator.server import _Gate
 from async_durable_execution_runner.rpc import OPTIONS
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1.control_pb2_grpc import (
     add_ControlServiceServicer_to_server,
 )
+from async_durable_execution_runner.security.credentials import Credentials
 
 from .conftest import ADDRESSES
 from .served import (
@@ -50,9 +51,9 @@ from .served import (
     call_each,
     client,
     connect,
+    connections,
     open_workspace,
     register,
-    sockets,
 )
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(30)]
@@ -149,9 +150,9 @@ async def test_hundreds_of_connections_at_once(served: Served) -> None:
             wire = await stack.enter_async_context(Wire(served.address))
             await stack.enter_async_context(wire.runner())
 
-        before = sockets(served.pid)
+        before = connections(served.address)
         await asyncio.gather(*(come() for _ in range(300)))
-        assert sockets(served.pid) >= before + 300
+        assert connections(served.address) >= before + 300
         served.serves_others()
 
 
@@ -294,8 +295,8 @@ class Servicers:
     async def _start(self, listen: str) -> str:
         numbers = itertools.count(1)
         self.executor = Executor(lambda: f"id-{next(numbers)}", lambda: "token")
-        interceptor = _TokenInterceptor(TOKEN)
-        self._server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
+        gate = _Gate(Credentials(TOKEN))
+        self._server = grpc.aio.server(interceptors=[gate], options=OPTIONS)
         control = ControlService(self.executor, "c-1", lambda: f"id-{next(numbers)}")
         add_ControlServiceServicer_to_server(control, self._server)
         port = self._server.add_insecure_port(listen)

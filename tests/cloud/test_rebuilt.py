@@ -11,6 +11,14 @@ import pytest
 
 pytest.importorskip("async_durable_execution", minversion="2.5.0")
 
+from gateway import handlers
+
+from async_durable_execution_runner import DurableFunctionTestResult, DurableFunctionTestRunner
+from async_durable_execution_runner.aws import history as rebuilt
+from async_durable_execution_runner.aws.api import BlockingClock, LambdaApi, make_client
+from async_durable_execution_runner.client.drive import drive
+from async_durable_execution_runner.results.records import InvocationRecord
+from async_durable_execution_runner.runner.cloud_engine import execution_record
 from examples import (
     batches,
     callbacks,
@@ -25,14 +33,6 @@ from examples import (
     steps,
     waits,
 )
-from gateway import handlers
-
-from async_durable_execution_runner import DurableFunctionTestResult, DurableFunctionTestRunner
-from async_durable_execution_runner.aws import history as rebuilt
-from async_durable_execution_runner.aws.api import BlockingClock, LambdaApi, make_client
-from async_durable_execution_runner.client.drive import drive
-from async_durable_execution_runner.results.records import InvocationRecord
-from async_durable_execution_runner.runner.cloud_engine import execution_record
 
 pytestmark = pytest.mark.processes
 

@@ -18,7 +18,7 @@ from async_durable_execution_runner.core import shapes
 from async_durable_execution_runner.core.model import OutputStream
 
 from .cases import Case
-from .handlers import Deployment
+from .handlers.deployment import Deployment
 from .matching import Bindings, history_problems, log_problems, problems
 
 #: On the execution's clock; a case that takes longer hangs.

@@ -19,8 +19,7 @@ from serving.process import serving
 
 from .cases import Case
 from .driver import Answers, Observation
-from .handlers import Deployment
-from .handlers.deployment import Handler
+from .handlers.deployment import Deployment, Handler
 
 #: Real seconds; a case that takes longer hangs.
 _LONGEST_SECONDS = 60
@@ -35,26 +34,32 @@ _TESTS = Path(__file__).parents[1]
 def served(
     deployments: dict[str, Deployment], folder: Path, *arguments: str
 ) -> Iterator[HttpDriver]:
-    """Each case as a function of its id, on as many servers as there are different targets."""
-    servers: dict[str, list[str]] = {}
+    """Each case as a function of its id, on as few servers as the names of the targets allow."""
+    servers: list[dict[str, Handler]] = []
+    server_of: dict[str, int] = {}
     for id, deployment in deployments.items():
-        servers.setdefault(_targets(deployment), []).append(id)
+        functions = {id: deployment.handler} | deployment.durable | deployment.plain
+        number = next((n for n, each in enumerate(servers) if _agree(each, functions)), None)
+        if number is None:
+            number = len(servers)
+            servers.append({})
+        servers[number] |= functions
+        server_of[id] = number
     with ExitStack() as stack:
-        clients: dict[str, tuple[Client, Path]] = {}
-        for number, (targets, ids) in enumerate(servers.items()):
+        clients: list[tuple[Client, Path]] = []
+        for number, functions in enumerate(servers):
             home = folder / str(number)
-            home.mkdir()
-            functions = "".join(_function(id, deployments[id].handler) for id in ids)
-            (home / "functions.toml").write_text(targets + functions)
+            home.mkdir(parents=True)
+            described = "".join(map(_function, functions.keys(), functions.values()))
+            (home / "functions.toml").write_text(described)
             given = ["--functions", "functions.toml", "--logs", "logs", *arguments]
             _, _, url = stack.enter_context(serving(home, *given))
-            clients |= dict.fromkeys(ids, (client_for(url), home / "logs"))
-        yield HttpDriver(clients)
+            clients.append((client_for(url), home / "logs"))
+        yield HttpDriver({id: clients[number] for id, number in server_of.items()})
 
 
-def _targets(deployment: Deployment) -> str:
-    functions = (deployment.durable | deployment.plain).items()
-    return "".join(_function(name, handler) for name, handler in functions)
+def _agree(one: dict[str, Handler], other: dict[str, Handler]) -> bool:
+    return all(one.get(name, handler) is handler for name, handler in other.items())
 
 
 def _function(name: str, handler: Handler) -> str:

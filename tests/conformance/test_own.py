@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from .cases import Case
+from .deployments import DEPLOYMENTS
 from .driver import RunnerDriver, check
-from .handlers import DEPLOYMENTS
 
 pytestmark = pytest.mark.processes
 

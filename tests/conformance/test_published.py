@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from .cases import SUITE, Case, published
+from .deployments import DEPLOYMENTS
 from .driver import Driver, RunnerDriver, check
-from .handlers import DEPLOYMENTS
 
 # Earlier ones name some contexts otherwise and stop batches later.
 pytest.importorskip("async_durable_execution", minversion="2.5.0")

@@ -11,6 +11,7 @@ import pytest
 from async_durable_execution_runner.coordinator.worker_service import WorkerService
 from async_durable_execution_runner.rpc import PROTOCOL_VERSION
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+from async_durable_execution_runner.security.credentials import Credentials
 
 from .world import World, succeeded
 
@@ -33,6 +34,9 @@ class SlowCall:
     async def write(self, message: Any) -> None:
         await asyncio.Event().wait()
 
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         self.refused = code
         raise Aborted
@@ -45,7 +49,7 @@ async def test_a_worker_that_is_being_welcomed_is_nobody_elses_name(world: World
     world.function(workspace, lambda _: succeeded())
     world.start(workspace)
     (worker_id,) = host.started
-    service = WorkerService(world.executor, "coordinator")
+    service = WorkerService(world.executor, "coordinator", Credentials("token"))
     first, second = SlowCall(worker_id), SlowCall(worker_id)
     session = asyncio.create_task(service.Session(None, first))
     await asyncio.sleep(0)

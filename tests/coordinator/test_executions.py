@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -434,3 +435,28 @@ async def test_an_unending_handler_keeps_nobody_else_waiting(world: World, isola
         await world.until(run, lambda: len(run.invocations) == 2)
     else:
         await world.ended(run)
+
+
+async def test_a_checkpoint_calls_as_much_beside_many_open_executions(world: World) -> None:
+    """Nothing goes through all executions, whose number is not bounded."""
+    world.host()
+    workspace, calls = world.workspace(), list[int]()
+    world.function(workspace, does(callback("c")), name="waits")
+
+    def script(run: Script) -> str:
+        calls.append(0)
+
+        def count(*_: object) -> None:
+            calls[-1] += 1
+
+        sys.setprofile(count)
+        run.checkpoint(step("s"))
+        sys.setprofile(None)
+        return succeeded()
+
+    world.function(workspace, script)
+    await world.ended(world.start(workspace))
+    for _ in range(200):
+        await world.suspended(world.start(workspace, "waits"))
+    await world.ended(world.start(workspace))
+    assert calls[1] - calls[0] in range(-5, 6)

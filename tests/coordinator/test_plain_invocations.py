@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +17,11 @@ from async_durable_execution_runner.coordinator.lambda_functions import (
 )
 from async_durable_execution_runner.coordinator.runs import (
     InvocationState,
+    Lease,
     PlainInvocation,
     Workspace,
 )
-from async_durable_execution_runner.coordinator.workers import ExitCause, WorkerExit
+from async_durable_execution_runner.coordinator.workers import ExitCause, Job, WorkerExit
 from async_durable_execution_runner.core.model import Effect, ErrorObject, Isolation
 from async_durable_execution_runner.errors import ResourceNotFound, WorkersUnavailable
 
@@ -148,15 +150,41 @@ async def test_its_effects_are_taken_and_belong_to_no_execution(world: World) ->
     assert late.stale
 
 
-async def test_of_those_that_have_ended_only_the_last_are_kept(world: World) -> None:
-    world.host()
+async def test_nothing_large_is_kept_of_one_that_has_ended(world: World) -> None:
+    """Neither payload nor result, output or lease: an effect needs the function's name only."""
+    host = world.host()
     invocation = invoke(world, world.workspace(), code=lambda _: "1")
+    assert await invocation.outcome == "1"
+    request_id, workspace = record_of(invocation).request_id, invocation.workspace
+    for worker in host.workers.values():
+        await worker.finished()
+        worker.scripts.clear()
+        worker.tasks.clear()
+    del invocation
+    gc.collect()
+    for kept in gc.get_objects():
+        assert not (isinstance(kept, PlainInvocation) and kept.workspace is workspace)
+        assert not (isinstance(kept, Lease) and kept.job.share is workspace.share)
+    assert world.executor.effects.enter(Effect(request_id, "charge", "{}")).stale
+
+
+async def test_of_those_that_have_ended_only_the_last_are_kept(world: World) -> None:
+    host = world.host()
+    workspace = world.workspace()
+    invocation = invoke(world, workspace, code=lambda _: "1")
     await invocation.outcome
     said = Effect(record_of(invocation).request_id, "charge", "{}")
+    (worker,) = host.workers.values()
+
+    def add(request_id: str) -> None:
+        job = Job(request_id, workspace.share, invocation.function, "")
+        state = InvocationState(request_id, "w", 1, 0)
+        world.executor.effects.add(Lease(job, worker.worker, invocation, state))
+
     for number in range(_PLAIN_KEPT - 1):
-        world.executor.effects.add(invocation, InvocationState(f"{number}", "w", 1, 0))
+        add(f"{number}")
     assert world.executor.effects.enter(said).stale
-    world.executor.effects.add(invocation, InvocationState("one too many", "w", 1, 0))
+    add("one too many")
     with pytest.raises(ResourceNotFound):
         world.executor.effects.enter(said)
 

@@ -99,7 +99,7 @@ def test_a_path_that_cannot_be_listened_on(tmp_path: Path, listen: str) -> None:
 
 def test_no_token_is_no_coordinator(tmp_path: Path) -> None:
     sentence = refusal_of(f"unix:{tmp_path}/s", token=None)
-    assert sentence == "DURABLE_RUNNER_TOKEN is not set."
+    assert sentence == "No token came on standard input."
 
 
 def test_a_log_that_there_is_not_is_no_coordinator(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from async_durable_execution_runner.coordinator.lambda_functions import _configuration
+from async_durable_execution_runner.coordinator.pool import _MOST_CLOSED
 from async_durable_execution_runner.coordinator.runs import Workspace
 from async_durable_execution_runner.core.model import Isolation
 from async_durable_execution_runner.errors import ResourceNotFound
@@ -32,6 +33,21 @@ def new(world: World, workspace: Workspace, name: str, result: object) -> None:
     code = does(callback("c"), result=result) if function.durable else lambda _: "null"
     now = replace(function, id=f"{function.id}/{result}", code=code)
     world.executor.replace_functions(workspace, [now])
+
+
+async def test_a_process_does_not_pile_up_the_handlers_of_closed_runners(world: World) -> None:
+    """Each handler that is loaded keeps an event loop and a stream open in its worker."""
+    host = world.host()
+    kept = world.workspace()
+    world.function(kept, lambda _: succeeded())
+    await world.ended(world.start(kept))
+    for _ in range(_MOST_CLOSED):
+        assert host.killed == []
+        workspace = world.workspace()
+        world.function(workspace, lambda _: succeeded())
+        await world.ended(world.start(workspace))
+        world.executor.close_workspace(workspace)
+    assert len(host.killed) == len(host.started) == 1
 
 
 async def test_processes_that_know_the_old_code_serve_no_more(world: World) -> None:

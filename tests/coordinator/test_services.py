@@ -465,6 +465,23 @@ async def test_a_host_is_told_whom_to_start_to_limit_and_to_kill(wire: Wire) -> 
         ]
 
 
+async def test_a_worker_that_is_not_fit_to_go_on_is_killed(wire: Wire) -> None:
+    async with wire.runner() as runner:
+        host = await wire.host()
+        await runner.register(isolation=control.ISOLATION_WORKER)
+        worker_id = (await host.next()).start.worker_id
+        session = await wire.session(worker_id)
+        arn = await runner.start()
+        request = result_of((await session.next()).invocation, SUCCEEDED)
+        request.result.unfit = "its RLIMIT_NOFILE is 8"
+        await session.send(request)
+        while not (order := await host.next()).HasField("kill"):
+            assert order.HasField("start")
+        assert order.kill.worker_id == worker_id
+        page = await runner.result(arn)
+        assert page.head.status == model.EXECUTION_STATUS_SUCCEEDED
+
+
 async def test_a_host_may_lie_about_workers_that_are_not_its_own(
     wire: Wire, leased: Leased
 ) -> None:

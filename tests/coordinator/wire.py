@@ -25,6 +25,7 @@ from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.rpc.v1.control_pb2_grpc import ControlServiceStub
 from async_durable_execution_runner.rpc.v1.worker_pb2_grpc import WorkerServiceStub
+from async_durable_execution_runner.security import secrecy
 
 TOKEN = "a-token"
 #: Seconds after which something that should happen at once counts as hanging.
@@ -37,21 +38,23 @@ def start_coordinator(
     *,
     token: str | None = TOKEN,
     log: str = "",
-    stdin: int | IO[bytes] = subprocess.PIPE,
     stderr: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     environment = {key: value for key, value in os.environ.items() if "DURABLE" not in key}
-    if token is not None:
-        environment["DURABLE_RUNNER_TOKEN"] = token
     if log:
         environment["DURABLE_RUNNER_LOG"] = log
-    return subprocess.Popen(
-        [sys.executable, "-m", "async_durable_execution_runner.coordinator", "--listen", listen],
-        stdin=stdin,
+    process = subprocess.Popen(
+        [sys.executable, "-m", "async_durable_execution_runner.coordinator"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         env=environment,
     )
+    assert process.stdin is not None
+    if token is not None:
+        process.stdin.write(secrecy.line(token, listen))
+        process.stdin.flush()
+    return process
 
 
 class CoordinatorProcess:
@@ -137,10 +140,12 @@ class Stream:
 class Wire:
     """A connection of its own, so that what it does to it disturbs nobody."""
 
-    def __init__(self, address: str, token: str | None = TOKEN) -> None:
+    def __init__(self, address: str, token: str | None = TOKEN, worker_id: str = "") -> None:
         options = [*OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
         self.channel = grpc.aio.insecure_channel(address, options=options)
-        self.metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
+        self.metadata: tuple[tuple[str, str], ...] = ()
+        if token is not None:
+            self.metadata = (("authorization", f"Bearer {token}"), ("worker-id", worker_id))
         self.workers: Any = WorkerServiceStub(self.channel)
         self.control: Any = ControlServiceStub(self.channel)
 

@@ -242,3 +242,8 @@ async def recorded_throughout(event: dict) -> list[str]:
     found = [await step(plain, name="plain"), await step(flaky, name="flaky", retry_strategy=AGAIN)]
     batch = await map(branch, [1, 2, 3], name="branches")
     return found + batch.get_results()
+
+
+@durable_execution
+async def forgets_to_await(event: dict) -> None:
+    step(charge)

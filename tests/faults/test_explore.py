@@ -136,6 +136,11 @@ def test_a_decision_in_a_step_is_none():
     explore(handlers.decides_once, {}).assert_ok()
 
 
+def test_a_step_that_is_never_awaited_is_an_error():
+    with pytest.raises(AssertionError, match="is `await` missing"):
+        explore(handlers.forgets_to_await, {})
+
+
 def test_state_in_a_module_is_found():
     report = explore(handlers.remembers_in_the_module, {"order": "o-1"})
     assert report.failed == 6

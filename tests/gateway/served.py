@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from async_durable_execution_runner.gateway.app import Limits
 from async_durable_execution_runner.gateway.server import Listener, listen
 
-GET = b"GET /2015-03-31/functions HTTP/1.1\r\nHost: here\r\n\r\n"
+GET = b"GET /2015-03-31/functions HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Saying:
@@ -40,10 +40,12 @@ class Saying:
 
 
 @asynccontextmanager
-async def serving(service: Saying | None = None, **limits: Any) -> AsyncIterator[Listener]:
+async def serving(
+    service: Saying | None = None, allow_hosts: Sequence[str] = (), **limits: Any
+) -> AsyncIterator[Listener]:
     service = service or Saying()
     operations = {"ListFunctions": service.list_functions, "Invoke": service.invoke}
-    listener = await listen(operations, "127.0.0.1", 0, {}, Limits(**limits))
+    listener = await listen(operations, "127.0.0.1", 0, {}, allow_hosts, Limits(**limits))
     try:
         yield listener
     finally:

@@ -10,7 +10,7 @@ import pytest
 from gateway.clients import Client
 from gateway.served import GET, Saying, connected, serving
 
-POST = b"POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: here\r\nContent-Length: "
+POST = b"POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
 
 
 async def test_a_connection_is_kept() -> None:

@@ -114,7 +114,7 @@ async def test_an_unexpected_error_is_one_sentence_and_in_the_log(
 )
 async def test_an_unknown_operation_is_no_failure(line: str) -> None:
     async with serving() as gateway, connected(gateway.endpoint_url) as connection:
-        connection.writer.write(f"{line} HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+        connection.writer.write(f"{line} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = await connection.reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 404 ")
         assert b"x-amzn-errortype: unknownoperationexception" in head.lower()

@@ -38,10 +38,11 @@ class Watch:
 
 async def send_blocking(
     coordinator: Coordinator, worker: Worker, handler: Any, directory: Path
-) -> int:
-    """Invoke a handler that says on a FIFO which child it has; the child's pid."""
+) -> list[int]:
+    """Invoke a handler that says on a FIFO which processes it has started; their pids."""
     fifo = directory / "fifo"
     os.mkfifo(fifo)
     coordinator.send(worker, handler, payload=json.dumps({"fifo": str(fifo)}))
     async with asyncio.timeout(10):
-        return int(await asyncio.to_thread(fifo.read_text))
+        said = await asyncio.to_thread(fifo.read_text)
+    return [int(pid) for pid in said.split()]

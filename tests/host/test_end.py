@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 from worker import handlers
-from worker.coordinator import TOKEN, Coordinator, Worker, output
+from worker.coordinator import Coordinator, Worker, output
 
 from async_durable_execution_runner.host.forkserver import Forkserver
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
-from async_durable_execution_runner.worker.connection import Connection
 
 from .conftest import end_host, start_host
 from .processes import Watch, children, send_blocking
@@ -30,8 +29,7 @@ Process = asyncio.subprocess.Process
 async def test_a_worker_that_cannot_start_is_reported(
     coordinator: Coordinator, host: Process
 ) -> None:
-    in_use = len(os.listdir(f"/proc/{host.pid}/fd"))
-    resource.prlimit(host.pid, resource.RLIMIT_NOFILE, (in_use, in_use))
+    resource.prlimit(host.pid, resource.RLIMIT_NOFILE, (0, 0))
     for number in range(5):
         coordinator.order(start=pb.StartWorker(worker_id=f"x-{number}"))
     exited = await coordinator.exited("x-4")
@@ -42,12 +40,12 @@ async def test_a_worker_that_cannot_start_is_reported(
 async def busy_processes(
     coordinator: Coordinator, host: Process, directory: Path
 ) -> tuple[int, Worker, Watch]:
-    """One worker that blocks, with a child of its own. The forkserver, the worker, and a watch
-    on these, the child and the host."""
+    """One worker that blocks, with a child and a daemon of its own. The forkserver, the worker, and
+    a watch on these, the handler's two and the host."""
     worker = await coordinator.start_worker()
-    child = await send_blocking(coordinator, worker, handlers.block, directory)
+    started = await send_blocking(coordinator, worker, handlers.block, directory)
     (forkserver,) = children(host.pid)
-    return forkserver, worker, Watch(host.pid, forkserver, worker.hello.pid, child)
+    return forkserver, worker, Watch(host.pid, forkserver, worker.hello.pid, *started)
 
 
 async def test_the_forkserver_has_one_thread_only(coordinator: Coordinator, host: Process) -> None:
@@ -64,13 +62,13 @@ def test_a_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fork", fork)
     host_end, own_end = socket.socketpair()
     with host_end, own_end, open(os.devnull) as output:
-        forkserver = Forkserver(own_end, Connection("unix:nowhere", TOKEN))
-        for descriptors in ([output.fileno()], []):
+        forkserver = Forkserver(own_end)
+        for descriptors in ([output.fileno()] * 2, [output.fileno()], []):
             order = b'{"start": "w-1"}\n'
             socket.send_fds(host_end, [order], descriptors)
             assert forkserver.receive()
             report = json.loads(host_end.recv(4096))
-            reason = "fork failed" if descriptors else "no descriptor is left"
+            reason = "fork failed" if len(descriptors) == 2 else "no descriptor is left"
             assert report["failed"] == "w-1"
             assert report["why"].startswith(reason)
 
@@ -184,7 +182,7 @@ async def test_a_host_may_be_started_before_its_coordinator(socket_directory: Pa
 
 
 async def test_no_token_is_one_sentence(coordinator: Coordinator) -> None:
-    host = await start_host(coordinator, token="")
+    host = await start_host(coordinator, token="", lifeline=False)
     stderr = await last_words(host)
     assert host.returncode == 2
     assert stderr.startswith("DURABLE_RUNNER_TOKEN is not set")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -46,12 +47,15 @@ async def test_a_host_says_what_it_has(coordinator: Coordinator) -> None:
     assert dict(hello.labels) == {"zone": "a", "disk": "fast"}
 
 
-async def test_every_stream_carries_the_token(coordinator: Coordinator) -> None:
+async def test_the_host_brings_the_token_and_a_worker_its_own_credential(
+    coordinator: Coordinator,
+) -> None:
+    coordinator.metadata = [each for each in coordinator.metadata if each["stream"] == "Supervise"]
     worker = await coordinator.start_worker()
     await coordinator.invoke(worker, handlers.order)
-    streams = {metadata["stream"] for metadata in coordinator.metadata}
-    assert streams == {"Supervise", "Session", "Checkpoint"}
-    assert {m["authorization"] for m in coordinator.metadata} == {f"Bearer {TOKEN}"}
+    brought = {each["stream"]: each["authorization"] for each in coordinator.metadata}
+    own = f"Bearer {worker.hello.worker_id}"
+    assert brought == {"Supervise": f"Bearer {TOKEN}", "Session": own, "Checkpoint": own}
 
 
 async def test_a_plain_function_gets_its_event_and_context(
@@ -271,12 +275,28 @@ async def test_kill_takes_the_workers_children_along(
     coordinator: Coordinator, tmp_path: Path
 ) -> None:
     worker = await coordinator.start_worker()
-    child = await send_blocking(coordinator, worker, handlers.block, tmp_path)
-    watch = Watch(worker.hello.pid, child)
+    started = await send_blocking(coordinator, worker, handlers.block, tmp_path)
+    watch = Watch(worker.hello.pid, *started)
     coordinator.order(kill=pb.KillWorker(worker_id=worker.hello.worker_id))
     exited = await coordinator.exited(worker)
     assert (exited.cause, exited.signal) == (pb.EXIT_CAUSE_SIGNALED, signal.SIGKILL)
     await watch.gone()
+
+
+async def test_what_a_handler_has_crippled_is_put_right(coordinator: Coordinator) -> None:
+    worker = await coordinator.start_worker()
+    before = await coordinator.invoke(worker, handlers.condition)
+    crippled = await coordinator.invoke(worker, handlers.cripple)
+    after = await coordinator.invoke(worker, handlers.condition)
+    assert output(after) == output(before)
+    assert texts(after.lines) == texts(before.lines) == ["heard"]
+    assert crippled.unfit == after.unfit == ""
+
+
+async def test_a_worker_that_cannot_be_put_right_says_so(coordinator: Coordinator) -> None:
+    worker = await coordinator.start_worker()
+    result = await coordinator.invoke(worker, handlers.close_every_pipe)
+    assert re.fullmatch(r"its descriptor \d+ is closed", result.unfit)
 
 
 async def test_killing_an_unknown_worker_is_no_error(
@@ -290,8 +310,8 @@ async def test_a_worker_that_exits_leaves_no_children(
     coordinator: Coordinator, tmp_path: Path
 ) -> None:
     worker = await coordinator.start_worker()
-    child = await send_blocking(coordinator, worker, handlers.leave_child, tmp_path)
-    watch = Watch(worker.hello.pid, child)
+    started = await send_blocking(coordinator, worker, handlers.leave_child, tmp_path)
+    watch = Watch(worker.hello.pid, *started)
     await asyncio.to_thread((tmp_path / "fifo").write_text, "go on")
     exited = await coordinator.exited(worker)
     assert (exited.cause, exited.exit_code) == (pb.EXIT_CAUSE_EXITED, 0)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from async_durable_execution_runner.core.model import OutputLine, OutputStream
+from async_durable_execution_runner.core.text import visible
 from async_durable_execution_runner.results.operations import shorten
 from async_durable_execution_runner.results.result import DurableFunctionTestResult
 from async_durable_execution_runner.results.text import duration_text
@@ -65,3 +66,18 @@ def test_twelve_lines_of_a_stack_are_shown_and_how_many_more_there_are(
     note = [f"       … {left_out} more lines"] if left_out else []
     shown = [line for line in text.splitlines() if line.startswith("       ")]
     assert shown == [*(f"       frame {n}" for n in range(12)), *note]
+
+
+def test_what_a_terminal_would_obey_is_described_escaped() -> None:
+    hostile = "\x1b]0;owned\x07 \x9b2J \u202e"
+    lines = (OutputLine(OutputStream.STDOUT, hostile),)
+    record = replace(
+        RECORD,
+        function_name=hostile,
+        invocations=[replace(INVOCATION, output=lines)],
+        waiting_for=hostile,
+    )
+    result = DurableFunctionTestResult(record)
+    for text in (result.describe(), str(result), repr(result)):
+        assert r"\x1b]0;owned\x07 \x9b2J \u202e" in text
+        assert visible(text) == text

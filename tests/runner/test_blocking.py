@@ -6,10 +6,8 @@ import asyncio
 import gc
 import io
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -459,15 +457,6 @@ def test_a_handler_that_its_execution_did_not_wait_for_is_not_in_the_way(runner_
     assert runner.run(1, function_name="echo", timeout=10).result == "1"
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """What is started in the background ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_does_not_wait_for_what_is_under_way(runner_of: Any) -> None:
     """Ctrl-C in the middle of `run_many`."""
     runner = runner_of(pid_and_wait, skip_time=False)

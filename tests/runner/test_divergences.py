@@ -22,7 +22,6 @@ from async_durable_execution import (
     step,
     wait,
 )
-from examples import batches, callbacks, conditions, contexts, orders
 
 from async_durable_execution_runner import (
     AsyncDurableFunctionTestRunner,
@@ -34,6 +33,7 @@ from async_durable_execution_runner import (
     NonDeterministicWarning,
     RunnerError,
 )
+from examples import batches, callbacks, conditions, contexts, orders
 
 from .dying import dying
 

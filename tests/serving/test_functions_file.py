@@ -121,3 +121,12 @@ def test_what_makes_no_sense_is_named(tmp_path: Path, text: str, complaint: str)
 def test_a_file_that_is_not_there(tmp_path: Path):
     with pytest.raises(InvalidConfiguration, match="cannot be read: No such file"):
         read(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("functions.toml", "a = " + "[" * 100_000), ("functions.json", '{"a": ' * 100_000)],
+)
+def test_deep_nesting_is_one_sentence(tmp_path: Path, name: str, text: str):
+    with pytest.raises(InvalidConfiguration, match="is nested too deeply"):
+        read(write(tmp_path, text, name))

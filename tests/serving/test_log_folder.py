@@ -118,3 +118,18 @@ def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path):
     (tmp_path / "Order.jsonl").mkdir()
     with pytest.raises(InvalidConfiguration, match=r"Order\.jsonl cannot be written to: Is a dir"):
         LogFolder(tmp_path, refuse).begin(["Order"])
+
+
+def test_no_link_is_followed(tmp_path: Path):
+    outside = tmp_path / "authorized_keys"
+    outside.write_text("mine")
+    folder, warnings = tmp_path / "logs", list[str]()
+    log_folder = LogFolder(folder, warnings.append)
+    log_folder.begin(["F"])
+    (folder / "F.jsonl").unlink()
+    (folder / "F.jsonl").symlink_to(outside)
+    log_folder.write("F", "", "r", 0, [OutputLine(OutputStream.STDOUT, "theirs")])
+    assert outside.read_text() == "mine"
+    assert "it is a symbolic link, which is not followed" in warnings[0]
+    with pytest.raises(InvalidConfiguration, match="symbolic link"):
+        log_folder.begin(["F"])

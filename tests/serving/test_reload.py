@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from async_durable_execution_runner.serving.functions_file import FunctionConfig
+from async_durable_execution_runner.serving.serve import Reload, _Reloading
 
 from .process import client, invoked, serving
 
@@ -191,3 +195,33 @@ def test_it_ends_when_asked_while_it_reloads(project: Path):
     os.mkfifo(fifo)
     price(project, f"open({str(fifo)!r}, 'w').close()\nwhile True: pass")
     fifo.read_bytes()
+
+
+class Served:
+    """Takes whatever functions it is given."""
+
+    def load(self, functions: Sequence[FunctionConfig]) -> list[str]:
+        return []
+
+
+def test_no_mistake_ends_the_watching(tmp_path: Path):
+    """Not even one that nobody has thought of."""
+    path = tmp_path / "template.yaml"
+    path.touch()
+    said, mistakes = queue.SimpleQueue[str](), [KeyError("Globals"), OSError("no\nfolder.")]
+
+    def read() -> list[FunctionConfig]:
+        if mistakes:
+            raise mistakes.pop(0)
+        return [FunctionConfig("F", "m:f", code=tmp_path)]
+
+    reloading = _Reloading(Served(), Reload(read, [path]), said.put, said.put)  # type: ignore[arg-type]
+    reloading.begin([])
+    for expected in (
+        "Not reloaded, and served as before: KeyError: 'Globals'.",
+        "Not reloaded, and served as before: OSError: no folder.",
+        "Reloaded: template.yaml\n",
+    ):
+        path.write_text(expected)
+        assert said.get(timeout=10) == expected
+    reloading.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,65 @@ def test_what_cannot_be_served_is_named(tmp_path: Path, text: str, complaint: st
 def test_a_template_that_is_not_there(tmp_path: Path):
     with pytest.raises(InvalidConfiguration, match="cannot be read: No such file"):
         read(tmp_path / "missing.yaml")
+
+
+_TEN = ", ".join(["*{0}"] * 10)
+_LAUGHS = "a0: &a0 [ha]\n" + "".join(
+    f"a{n}: &a{n} [{_TEN.format(f'a{n - 1}')}]\n" for n in range(1, 12)
+)
+_SUBS = "s0: &s0 ha\n" + "".join(
+    f's{n}: &s{n} !Sub ["{"${A}" * 10}", {{A: *s{n - 1}}}]\n' for n in range(1, 12)
+)
+_ANDS = "c0: &c0 !Equals [1, 1]\n" + "".join(
+    f"c{n}: &c{n} !And [{_TEN.format(f'c{n - 1}')}]\n" for n in range(1, 12)
+)
+_F = "Resources:\n  F:\n    Type: AWS::Lambda::Function\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (f"{_LAUGHS}{_F}    Properties: {{Handler: a.b, Code: *a11}}", "stands for more than"),
+        (f"{_SUBS}{_F}    Properties: {{Handler: a.b, Code: *s11}}", "stands for more than"),
+        (f"{_ANDS}Conditions: {{C: *c11}}\n{_F}    Condition: C", "stands for more than"),
+        (
+            f"{_LAUGHS}Parameters: {{P: {{Default: *a11}}}}\n{_F}    Properties: {{Code: !Ref P}}",
+            "no Handler",
+        ),
+        ("[" * 50_000, "nested too deeply"),
+        ("{a: " * 50_000, "nested too deeply"),
+        (f"{_F}    Properties: &p {{Handler: a.b, Code: [*p]}}", "refers to itself"),
+        (
+            f"Conditions: {{A: !Condition B, B: !Condition A}}\n{_F}    Condition: A",
+            "refers to itself",
+        ),
+        (f"{_F}    Properties: {{Handler: a.b, FunctionName: !Ref F}}", "refers to itself"),
+        (f"{_F}    Properties: [Handler]", "is not a template"),
+        (f"Conditions: [A]\n{_F}    Condition: A", "is not a template"),
+        (f"{_F}    Properties: {{Handler: !Select [3, [a, b]]}}", "is not a template"),
+        (f"{_F}    Properties: {{Handler: !FindInMap [A, B, C]}}", "is not a template"),
+    ],
+    ids=[
+        "laughs",
+        "subs",
+        "ands",
+        "default",
+        "lists",
+        "mappings",
+        "alias",
+        "conditions",
+        "own name",
+        "properties",
+        "list of conditions",
+        "select",
+        "map",
+    ],
+)
+def test_what_means_no_good_is_one_sentence_at_once(tmp_path: Path, text: str, complaint: str):
+    path, began = write(tmp_path, text), time.process_time()
+    with pytest.raises(InvalidConfiguration) as refusal:
+        read(path)
+    assert complaint in str(refusal.value)
+    assert len(str(refusal.value)) < 1000
+    # Some would take for ever; the slowest takes half a second.
+    assert time.process_time() - began < 5

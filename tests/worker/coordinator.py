@@ -126,7 +126,8 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerIntercep
         stream = details.method.rpartition("/")[2]
         metadata = {**dict(details.invocation_metadata), "stream": stream}
         self.metadata.append(metadata)
-        if metadata.get("authorization") != f"Bearer {TOKEN}":
+        secret = TOKEN if stream == "Supervise" else metadata["worker-id"]
+        if metadata.get("authorization") not in (f"Bearer {TOKEN}", f"Bearer {secret}"):
             return grpc.stream_stream_rpc_method_handler(_turn_away)
         return await continuation(details)
 
@@ -209,7 +210,7 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerIntercep
         """A new process, and a new execution for it to serve."""
         self.execution = Execution()
         worker_id = f"w-{next(self._ids)}"
-        self.order(start=pb.StartWorker(worker_id=worker_id))
+        self.order(start=pb.StartWorker(worker_id=worker_id, credential=worker_id))
         worker = await _soon(self.workers.get())
         assert worker.hello.worker_id == worker_id
         return worker

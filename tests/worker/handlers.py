@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import functools
+import locale
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +18,8 @@ from datetime import timedelta
 from typing import Any
 
 from async_durable_execution import durable_execution, step, wait
+
+from async_durable_execution_runner.worker import stacks
 
 log = logging.getLogger("orders")
 calls = 0
@@ -145,10 +150,13 @@ def hold_memory(event: Any, context: Any) -> bool:
 
 
 def block(event: Any, context: Any) -> None:
-    """Start a child process, say so on the event's FIFO, and wait until that is read once more."""
+    """Start a child process and a daemon, say so on the event's FIFO, and wait until that is read
+    once more."""
     child = subprocess.Popen(["sleep", "1000"])
+    script = "sleep 1000 >/dev/null 2>&1 & echo $!"
+    daemon = subprocess.check_output(["sh", "-c", script], start_new_session=True, text=True)
     with open(event["fifo"], "w") as fifo:
-        fifo.write(str(child.pid))
+        fifo.write(f"{child.pid} {daemon}")
     with open(event["fifo"]) as fifo:
         fifo.read()
 
@@ -158,3 +166,42 @@ def leave_child(event: Any, context: Any) -> None:
     threading.Thread(target=threading.Event().wait).start()
     block(event, context)
     raise SystemExit(0)
+
+
+def cripple(event: Any, context: Any) -> None:
+    """Make the process useless to whoever comes next."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    os.umask(0o777)
+    os.close(0)
+    os.close(1)
+    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, stacks.SIGNAL):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    signal.setitimer(signal.ITIMER_REAL, 60)
+    sys.setrecursionlimit(200)
+    locale.setlocale(locale.LC_ALL, "C")
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+
+
+def condition(event: Any, context: Any) -> dict[str, Any]:
+    """The process as whoever comes next finds it."""
+    with open("/proc/self/status") as status:
+        masks = dict(line.split(":\t") for line in status if line.startswith("Sig"))
+    os.umask(umask := os.umask(0))
+    return {
+        "limits": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "umask": umask,
+        "masks": [masks[name] for name in ("SigBlk", "SigIgn", "SigCgt")],
+        "timer": signal.getitimer(signal.ITIMER_REAL),
+        "recursion": sys.getrecursionlimit(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "policy": id(asyncio.get_event_loop_policy()),
+        "child": subprocess.run(["echo", "heard"], check=True, stdin=None).returncode,
+    }
+
+
+def close_every_pipe(event: Any, context: Any) -> None:
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}").startswith("pipe:"):
+                os.close(int(name))

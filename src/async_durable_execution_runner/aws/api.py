@@ -124,6 +124,17 @@ def make_client(region: str | None, endpoint: str | None, patience: float = 60) 
         raise LambdaCallFailed(f"No boto3 client can be made: {text}") from error
 
 
+def account(region: str) -> str:
+    """The number of the account that the configured credentials belong to, or why it is not
+    known."""
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=5)
+    try:
+        asked = boto3.client("sts", region_name=region, config=config).get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        return f"unknown ({' '.join(str(error).split())})"
+    return str(asked["Account"])
+
+
 def _is_loopback(endpoint: str) -> bool:
     host = urlsplit(endpoint).hostname or ""
     try:

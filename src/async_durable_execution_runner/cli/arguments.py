@@ -3,7 +3,10 @@ argument and exits with 2."""
 
 from __future__ import annotations
 
+import json
+import sys
 from argparse import ArgumentTypeError
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..core.limits import DURATION_SECONDS
@@ -19,6 +22,25 @@ def json_text(text: str) -> str:
     except (ValueError, RecursionError) as error:
         raise ArgumentTypeError(f"this is not JSON: {error}") from None
     return text
+
+
+def payload(text: str) -> str:
+    """An input as a JSON document: JSON as it stands, any other text as a JSON string, `@FILE` for
+    what a file holds, and `-` for what standard input holds."""
+    try:
+        if text == "-":
+            return json_text(sys.stdin.read())
+        if text.startswith("@"):
+            return json_text(Path(text[1:]).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(f"{text} cannot be read: {error}") from None
+    # A slip in an object, or a number that JSON does not have, must not become a text.
+    if text.lstrip().startswith(("{", "[", '"', "NaN", "Infinity", "-Infinity")):
+        return json_text(text)
+    try:
+        return json_text(text)
+    except ArgumentTypeError:
+        return json.dumps(utf8(text))
 
 
 def utf8(text: str) -> str:

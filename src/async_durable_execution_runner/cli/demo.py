@@ -7,10 +7,12 @@ knows the order's key by then, and so the customer is charged once.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,9 +70,12 @@ def show(write: Callable[[str], object]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         ledger = Path(folder) / "ledger"
         ledger.touch()
-        with DurableFunctionTestRunner(
-            handler=order_workflow, workers=2, env={"DEMO_LEDGER": str(ledger)}
-        ) as runner:
+        env = {"DEMO_LEDGER": str(ledger)}
+        # What the handler prints is in the timeline.
+        with (
+            redirect_stdout(io.StringIO()),
+            DurableFunctionTestRunner(handler=order_workflow, workers=2, env=env) as runner,
+        ):
             result: DurableFunctionTestResult = runner.run(input={"order_id": "order-1001"})
         charges = ledger.read_text().splitlines()
     write(f"{result.describe()}\n\ntimeline\n")

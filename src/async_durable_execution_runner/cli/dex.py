@@ -18,10 +18,11 @@ from typing import Any
 from uuid import uuid4
 
 from ..aws.api import BlockingClock, LambdaApi, make_client
+from ..client.cluster import shared_cluster
 from ..client.drive import drive
 from ..web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 from . import arguments as kinds
-from .main import access_keys, add_access_key, execute, say
+from .main import access_keys, add_access, execute, say
 
 _LEVELS = logging.getLevelNamesMapping()
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _option(server, "local-runner-mode", "local", "does nothing")
     _option(server, "store-type", "memory", "there is no other", metavar="memory")
     _option(server, "store-path", "none", "does nothing")
-    add_access_key(server)
+    add_access(server)
     server.set_defaults(run=_start_server)
 
     invoke = commands.add_parser("invoke", help="start an execution")
@@ -132,6 +133,7 @@ def _start_server(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             log_level=arguments.log_level,
             access_keys=access_keys(arguments),
+            allow_hosts=arguments.allow_host,
         ),
         lambda_endpoint=arguments.lambda_endpoint,
         local_runner_endpoint=arguments.endpoint,
@@ -140,6 +142,8 @@ def _start_server(arguments: argparse.Namespace) -> int:
         store_type=arguments.store_type,
         store_path=arguments.store_path,
     )
+    # What the coordinator says of a failure is for whoever reads this server's log.
+    shared_cluster(shown=True)
     with WebRunner(config) as runner:
         # SIGTERM, too, ends what the runner started before it ends this process.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

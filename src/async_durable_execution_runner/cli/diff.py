@@ -18,7 +18,9 @@ from typing import Any
 from ..aws.api import BlockingClock, LambdaApi, make_client
 from ..client.drive import drive
 from ..core.shapes import Json
+from ..core.text import visible
 from ..errors import InvalidParameterValue
+from . import execution_names
 
 #: How many lines are shown around those that differ, and at how many places.
 _CONTEXT = 3
@@ -50,7 +52,7 @@ def run(first: str, second: str, endpoint: str | None, region: str | None, write
         return 0
     write(f"--- {first}\n+++ {second}\n")
     for line in _difference(one, other):
-        write(f"{line}\n")
+        write(f"{visible(line)}\n")
     return 1
 
 
@@ -59,11 +61,15 @@ Writer = Callable[[str], object]
 
 def read(source: str, endpoint: str | None, region: str | None) -> list[Json]:
     """The events of a history, in order."""
-    if source.startswith("arn:"):
-        if not _EXECUTION.search(source) or not _ARN.match(source):
+    named = execution_names.NAMED.fullmatch(source) and not Path(source).exists()
+    if source.startswith("arn:") or named:
+        arn = execution_names.repaired(source)
+        if not named and not (_EXECUTION.search(arn) and _ARN.match(arn)):
             raise InvalidParameterValue(f"{source} is not the ARN of an execution.")
-        client = make_client(region or source.split(":")[3], endpoint)
-        return list(drive(LambdaApi(client, BlockingClock()).history(source)))
+        of_arn = source.split(":")[3] if source.startswith("arn:") else None
+        client = make_client(region or of_arn, endpoint)
+        arn = execution_names.arn_of(source, client)
+        return list(drive(LambdaApi(client, BlockingClock()).history(arn)))
     try:
         document = json.loads(Path(source).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -12,13 +12,21 @@ import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..client.drive import drive
-from ..errors import InvalidParameterValue
-from .arguments import count, json_text, url, utf8
+from ..core.text import visible
+from ..errors import InvalidConfiguration, InvalidParameterValue
+from . import execution_names
+from .arguments import count, payload, url, utf8
 
 if TYPE_CHECKING:
     from ..aws.api import Client
+
+#: The ends of the names of the hosts that are Lambda.
+_LAMBDA_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+#: The executions at most on a page of Lambda's.
+_PAGE = 1000
 
 Commands = Any
 """What `add_subparsers` returns; argparse has no public name for its class."""
@@ -29,10 +37,10 @@ def add_commands(commands: Commands) -> None:
     invoke.add_argument("function", metavar="FUNCTION", help="a name, with a qualifier or without")
     invoke.add_argument(
         "--input",
-        type=json_text,
+        type=payload,
         default="null",
-        metavar="JSON",
-        help="(default: %(default)s)",
+        metavar="INPUT",
+        help="JSON, any other text, @FILE, or - for standard input (default: %(default)s)",
     )
     invoke.add_argument("--name", help="the execution's name")
     invoke.add_argument("--tenant", help="the tenant's id")
@@ -84,12 +92,16 @@ def _command(
 
 
 def _of_execution(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("arn", metavar="ARN", help="the execution's ARN")
+    parser.add_argument("arn", metavar="EXECUTION", help=execution_names.HELP)
     return parser
 
 
 def _of_callback(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    parser.add_argument("id", metavar="ID", help="the callback's id")
+    parser.add_argument("id", metavar="ID", nargs="?", help="the callback's id")
+    parser.add_argument(
+        "--execution", metavar="EXECUTION", help=f"{execution_names.HELP}, instead of an id"
+    )
+    parser.add_argument("--name", help="the callback's name in this execution (default: any)")
     return parser
 
 
@@ -97,6 +109,7 @@ def _of_callback(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def _invoke(arguments: argparse.Namespace) -> int:
+    _say_if_real(arguments)
     try:
         answer = _call(
             arguments,
@@ -128,15 +141,22 @@ def _invoke(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from ..results.text import duration_text
 
-    answer = _call(
-        arguments,
-        "list_durable_executions_by_function",
-        FunctionName=arguments.function,
-        Statuses=arguments.status,
-        DurableExecutionName=arguments.name,
-        MaxItems=arguments.most,
-        ReverseOrder=True,
-    )
+    listed: list[Any] = []
+    marker: str | None = None
+    while marker != "" and len(listed) < arguments.most:
+        page = _call(
+            arguments,
+            "list_durable_executions_by_function",
+            FunctionName=arguments.function,
+            Statuses=arguments.status,
+            DurableExecutionName=arguments.name,
+            MaxItems=min(_PAGE, arguments.most - len(listed)),
+            ReverseOrder=True,
+            Marker=marker,
+        )
+        listed += page.get("DurableExecutions", ())
+        marker = page.get("NextMarker") or ""
+    answer = {"DurableExecutions": listed}
     if not _print_json(arguments, answer):
         for each in answer.get("DurableExecutions", ()):
             ended = each.get("EndTimestamp")
@@ -149,7 +169,8 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _get(arguments: argparse.Namespace) -> int:
-    answer = _call(arguments, "get_durable_execution", DurableExecutionArn=arguments.arn)
+    arn = execution_names.arn_of(arguments.arn, _client(arguments))
+    answer = _call(arguments, "get_durable_execution", DurableExecutionArn=arn)
     if not _print_json(arguments, answer):
         for key, value in answer.items():
             _say(f"{key:<22} {_text(value)}")
@@ -160,6 +181,8 @@ def _history(arguments: argparse.Namespace) -> int:
     from ..runner.cloud import DurableFunctionCloudTestRunner
     from ..runner.handles import ExecutionHandle
 
+    client = _client(arguments)
+    arn = execution_names.arn_of(arguments.arn, client)
     if arguments.json:
         events: list[Any] = []
         marker = None
@@ -167,7 +190,7 @@ def _history(arguments: argparse.Namespace) -> int:
             page = _call(
                 arguments,
                 "get_durable_execution_history",
-                DurableExecutionArn=arguments.arn,
+                DurableExecutionArn=arn,
                 IncludeExecutionData=True,
                 Marker=marker,
             )
@@ -175,9 +198,9 @@ def _history(arguments: argparse.Namespace) -> int:
             marker = page.get("NextMarker") or ""
         _print_json(arguments, {"Events": events})
         return 0
-    function = arguments.arn.split(":durable-execution")[0].split("/durable-execution/")[0]
-    with DurableFunctionCloudTestRunner(function, client=_client(arguments)) as runner:
-        result = ExecutionHandle(runner._engine, arguments.arn).snapshot()
+    function = arn.split("/durable-execution/")[0]
+    with DurableFunctionCloudTestRunner(function, client=client) as runner:
+        result = ExecutionHandle(runner._engine, arn).snapshot()
     _say(result.describe())
     _say("")
     for line in _timeline(result.history):
@@ -187,28 +210,46 @@ def _history(arguments: argparse.Namespace) -> int:
 
 def _stop(arguments: argparse.Namespace) -> int:
     error = {"ErrorMessage": arguments.error} if arguments.error else None
-    return _done(
-        arguments,
-        _call(arguments, "stop_durable_execution", DurableExecutionArn=arguments.arn, Error=error),
-    )
+    _say_if_real(arguments)
+    arn = execution_names.arn_of(arguments.arn, _client(arguments))
+    answer = _call(arguments, "stop_durable_execution", DurableExecutionArn=arn, Error=error)
+    return _done(arguments, answer)
 
 
 def _succeed(arguments: argparse.Namespace) -> int:
     result = None if arguments.result is None else arguments.result.encode()
     method = "send_durable_execution_callback_success"
-    return _done(arguments, _call(arguments, method, CallbackId=arguments.id, Result=result))
+    id = _callback_id(arguments)
+    return _done(arguments, _call(arguments, method, CallbackId=id, Result=result))
 
 
 def _fail(arguments: argparse.Namespace) -> int:
     error = {"ErrorMessage": arguments.message, "ErrorType": arguments.type}
     given = {name: value for name, value in error.items() if value is not None}
     method = "send_durable_execution_callback_failure"
-    return _done(arguments, _call(arguments, method, CallbackId=arguments.id, Error=given))
+    id = _callback_id(arguments)
+    return _done(arguments, _call(arguments, method, CallbackId=id, Error=given))
 
 
 def _heartbeat(arguments: argparse.Namespace) -> int:
     method = "send_durable_execution_callback_heartbeat"
-    return _done(arguments, _call(arguments, method, CallbackId=arguments.id))
+    return _done(arguments, _call(arguments, method, CallbackId=_callback_id(arguments)))
+
+
+def _callback_id(arguments: argparse.Namespace) -> str:
+    """The callback's id, as given or found by its name in an execution."""
+    from ..runner.cloud import DurableFunctionCloudTestRunner
+
+    if (arguments.id is None) == (arguments.execution is None):
+        raise InvalidConfiguration("Give the callback's ID, or --execution and --name.")
+    _say_if_real(arguments)
+    if arguments.id is not None:
+        return str(arguments.id)
+    client = _client(arguments)
+    arn = execution_names.arn_of(arguments.execution, client)
+    function = arn.split("/durable-execution/")[0]
+    with DurableFunctionCloudTestRunner(function, client=client) as runner:
+        return runner.wait_for_callback(arn, arguments.name, timeout=0)
 
 
 def _done(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
@@ -223,6 +264,22 @@ def _client(arguments: argparse.Namespace) -> Client:
     from ..aws.api import make_client
 
     return make_client(arguments.region, arguments.endpoint)
+
+
+def _say_if_real(arguments: argparse.Namespace) -> None:
+    """Say on standard error that Lambda itself is about to be asked, and in which account."""
+    client = _client(arguments)
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    if not host.endswith(_LAMBDA_HOSTS):
+        return
+    from ..aws.api import account
+
+    where = f"account {account(client.meta.region_name)}, {client.meta.region_name}"
+    sys.stderr.write(
+        f"No --endpoint is given, and AWS_ENDPOINT_URL_LAMBDA is not set: asking AWS Lambda in "
+        f"{where}.\n"
+    )
+    sys.stderr.flush()
 
 
 def _call(arguments: argparse.Namespace, method: str, **given: Any) -> dict[str, Any]:
@@ -259,4 +316,4 @@ def _text(value: Any) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{visible(text)}\n")

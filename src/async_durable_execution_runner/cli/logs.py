@@ -6,14 +6,17 @@ import argparse
 import heapq
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.text import visible
 from ..errors import InvalidConfiguration
 from ..serving.log_folder import SUFFIX
+from . import execution_names
 
 #: Milliseconds after which the files are looked at although no change was reported.
 _LOOK_AGAIN = 1000
@@ -27,7 +30,9 @@ def add_command(commands: Any) -> None:
     )
     logs.add_argument("folder", metavar="FOLDER", type=Path)
     logs.add_argument("--function", metavar="NAME", help="only what this one wrote")
-    logs.add_argument("--execution", metavar="ARN", help="only what was written in this one")
+    logs.add_argument(
+        "--execution", metavar="EXECUTION", help=f"only this one's: {execution_names.HELP}"
+    )
     logs.add_argument("--follow", action="store_true", help="go on as lines arrive, until SIGINT")
     logs.add_argument("--json", action="store_true", help="the records as they are")
     logs.set_defaults(run=_show)
@@ -49,7 +54,7 @@ class _Reader:
     def __init__(self, folder: Path, function: str | None, execution: str | None) -> None:
         self._folder = folder
         self._function = function
-        self._execution = execution
+        self._execution = execution and _pattern(execution)
         self._positions: dict[Path, int] = {}
 
     @property
@@ -82,8 +87,20 @@ class _Reader:
                 text = data.decode(errors="replace").rstrip("\n")
                 record = _read(text)
                 time = str(record.get("timestamp", time))
-                if self._execution is None or self._execution in record.values():
+                if not self._execution or any(
+                    isinstance(each, str) and self._execution.fullmatch(each)
+                    for each in record.values()
+                ):
                     yield _Line(time, path.name.removesuffix(SUFFIX), text, record)
+
+
+def _pattern(execution: str) -> re.Pattern[str]:
+    """What the ARN of the execution looks like."""
+    if execution_names.is_arn(execution) or "/" not in execution:
+        return re.compile(re.escape(execution_names.repaired(execution)))
+    function, _, name = execution.rpartition("/")
+    bare = re.escape(function.rpartition(":function:")[2].partition(":")[0])
+    return re.compile(rf".*:function:{bare}:[^/]+/durable-execution/{re.escape(name)}/[^/]+")
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -150,7 +167,8 @@ def _print(reader: _Reader, show: Callable[[_Line], str]) -> None:
 
 
 def _raw(line: _Line) -> str:
-    return line.text
+    # A program that reads the records gets them as they are.
+    return visible(line.text) if sys.stdout.isatty() else line.text
 
 
 def _readable(line: _Line) -> str:
@@ -162,4 +180,4 @@ def _readable(line: _Line) -> str:
     if isinstance(kind := record.get("errorType"), str):
         text = f"{text} ({kind}: {record.get('errorMessage')})"
     request_id = str(record.get("requestId", ""))[:8]
-    return f"{line.time:<24}  {line.function}  {request_id:<8}  {text}"
+    return visible(f"{line.time:<24}  {line.function}  {request_id:<8}  {text}")

@@ -15,19 +15,20 @@ durable-runner worker-host    serve another runner's invocations with workers on
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
 
 from .. import log
-from ..errors import InvalidConfiguration, InvalidParameterValue, RunnerError
+from ..core.text import visible
+from ..errors import InvalidConfiguration, RunnerError
 from . import arguments as kinds
-from . import executions, logs
+from . import executions, local, logs
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PACKAGE = "async-durable-execution-runner"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,62 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="durable-runner", description="Run AWS Lambda durable functions in worker processes."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version(_PACKAGE)}")
     commands = parser.add_subparsers(dest="command", required=True)
 
     demo = commands.add_parser("demo", help="watch an execution survive the death of its worker")
     demo.set_defaults(run=_demo)
 
-    run = commands.add_parser(
-        "run",
-        help="run a handler once",
-        description="Run a handler once and show how it went. "
-        "The exit code is 1 unless it succeeded.",
-    )
-    _add_handler(run)
-    run.add_argument(
-        "--fault",
-        action="append",
-        type=_fault,
-        default=[],
-        metavar="WHAT@WHERE",
-        help='make something go wrong, such as "kill@after-commit:3"; may be repeated',
-    )
-    run.add_argument(
-        "--faults",
-        type=_plan,
-        default=[],
-        metavar="FILE",
-        help="read a fault plan: a fault on each line, # for comments",
-    )
-    run.add_argument(
-        "--replay-every-checkpoint",
-        action="store_true",
-        help="kill the worker after each checkpoint",
-    )
-    run.set_defaults(run=_run)
-
-    explore = commands.add_parser(
-        "explore",
-        help="kill a handler's worker at every moment and compare the outcomes",
-        description="Run a handler cleanly, then once for each moment at which its worker can die. "
-        "The exit code is 1 if any run has another outcome.",
-    )
-    _add_handler(explore)
-    explore.add_argument(
-        "--callback",
-        action="append",
-        type=kinds.pair,
-        default=[],
-        metavar="NAME=RESULT",
-        help="answer the callback of this name; may be repeated",
-    )
-    explore.add_argument(
-        "--depth",
-        type=kinds.count,
-        default=1,
-        help="crashes in a run; 2 tries pairs of crashes too (default: %(default)s)",
-    )
-    explore.set_defaults(run=_explore)
+    local.add_commands(commands)
 
     server = commands.add_parser(
         "serve",
@@ -141,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server.add_argument(
         "--reload", action="store_true", help="serve code and files anew when they change"
     )
-    _add_verbose(server)
-    add_access_key(server)
+    local.add_verbose(server)
+    add_access(server)
     server.set_defaults(run=_serve)
 
     logs.add_command(commands)
@@ -157,13 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         diff.add_argument(
             name,
             metavar=name.upper(),
-            help="a file as `aws lambda get-durable-execution-history` prints it, or an ARN",
+            help="a file as `aws lambda get-durable-execution-history` prints it, an ARN, or "
+            "FUNCTION/NAME",
         )
     diff.add_argument(
         "--endpoint",
         type=kinds.url,
+        default=os.environ.get("AWS_ENDPOINT_URL_LAMBDA") or None,
         metavar="URL",
-        help="read executions given by ARN at this endpoint",
+        help="read executions at this endpoint (default: $AWS_ENDPOINT_URL_LAMBDA)",
     )
     diff.add_argument("--region", help="read them in this region (default: the ARN's own)")
     diff.set_defaults(run=_diff)
@@ -197,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="describe this machine to the runner; may be repeated",
     )
-    _add_verbose(host)
+    local.add_verbose(host)
     host.set_defaults(run=_worker_host)
 
     return execute(parser, arguments)
@@ -205,6 +159,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit code; write an error of this package in one line."""
+    if "_ARGCOMPLETE" in os.environ:
+        # A shell asks what may come next.
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal may lack a character that a handler wrote, or that we draw with.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     parsed = parser.parse_args(arguments)
     try:
         if getattr(parsed, "verbose", False):
@@ -215,128 +178,14 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
     except (RunnerError, TimeoutError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2 if isinstance(error, InvalidConfiguration) else 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        for note in getattr(interrupt, "__notes__", ()):
+            sys.stderr.write(f"{parser.prog}: {note}\n")
         return 130
     except BrokenPipeError:
-        # The reader, such as `head`, has read enough.
-        _flush_for_nobody()
+        # The reader, such as `head`, has read enough, so that there is nobody to flush for.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        sys.stderr.write(
-            f"{parser.prog}: Standard output cannot be written to: {error.strerror}.\n"
-        )
-        _flush_for_nobody()
-        return 1
-
-
-def _flush_for_nobody() -> None:
-    """Let the interpreter's last flush of standard output go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _add_handler(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "handler",
-        type=kinds.handler,
-        metavar="MODULE:HANDLER",
-        help="the handler, in a module that is in the current folder or installed",
-    )
-    parser.add_argument(
-        "--input",
-        type=kinds.json_text,
-        default="null",
-        metavar="JSON",
-        help="the execution's input (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--workers", type=kinds.count, help="worker processes (default: one per core)"
-    )
-    _add_verbose(parser)
-    parser.add_argument(
-        "--timeout",
-        type=kinds.seconds,
-        default=60.0,
-        help="seconds that a run may take (default: %(default)s)",
-    )
-
-
-def _add_verbose(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--verbose",
-        action="store_true",
-        help="log what executions and workers do, like DURABLE_RUNNER_LOG=debug",
-    )
-
-
-def _import_from_here() -> None:
-    # `python -m` does the same.
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-
-
-def _handler(name: str) -> Callable[..., Any]:
-    from ..serving.discovery import load
-    from ..serving.functions_file import FunctionConfig
-
-    _import_from_here()
-    return load(FunctionConfig("", name))
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    from ..results.statuses import InvocationStatus
-    from ..runner.blocking import DurableFunctionTestRunner
-
-    handler = _handler(arguments.handler)
-    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
-        result = runner.run(
-            payload=arguments.input,
-            timeout=arguments.timeout,
-            faults=[*arguments.fault, *arguments.faults],
-            replay_every_checkpoint=arguments.replay_every_checkpoint,
-        )
-    sys.stdout.write(f"{result}\n")
-    return 0 if result.status is InvocationStatus.SUCCEEDED else 1
-
-
-def _plan(path: str) -> list[str]:
-    """Read the faults of a file."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"the fault plan cannot be read: {error}") from None
-    texts = (line.split("#")[0].strip() for line in lines)
-    return [_fault(text) for text in texts if text]
-
-
-def _fault(text: str) -> str:
-    from ..core.faults import Fault
-
-    try:
-        Fault.parse(text)
-    except InvalidParameterValue as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _explore(arguments: argparse.Namespace) -> int:
-    from ..runner.blocking import DurableFunctionTestRunner
-
-    handler = _handler(arguments.handler)
-    with DurableFunctionTestRunner(handler, workers=arguments.workers) as runner:
-        try:
-            report = runner.explore_crashes(
-                payload=arguments.input,
-                callbacks=dict(arguments.callback),
-                depth=arguments.depth,
-                timeout=arguments.timeout,
-            )
-        except AssertionError as error:
-            sys.stdout.write(f"{error}\n")
-            return 1
-    sys.stdout.write(f"{report}\n")
-    return 0 if report.ok else 1
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -351,7 +200,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         found = [of_text(text) for text in arguments.function]
         return found + [each for path, reader in files for each in reader(path)]
 
-    _import_from_here()
+    local.import_from_here()
     serve(
         functions(),
         host=arguments.host,
@@ -362,18 +211,28 @@ def _serve(arguments: argparse.Namespace) -> int:
         isolation=arguments.isolation,
         skip_time=arguments.skip_time,
         access_keys=access_keys(arguments),
+        allow_hosts=arguments.allow_host,
         logs=arguments.logs,
         reload=Reload(functions, [path for path, _ in files]) if arguments.reload else None,
     )
     return 0
 
 
-def add_access_key(parser: argparse.ArgumentParser) -> None:
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say whose requests are taken."""
     parser.add_argument(
         "--access-key",
         metavar="ID",
         help="demand requests that are signed with this access key; its secret is read from the "
         "environment variable DURABLE_RUNNER_SECRET_KEY",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="without an access key: take requests for this host, too, not for this machine's own "
+        "loopback alone, and those of its web pages; may be repeated",
     )
 
 
@@ -394,7 +253,7 @@ def say(text: str) -> None:
 
 
 def _warn(sentence: str) -> None:
-    sys.stderr.write(f"durable-runner: {sentence}\n")
+    sys.stderr.write(f"durable-runner: {visible(sentence)}\n")
     sys.stderr.flush()
 
 
@@ -410,7 +269,7 @@ def _diff(arguments: argparse.Namespace) -> int:
             sys.stdout.write,
         )
     except RunnerError as error:
-        sys.stderr.write(f"durable-runner diff: {error}\n")
+        sys.stderr.write(f"durable-runner diff: {visible(str(error))}\n")
         return 2
 
 

@@ -9,7 +9,9 @@ how to start, watch and explain processes, and nothing of executions.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import resource
 import secrets
 import selectors
 import shutil
@@ -28,6 +30,7 @@ from typing import IO, ClassVar
 from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 from ..rpc import TOKEN_VARIABLE
+from ..security import secrecy
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -40,6 +43,8 @@ STOP_TIMEOUT = 2.0
 _HOST_RESTARTS = 3
 _HOST_RESTART_WINDOW = 30.0
 _MIN_SLOTS = 64
+#: How many descriptors the coordinator and a host need for a few workers.
+_MIN_DESCRIPTORS = 64
 # sun_path has 104 bytes on macOS and 108 on Linux.
 _MAX_SOCKET_PATH = 100
 _PACKAGE = __name__.partition(".")[0]
@@ -52,8 +57,9 @@ class ChildProcess:
         self,
         module: str,
         *arguments: str,
-        token: str,
+        first_line: bytes = b"",
         level: str = "",
+        shown: bool = False,
         ended: Callable[[ChildProcess], None] = lambda _: None,
     ) -> None:
         """Start a process.
@@ -61,15 +67,18 @@ class ChildProcess:
         Args:
             module: The module of this package that the process runs.
             arguments: The arguments of the process.
-            token: What the process finds in its environment as DURABLE_RUNNER_TOKEN.
+            first_line: What the process reads from its standard input first.
             level: What the process logs, which then goes to the standard error of this process
                 with all else that it writes there; "" for nothing.
+            shown: Whether what it writes goes to the standard error of this process anyhow.
             ended: Is called, on a thread of its own, when the process has ended.
         """
         self._ended = threading.Event()
         self._words = ""
+        #: What has been read of lines that nobody has asked for yet.
+        self._read = b""
         # The file is unlinked from the start: nothing stays on disk, however this process ends.
-        self._stderr = None if level else tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = None if level or shown else tempfile.TemporaryFile()  # noqa: SIM115
         # `-P`, as a module in the current directory must not shadow one of this package. A session
         # of its own, as Ctrl-C is for the test process, which then takes the cluster down.
         self._process = subprocess.Popen(
@@ -77,9 +86,12 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env={**os.environ, **_import_path(), TOKEN_VARIABLE: token, log.VARIABLE: level},
+            env=_environment(level),
             start_new_session=True,
         )
+        # A process that has ended already says why when it is waited for.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._pipe(self._process.stdin).fileno(), first_line)
 
         def wait() -> None:
             self._process.wait()
@@ -101,13 +113,13 @@ class ChildProcess:
         return self._ended.wait(timeout)
 
     def read_line(self, timeout: float) -> str:
-        """The first line of the process's standard output; empty if the process ended or took
+        """The next line of the process's standard output; empty if the process ended or took
         longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        pipe, line = self._pipe(self._process.stdout), b""
+        pipe, line = self._pipe(self._process.stdout), self._read
         with selectors.DefaultSelector() as readable:
             readable.register(pipe, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
+            while b"\n" not in line:
                 left = deadline - time.monotonic()
                 if left <= 0 or not readable.select(left):
                     return ""
@@ -115,6 +127,7 @@ class ChildProcess:
                 if not piece:
                     return ""
                 line += piece
+        line, _, self._read = line.partition(b"\n")
         return line.decode(errors="replace").strip()
 
     def epitaph(self) -> str:
@@ -128,7 +141,7 @@ class ChildProcess:
         else:
             how = f"exited with code {code}"
         if self._stderr is None:
-            return f"{how}; what it wrote is on standard error"
+            return f"{how} (what it wrote is on standard error)"
         words = self._last_words()
         return f"{how}; its last output was:\n{words}" if words else f"{how} and wrote no error"
 
@@ -170,8 +183,9 @@ class Cluster:
 
     _all: ClassVar[set[Cluster]] = set()
 
-    def __init__(self, listen: str | None = None) -> None:
-        """Start the coordinator, on a private Unix socket or on `listen` ("127.0.0.1:0").
+    def __init__(self, listen: str | None = None, shown: bool = False) -> None:
+        """Start the coordinator, on a private Unix socket or on `listen` ("127.0.0.1:0"). With
+        `shown`, what the processes write goes to the standard error of this process.
 
         This returns while the coordinator still starts; `address` waits for it.
         """
@@ -180,7 +194,14 @@ class Cluster:
                 "This process was forked from one that had a runner, and gRPC does not survive "
                 'that: start it with "spawn" or "forkserver", or before the first runner.'
             )
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= descriptors < _MIN_DESCRIPTORS:
+            raise RunnerError(
+                f"A process may open {descriptors} files here, and the runner's need "
+                f"{_MIN_DESCRIPTORS}: raise the limit with `ulimit -n {_MIN_DESCRIPTORS}` or more."
+            )
         self._level = log.chosen()
+        self._shown = shown
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
@@ -196,11 +217,12 @@ class Cluster:
         self._address = ""
         try:
             self.coordinator = ChildProcess(
-                "coordinator", "--listen", self._listen, token=self.token, level=self._level
+                "coordinator",
+                first_line=secrecy.line(self.token, self._listen),
+                level=self._level,
+                shown=self._shown,
             )
         except OSError as error:
-            if self._directory is not None:
-                os.rmdir(self._directory)
             raise CoordinatorUnavailable(
                 f"The coordinator could not be started: {error}"
             ) from error
@@ -267,26 +289,29 @@ class Cluster:
         Cluster._all.discard(self)
 
     def _private_socket(self) -> str:
-        for parent in (None, "/tmp"):
-            self._directory = tempfile.mkdtemp(prefix="durable-", dir=parent)
-            path = os.path.join(self._directory, "coordinator.sock")
+        # The coordinator makes the folder and removes it, however this process ends. Nobody else
+        # can make it before: its name cannot be guessed, and is on no command line.
+        for parent in (tempfile.gettempdir(), "/tmp"):
+            directory = os.path.join(parent, f"durable-{secrets.token_hex(8)}")
+            path = os.path.join(directory, "coordinator.sock")
             # These characters have a meaning in gRPC's addresses.
             if len(os.fsencode(path)) < _MAX_SOCKET_PATH and not set(path) & set(",%?#"):
+                self._directory = directory
                 return f"unix:{path}"
-            os.rmdir(self._directory)
-        self._directory = None
         return "127.0.0.1:0"
 
     def _start_host(self, slots: int) -> None:
         # A Unix socket's path is known before anybody listens there, so that both processes
         # start at once; a TCP port is not.
         address = self._listen if self._listen.startswith("unix:") else self.address
-        arguments = ("--connect", address, "--slots", str(slots), "--lifeline")
         host = ChildProcess(
             "host",
-            *arguments,
-            token=self.token,
+            "--lifeline",
+            "--slots",
+            str(slots),
+            first_line=secrecy.line(self.token, address),
             level=self._level,
+            shown=self._shown,
             ended=lambda host: self._replace(host, slots),
         )
         self._hosts.append(host)
@@ -325,14 +350,15 @@ _shared_lock = threading.Lock()
 _forked = False
 
 
-def shared_cluster() -> Cluster:
-    """The cluster of this process; a new one is started if there is none or it has died."""
+def shared_cluster(shown: bool = False) -> Cluster:
+    """The cluster of this process; a new one, as `Cluster` has it, is started if there is none or
+    it has died."""
     global _shared
     with _shared_lock:
         if _shared is None or not _shared.alive:
             if _shared is not None:
                 _shared.close()
-            _shared = Cluster()
+            _shared = Cluster(shown=shown)
         return _shared
 
 
@@ -351,6 +377,12 @@ def unavailable(
     if obituary is None:
         what, obituary = f"{what} ({detail})" if detail else what, "Its process is alive."
     return kind(f"{what}. {obituary}\nOpen a new runner to start afresh.")
+
+
+def _environment(level: str) -> dict[str, str]:
+    """The environment of the children. No token is in it, as handlers inherit it."""
+    own = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
+    return {**own, **_import_path(), log.VARIABLE: level}
 
 
 def _import_path() -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import grpc
@@ -53,6 +53,8 @@ class Start:
     faults: tuple[str, ...] = ()
     record_points: bool = False
     retry_at_once: bool = False
+    #: The levels of logging, by the names of the loggers.
+    log_levels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +281,7 @@ class ControlClient:
         host: str,
         port: int,
         access_keys: Mapping[str, str],
+        allow_hosts: Sequence[str],
         skip_time: bool,
         faults: Sequence[str],
     ) -> str:
@@ -287,6 +290,8 @@ class ControlClient:
         Args:
             host, port: Where the coordinator is to listen; port 0 takes any that is free.
             access_keys: Secrets by key id; requests must be signed with one, if there are any.
+            allow_hosts: The hosts, besides loopback's, that requests may be for and pages may come
+                from.
             skip_time: Whether the executions that are started there skip time.
             faults: The fault plan of these executions.
 
@@ -294,13 +299,14 @@ class ControlClient:
             The endpoint's URL.
 
         Raises:
-            InvalidParameterValue: Nothing can listen there.
+            InvalidParameterValue: Nothing can listen there, or one of `allow_hosts` is not a host.
         """
         request = pb.ServeAwsApiRequest(
             workspace_id=self.workspace_id,
             host=host,
             port=port,
             access_keys=access_keys,
+            allow_hosts=allow_hosts,
             skip_time=skip_time,
             faults=faults,
         )
@@ -336,6 +342,7 @@ class ControlClient:
             faults=start.faults,
             record_points=start.record_points,
             retry_at_once=start.retry_at_once,
+            log_levels=start.log_levels,
         )
 
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:

@@ -145,7 +145,9 @@ class ControlService(ControlServiceServicer):
         operations = module.operations(
             self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
         )
-        listener = await module.listen(operations, request.host, request.port, request.access_keys)
+        listener = await module.listen(
+            operations, request.host, request.port, request.access_keys, request.allow_hosts
+        )
         # The workspace may have been closed meanwhile.
         if request.workspace_id not in self._executor.workspaces:
             listener.close()
@@ -183,7 +185,7 @@ class ControlService(ControlServiceServicer):
         if request.execution_name:
             limits.check_execution_name(request.execution_name)
         limits.check_size(request.payload, limits.REQUEST_BYTES, "The input")
-        return self._executor.starter.start(
+        return self._executor.start(
             self._executor.workspace(request.workspace_id),
             request.function_name,
             request.payload,
@@ -193,6 +195,7 @@ class ControlService(ControlServiceServicer):
             plan=_plan(request.faults),
             record_points=request.record_points,
             retry_at_once=request.retry_at_once,
+            log_levels=request.log_levels,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 

@@ -5,35 +5,37 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from ..core.model import Effect
 from ..errors import ResourceNotFound
 from .clock import real_ms
-from .runs import Call, InvocationState, PlainInvocation, Run, Workspace
+from .runs import Call, Copy, InvocationState, Lease, PlainInvocation, Run, Workspace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Origin:
-    subject: Run | Call | PlainInvocation
-    invocation: InvocationState
-    number: int
+    """What an effect has to know of its invocation, and no more: payloads and results would stay in
+    memory for as long as an effect may still come."""
 
-    @property
-    def run(self) -> Run | None:
-        """The execution that the invocation is part of, or None for a function that was invoked
-        from outside."""
-        match self.subject:
-            case Run():
-                return self.subject
-            case Call():
-                return self.subject.parent
-            case PlainInvocation():
-                return None
+    workspace: Workspace
+    function_name: str
+    #: The worker that the invocation was given to.
+    worker_id: str
+    #: The execution that the invocation is part of, or None for a function that was invoked from
+    #: outside.
+    run: Run | None = None
+    #: The chained invoke of `run` that the invocation serves, if it serves one.
+    operation_id: str | None = None
+    number: int = 1
+    #: The invocation, as far as its execution keeps it.
+    invocation: InvocationState | None = None
+    #: The lease, until the invocation has ended; a copy of an invocation never holds one.
+    lease: Lease | None = None
 
     @property
     def stale(self) -> bool:
-        lease = self.subject.lease
-        if lease is None or lease.invocation is not self.invocation or lease.timed_out:
+        if self.lease is None or self.lease.timed_out:
             return True
         return self.run is not None and self.run.execution.ended
 
@@ -53,31 +55,65 @@ class Effects:
         self._requests: dict[str, list[str]] = {}
         self._plain: deque[str] = deque()
 
-    def add(self, subject: Run | Call | PlainInvocation, invocation: InvocationState) -> None:
+    def add(self, lease: Lease) -> None:
         """Add an invocation that begins. The invocation of a call gets the number of the parent's
         invocation that it serves."""
-        origin = _Origin(subject, invocation, 1)
+        subject, request_id = lease.subject, lease.job.request_id
+        origin = _Origin(subject.workspace, lease.job.function.name, lease.worker.id)
+        match subject:
+            case PlainInvocation():
+                origin.lease = lease
+            case Run():
+                origin.run, origin.invocation, origin.lease = subject, lease.invocation, lease
+            case Call():
+                origin.run, origin.invocation, origin.lease = (
+                    subject.parent,
+                    lease.invocation,
+                    lease,
+                )
+                origin.operation_id = subject.operation_id
+            case Copy():
+                # The effects of a copy are real, though nothing else of the copy counts.
+                origin.run, origin.invocation = subject.parent, lease.invocation
+            case _:
+                assert_never(subject)
         if (run := origin.run) is not None:
-            origin = replace(origin, number=len(run.invocations))
-            self._requests.setdefault(run.arn, []).append(invocation.request_id)
+            origin.number = len(run.invocations)
+            self._requests.setdefault(run.arn, []).append(request_id)
         # A further attempt at an event has the id of the first attempt.
-        elif invocation.request_id not in self._origins:
-            self._plain.append(invocation.request_id)
+        elif request_id not in self._origins:
+            self._plain.append(request_id)
             if len(self._plain) > _PLAIN_KEPT:
                 del self._origins[self._plain.popleft()]
-        self._origins[invocation.request_id] = origin
+        self._origins[request_id] = origin
+
+    def ended(self, request_id: str) -> None:
+        """Take note that nobody holds the invocation any longer."""
+        if (origin := self._origins.get(request_id)) is not None:
+            origin.lease = None
 
     def forget(self, workspace: Workspace) -> None:
         for run in workspace.runs.values():
             self.forget_run(run)
         for request_id in self._plain:
-            if self._origins[request_id].subject.workspace is workspace:
+            if self._origins[request_id].workspace is workspace:
                 del self._origins[request_id]
         self._plain = deque(each for each in self._plain if each in self._origins)
 
     def forget_run(self, run: Run) -> None:
         for request_id in self._requests.pop(run.arn, ()):
             self._origins.pop(request_id, None)
+
+    def worker_of(self, request_id: str) -> str:
+        """Return the id of the worker that was given this invocation last; "" where the invocation
+        is not known."""
+        origin = self._origins.get(request_id)
+        return "" if origin is None else origin.worker_id
+
+    def was_given(self, worker_id: str, arn: str) -> bool:
+        """Return whether the worker was given an invocation of this execution, or a copy of one."""
+        origins = (self._origins[each] for each in self._requests.get(arn, ()))
+        return any(each.worker_id == worker_id and each.operation_id is None for each in origins)
 
     def enter(self, said: Effect) -> Effect:
         """Enter an effect of a handler with its execution, and with the executions that invoked
@@ -88,19 +124,19 @@ class Effects:
         origin = self._origins.get(said.request_id)
         if origin is None:
             raise ResourceNotFound(f"Invocation not found: {said.request_id}")
-        run, subject = origin.run, origin.subject
+        run = origin.run
         effect = replace(
             said,
             execution_arn=run.arn if run is not None else "",
-            function_name=subject.function.name,
+            function_name=origin.function_name,
             invocation=origin.number,
             time_ms=run.now if run is not None else real_ms(),
             stale=origin.stale,
         )
         if run is None:
             return effect
-        if isinstance(subject, Call):
-            effect = replace(effect, operation_id=subject.operation_id)
+        if origin.operation_id is not None:
+            effect = replace(effect, operation_id=origin.operation_id)
         elif effect.attempt is None and effect.operation_id and not effect.outside_step:
             # A step may run before its start is checkpointed.
             step = run.execution.operations.get(effect.operation_id or "")
@@ -118,7 +154,7 @@ class Effects:
 
     def _completed(self, effect: Effect) -> Effect:
         origin = self._origins.get(effect.request_id)
-        if origin is None or origin.run is None:
+        if origin is None or origin.run is None or origin.invocation is None:
             return effect
         operation = origin.run.execution.operations.get(effect.operation_id or "")
         return replace(

@@ -35,6 +35,8 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
         tenant_id=_tenant_of(lease.subject),
         client_context=_client_context_of(lease.subject),
     )
+    if not isinstance(lease.subject, PlainInvocation):
+        invocation.log_levels.update(lease.subject.family.log_levels)
     if isinstance(lease.subject, Call | PlainInvocation):
         invocation.payload = lease.subject.payload
     elif lease.deliver is not None:

@@ -81,6 +81,9 @@ def _point(point: CrashPoint) -> pb.CrashPoint:
 
 
 def _invocation(invocation: InvocationState) -> pb.InvocationRecord:
+    stacks = invocation.stacks
+    # What a running invocation has written is only known where its worker was looked at.
+    so_far = stacks.output if stacks and not invocation.outcome else ()
     return pb.InvocationRecord(
         request_id=invocation.request_id,
         worker_id=invocation.worker_id,
@@ -89,9 +92,9 @@ def _invocation(invocation: InvocationState) -> pb.InvocationRecord:
         end_ms=invocation.end_ms,
         outcome=invocation.outcome,
         error=codec.error_to_proto(invocation.error) if invocation.error else None,
-        output=map(codec.line_to_proto, invocation.output),
+        output=map(codec.line_to_proto, [*invocation.output, *so_far]),
         output_truncated=invocation.output_truncated,
-        stacks=invocation.stacks.dumps if invocation.stacks else (),
-        verdict=invocation.stacks.verdict if invocation.stacks else "",
+        stacks=stacks.dumps if stacks else (),
+        verdict=stacks.verdict if stacks else "",
         divergences=map(codec.divergence_to_proto, invocation.divergences),
     )

@@ -16,6 +16,9 @@ from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, W
 
 #: After this many workers in a row that died before they said hello, no more are started.
 _FAILED_STARTS = 3
+#: A process that has loaded this many functions of closed runners ends, as their handlers and what
+#: these hold open stay in it.
+_MOST_CLOSED = 50
 #: Seconds that a host has to say why a worker's session ended.
 _EXIT_REPORT_SECONDS = 2.0
 
@@ -108,6 +111,11 @@ class WorkerPool:
             if worker.job is not None and worker.job.share is share:
                 self.end_lease(worker)
                 self.kill(worker, "its runner was closed")
+        open_ids = self.shares.keys()
+        for worker in list(self.workers.values()):
+            closed = sum(each not in open_ids for each in worker.functions.values())
+            if closed >= _MOST_CLOSED:
+                self._retire(worker, "it has loaded many functions of closed runners")
         self.dispatch()
 
     def finish(self, worker: Worker, request_id: str) -> Job | None:
@@ -126,7 +134,7 @@ class WorkerPool:
         if (say := self._say) is not None:
             say("%s: returned by %s", job, worker)
         if job.alone or worker.retired:
-            self.kill(worker, "it was for this invocation" if job.alone else "its code has changed")
+            self.kill(worker, "it was for this invocation" if job.alone else worker.retired)
         else:
             self._idle(worker)
         return job
@@ -201,10 +209,15 @@ class WorkerPool:
         """Let no process serve again that has loaded one of these functions, as the code may have
         changed."""
         for worker in list(self.workers.values()):
-            if worker.host is not None and worker.functions & function_ids:
-                worker.retired = True
-                if worker.state is WorkerState.IDLE:
-                    self.kill(worker, "its code has changed")
+            if worker.functions.keys() & function_ids:
+                self._retire(worker, "its code has changed")
+
+    def _retire(self, worker: Worker, why: str) -> None:
+        """Kill the worker's process, if it has one, as soon as it is idle."""
+        if worker.host is not None:
+            worker.retired = why
+            if worker.state is WorkerState.IDLE:
+                self.kill(worker, why)
 
     # -- hosts and workers come and go -----------------------------------------------------
 
@@ -349,7 +362,7 @@ class WorkerPool:
             worker.memory_limit = limit
             worker.host.limit_memory(worker.id, limit)
         needs_code = job.function.id not in worker.functions
-        worker.functions.add(job.function.id)
+        worker.functions[job.function.id] = job.share.workspace_id
         assert worker.send is not None
         worker.send(job, needs_code)
         return True

@@ -5,7 +5,7 @@ calls, leases, and what happened in them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..core.commands import Deliver
@@ -79,6 +79,8 @@ class Family:
     hold: bool
     #: Real seconds in which somebody may still answer a callback, once the end is awaited.
     answer_grace: float
+    #: The levels of logging that the test wants in all invocations, by the names of the loggers.
+    log_levels: Mapping[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     #: How many plain functions and copies are under way.
     calls: int = 0

@@ -1,15 +1,14 @@
 """The coordinator's process: it listens, says so, and serves until its parent goes away.
 
-The exit code is 0 when the process was asked to end, and 2 when it could not start.
+The first line of its standard input is the token and the address to listen on. The exit code is 0
+when the process was asked to end, and 2 when it could not start.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import gc
-import hmac
 import logging
 import os
 import secrets
@@ -28,6 +27,8 @@ from ..errors import InvalidConfiguration
 from ..rpc import OPTIONS, TOKEN_VARIABLE, is_local
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
+from ..security import secrecy
+from ..security.credentials import Credentials
 from .control_service import ControlService
 from .executor import Executor
 from .worker_service import WorkerService
@@ -35,11 +36,11 @@ from .worker_service import WorkerService
 _logger = logging.getLogger(__name__)
 
 
-class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """An interceptor that refuses every call without the token."""
+class _Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """An interceptor that refuses every call to which the caller has no right."""
 
-    def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}"
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
         # The handler is that of a stream for every call, so that a refusal does not wait for what
         # the caller sends.
         self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
@@ -54,9 +55,9 @@ class _TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], details: Any
     ) -> Any:
-        given = dict(details.invocation_metadata).get("authorization", "")
-        if hmac.compare_digest(str(given).encode(), self._expected.encode()):
+        if self._credentials.admit(details.method, details.invocation_metadata):
             return await continuation(details)
+        given = dict(details.invocation_metadata).get("authorization")
         why = "a wrong token" if given else "no token"
         _logger.info("%s refused, UNAUTHENTICATED: it came with %s", details.method, why)
         return self._refusal
@@ -67,7 +68,7 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
 
     Args:
         listen: "unix:PATH" or "HOST:PORT"; port 0 for any free port.
-        token: What every call has to bring.
+        token: What every call has to bring, except those of workers.
         ready: Called with the address once the server listens.
 
     Raises:
@@ -80,23 +81,12 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
         return str(uuid.uuid4())
 
     executor = Executor(new_id, lambda: secrets.token_hex(8))
-    interceptor = _TokenInterceptor(token)
-    server = grpc.aio.server(interceptors=[interceptor], options=OPTIONS)
+    credentials = Credentials(token)
+    server = grpc.aio.server(interceptors=[_Gate(credentials)], options=OPTIONS)
     control = ControlService(executor, coordinator_id, new_id)
     add_ControlServiceServicer_to_server(control, server)
-    workers = WorkerService(executor, coordinator_id)
+    workers = WorkerService(executor, coordinator_id, credentials)
     add_WorkerServiceServicer_to_server(workers, server)
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError:
-        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
-        raise OSError(why) from None
-    await server.start()
-    # All objects that there are now stay. Histories grow and have no cycles, so the garbage
-    # collector need not run often.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    gc.enable()
     ended = loop.create_future()
 
     def end() -> None:
@@ -110,6 +100,24 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
     loop.add_reader(0, parent_spoke)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
+    # The parent may be killed at any moment, so that it leaves the folder to be made here.
+    folder = Path(listen.removeprefix("unix:")).parent
+    made = listen.startswith("unix:") and not folder.exists()
+    if made:
+        folder.mkdir(0o700)
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:
+        if made:
+            folder.rmdir()
+        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
+        raise OSError(why) from None
+    await server.start()
+    # All objects that there are now stay. Histories grow and have no cycles, so the garbage
+    # collector need not run often.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    gc.enable()
     ready(listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}")
     await ended
 
@@ -127,36 +135,36 @@ def _leave(listen: str) -> NoReturn:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="coordinator")
-    parser.add_argument("--listen", required=True)
-    arguments = parser.parse_args()
-    token = os.environ.pop(TOKEN_VARIABLE, "")
+    secrecy.shield()
+    token, listen = secrecy.read(0)
     if not token:
-        sys.exit(_failed(f"{TOKEN_VARIABLE} is not set."))
+        sys.exit(_failed("No token came on standard input."))
     try:
         log.set_up(log.take())
     except InvalidConfiguration as error:
         sys.exit(_failed(str(error)))
 
     def ready(address: str) -> None:
-        sys.stdout.write(f"ready {address}\n")
-        sys.stdout.flush()
+        # The parent may be gone by now; then standard input has ended, or is about to.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.write(f"ready {address}\n")
+            sys.stdout.flush()
 
     async def serve_and_leave() -> NoReturn:
-        await serve(arguments.listen, token, ready)
-        _leave(arguments.listen)
+        await serve(listen, token, ready)
+        _leave(listen)
 
-    if not is_local(arguments.listen):
+    if not is_local(listen):
         sys.exit(
             _failed(
-                f"{arguments.listen} is not a loopback address; without TLS, which is not "
+                f"{listen} is not a loopback address; without TLS, which is not "
                 "supported yet, the coordinator listens on this machine only."
             )
         )
     try:
         uvloop.run(serve_and_leave())
     except OSError as error:
-        sys.exit(_failed(f"Cannot listen on {arguments.listen}: {error}"))
+        sys.exit(_failed(f"Cannot listen on {listen}: {error}"))
 
 
 def _failed(why: str) -> int:

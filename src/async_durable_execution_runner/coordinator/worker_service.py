@@ -16,6 +16,7 @@ from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec, details
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
+from ..security.credentials import Credentials
 from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
@@ -29,8 +30,9 @@ Context = Any
 
 
 class WorkerService(WorkerServiceServicer):
-    def __init__(self, executor: Executor, coordinator_id: str) -> None:
+    def __init__(self, executor: Executor, coordinator_id: str, credentials: Credentials) -> None:
         self._executor = executor
+        self._credentials = credentials
         self._pool = executor.pool
         self._coordinator_id = coordinator_id
         self._writes: set[asyncio.Task[None]] = set()
@@ -50,7 +52,7 @@ class WorkerService(WorkerServiceServicer):
         outbox: asyncio.Queue[pb.SuperviseResponse] = asyncio.Queue()
 
         def start_worker(worker_id: str) -> None:
-            start = pb.StartWorker(worker_id=worker_id)
+            start = pb.StartWorker(worker_id=worker_id, credential=self._credentials.of(worker_id))
             outbox.put_nowait(pb.SuperviseResponse(start=start))
 
         def kill_worker(worker_id: str) -> None:
@@ -96,7 +98,8 @@ class WorkerService(WorkerServiceServicer):
                     self._pool.worker_exited(exited.worker_id, messages.read_exit(exited))
                 taken = message.stacks
                 if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
-                    stacks = Stacks(tuple(taken.dumps), taken.verdict)
+                    written = tuple(messages.read_lines(taken.output))
+                    stacks = Stacks(tuple(taken.dumps), taken.verdict, written)
                     inspections = self._executor.leases.inspections
                     inspections.answered(taken.worker_id, taken.request_id, stacks)
         finally:
@@ -155,6 +158,13 @@ class WorkerService(WorkerServiceServicer):
 
     async def _admit(self, hello: pb.WorkerHello, context: Context) -> Worker:
         known = self._pool.workers.get(hello.worker_id)
+        speaker = self._speaker(context)
+        if speaker and (hello.worker_id != speaker or hello.inline_workspace_id):
+            await _refuse(
+                context,
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"The credential of worker {speaker} is good for the session of that worker only.",
+            )
         if hello.inline_workspace_id:
             if hello.inline_workspace_id not in self._executor.workspaces:
                 await _refuse(
@@ -191,6 +201,8 @@ class WorkerService(WorkerServiceServicer):
             outcome = result.output
         lines = messages.read_lines(result.lines)
         divergences = [codec.divergence_from_proto(each) for each in result.divergences]
+        if result.unfit:
+            worker.retired = f"its handler has crippled it: {result.unfit}"
         self._executor.leases.returned(
             worker, result.request_id, outcome, lines, result.lines_truncated, divergences
         )
@@ -209,7 +221,14 @@ class WorkerService(WorkerServiceServicer):
     # -- checkpoints -----------------------------------------------------------------------
 
     async def Checkpoint(self, _: Any, context: Context) -> None:
+        speaker = self._speaker(context)
         while (request := await context.read()) is not grpc.aio.EOF:
+            if speaker and not self._may_speak_of(request.execution_arn, speaker):
+                await _refuse(
+                    context,
+                    grpc.StatusCode.PERMISSION_DENIED,
+                    f"Execution {request.execution_arn!r} was never given to worker {speaker}.",
+                )
             injector = self._injector(request)
             if injector is None:
                 await context.write(self._checkpoint(request))
@@ -286,11 +305,32 @@ class WorkerService(WorkerServiceServicer):
             if source.line:
                 known.note(update.id, codec.source_from_proto(source))
 
+    def _speaker(self, context: Context) -> str:
+        """Return the id of the worker that the call may speak for, and for no other; "" where it
+        came with the token."""
+        return self._credentials.worker(context.invocation_metadata())
+
+    def _may_speak_of(self, arn: str, worker_id: str) -> bool:
+        """Return whether the worker has or had an invocation of the execution. What is not known is
+        not decided here: it gets the service's own answer."""
+        run = self._executor.runs.get(arn)
+        if run is None or (run.lease is not None and run.lease.worker.id == worker_id):
+            return True
+        return self._executor.effects.was_given(worker_id, arn)
+
     # -- effects ---------------------------------------------------------------------------
 
     async def RecordEffect(
         self, request: pb.RecordEffectRequest, context: Context
     ) -> pb.RecordEffectResponse:
+        speaker = self._speaker(context)
+        owner = self._executor.effects.worker_of(request.request_id)
+        if speaker and owner and owner != speaker:
+            await _refuse(
+                context,
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"Invocation {request.request_id!r} was never given to worker {speaker}.",
+            )
         try:
             effect = self._executor.effects.enter(codec.recorded_effect_from_proto(request))
         except ServiceError as error:

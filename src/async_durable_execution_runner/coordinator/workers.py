@@ -194,8 +194,8 @@ class Worker:
     job: Job | None = None
     #: Gives the worker its lease; the second argument says whether the worker needs the code.
     send: Callable[[Job, bool], None] | None = None
-    #: The ids of the functions whose code the worker has.
-    functions: set[str] = field(default_factory=set)
+    #: The ids of the functions whose code the worker has, each with the id of its workspace.
+    functions: dict[str, str] = field(default_factory=dict)
     served: int = 0
     #: The owner of the jobs that the worker serves.
     owner: str = ""
@@ -204,8 +204,8 @@ class Worker:
     #: The limit in bytes; 0 for no limit.
     memory_limit: int = 0
     last_request_id: str = ""
-    #: Whether the worker has to end after its current job, as its code may have changed.
-    retired: bool = False
+    #: Why the worker has to end after its current job, for the log; "" where it may go on.
+    retired: str = ""
     #: Set where the worker was stopped by a fault; called when the worker is gone.
     frozen: Callable[[Worker], None] | None = None
 
@@ -259,11 +259,12 @@ class Stacks:
     """The stacks of a worker's threads and tasks at two moments, as the worker's host tells them.
 
     Each dump has the user's own frames first. `verdict` says in one line whether the worker is
-    stuck.
+    stuck. `output` is what the invocation had written by then.
     """
 
     dumps: tuple[str, ...]
     verdict: str
+    output: tuple[OutputLine, ...] = ()
 
     @property
     def brief(self) -> tuple[str, ...]:

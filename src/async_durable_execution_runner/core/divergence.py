@@ -7,10 +7,12 @@ without a name. Operations that the handler no longer asks for are left over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
+
+from .text import visible
 
 #: The most findings of one invocation, as one operation too many shifts all that follow.
 _MOST = 100
@@ -23,6 +25,8 @@ class DivergenceKind(Enum):
 
     SOURCE says that only the line that asked differs, and nothing but the line tells operations
     without names apart. LEFT_OVER says that the operation is recorded, but was never asked for.
+    NEVER_AWAITED says that the handler threw the operation's task away, so that chance decides
+    whether the operation is recorded.
     """
 
     TYPE = "another type"
@@ -31,6 +35,7 @@ class DivergenceKind(Enum):
     ORDER = "another order"
     SOURCE = "another line"
     LEFT_OVER = "never reached"
+    NEVER_AWAITED = "never awaited"
 
 
 class Source(NamedTuple):
@@ -72,7 +77,8 @@ class Recorded(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Divergence:
     """One operation that a replay asked for otherwise than recorded; `replayed` is None where the
-    replay did not ask for it at all."""
+    replay did not ask for it at all. Of an operation that is never awaited `recorded` says how it
+    was asked for, and `replayed` is None."""
 
     kind: DivergenceKind
     operation_id: str
@@ -82,15 +88,17 @@ class Divergence:
     invocation: int = 0
 
     def __str__(self) -> str:
+        heading = (
+            f"{self.kind.value} (operation {self.operation_id[:8]}, invocation {self.invocation})"
+        )
+        if self.kind is DivergenceKind.NEVER_AWAITED:
+            return f"{heading}: is `await` missing?\n  asked for: {self.recorded.describe()}"
         with_parent = self.kind is DivergenceKind.PARENT
         replayed = "nothing: the handler ended without asking for it"
         if self.replayed is not None:
             replayed = self.replayed.describe(with_parent)
         return (
-            f"{self.kind.value} (operation {self.operation_id[:8]}, "
-            f"invocation {self.invocation})\n"
-            f"  recorded: {self.recorded.describe(with_parent)}\n"
-            f"  replayed: {replayed}"
+            f"{heading}\n  recorded: {self.recorded.describe(with_parent)}\n  replayed: {replayed}"
         )
 
 
@@ -121,6 +129,15 @@ def compare(
     if not found:
         return []
     return [_named(each, recorded, asked) for each in _explained(found[:_MOST], recorded, asked)]
+
+
+def never_awaited(
+    operation_ids: Iterable[str], asked: Mapping[str, Identity]
+) -> Iterator[Divergence]:
+    """Yield a divergence for each operation that was asked for and never awaited."""
+    for operation_id in operation_ids:
+        found = Divergence(DivergenceKind.NEVER_AWAITED, operation_id, asked[operation_id], None)
+        yield _named(found, {}, asked)
 
 
 def _difference(recorded: Identity, replayed: Identity) -> DivergenceKind | None:
@@ -218,4 +235,4 @@ def _named(
 
 def divergences_text(divergences: Sequence[Divergence]) -> str:
     """Return the text of all divergences, each with both sides."""
-    return "\n".join(map(str, divergences))
+    return visible("\n".join(map(str, divergences)))

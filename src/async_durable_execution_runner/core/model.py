@@ -207,13 +207,18 @@ class OutputStream(Enum):
 
 @record
 class OutputLine:
-    """A line that a handler printed or logged; only logged lines have `logger` and `level`."""
+    """A line that a handler printed or logged.
+
+    Only logged lines have `logger`, `level` and `attributes`, which is a JSON object with what else
+    the record had.
+    """
 
     stream: OutputStream
     text: str
     logger: str = ""
     level: int = 0
     time_ms: int = 0
+    attributes: str = ""
 
 
 @record

@@ -1,8 +1,9 @@
-"""Text that every wire can carry, and JSON as its standard has it."""
+"""Text that every wire can carry and every terminal can show, and JSON as its standard has it."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 
@@ -12,6 +13,19 @@ def utf8(text: str) -> str:
     UTF-8 cannot carry half a surrogate pair, as in the name of a file that is not UTF-8.
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+#: What a terminal obeys instead of showing it: control characters but for line breaks and tabs, and
+#: what turns the direction of text. A carriage return before a line break is a part of that.
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]|\r(?!\n)"
+)
+
+
+def visible(text: str) -> str:
+    """Return `text` with escapes ("\\x1b") for the characters that a terminal would obey, and for
+    what UTF-8 cannot carry."""
+    return utf8(_OBEYED.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
 def load_json(text: str | bytes) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from ..errors import InvalidParameterValue, RunnerError, ServiceError
 from . import constraints, requests, responses
+from .hosts import Hosts
 from .model import API, ApiOperation
 from .refusals import Refusal, unknown_operation
 from .responses import Response
@@ -60,17 +61,23 @@ class Gateway:
     """The application, as ASGI calls it."""
 
     def __init__(
-        self, operations: Mapping[str, Responder], keyring: Keyring, limits: Limits
+        self,
+        operations: Mapping[str, Responder],
+        keyring: Keyring,
+        hosts: Hosts | None,
+        limits: Limits,
     ) -> None:
         """Serve operations.
 
         Args:
             operations: The responder of each operation that is served, by the model's name of it.
             keyring: The access keys that requests must be signed with, if there are any.
+            hosts: The hosts that requests may be for, or None if that does not matter.
             limits: How much clients may send, and how slowly.
         """
         self._operations = operations
         self._keyring = keyring
+        self._hosts = hosts
         self._limits = limits
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -104,6 +111,8 @@ class Gateway:
         operation: ApiOperation | None = None
         try:
             body = await self._body(receive)
+            if self._hosts is not None:
+                self._hosts.check(headers)
             self._keyring.check(method, f"{path}?{query}" if query else path, headers, body)
             found = API.find(method, path)
             if found is None:

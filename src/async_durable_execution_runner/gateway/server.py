@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import uvicorn
@@ -14,6 +13,7 @@ from uvicorn.server import ServerState
 
 from ..errors import InvalidParameterValue
 from .app import Gateway, Limits, Responder
+from .hosts import Hosts, is_loopback
 from .signatures import Keyring
 
 _BACKLOG = 512
@@ -92,6 +92,7 @@ async def listen(
     host: str,
     port: int,
     access_keys: Mapping[str, str],
+    allow_hosts: Collection[str] = (),
     limits: Limits | None = None,
 ) -> Listener:
     """Serve operations over HTTP.
@@ -101,13 +102,16 @@ async def listen(
         host: The address to listen on.
         port: The port to listen on; 0 takes any that is free.
         access_keys: The secrets of the access keys, by id; where there are none, nobody need sign.
+        allow_hosts: The hosts, besides loopback's, that requests may be for and pages may come
+            from; for a gateway without access keys.
         limits: How much clients may send, and how slowly.
 
     Raises:
-        InvalidParameterValue: The gateway cannot listen there, or may not without access keys.
+        InvalidParameterValue: The gateway cannot listen there, or may not without access keys; or
+            one of `allow_hosts` is not a host.
     """
     host = host.strip("[]")
-    if not access_keys and not _is_loopback(host):
+    if not access_keys and not is_loopback(host):
         raise InvalidParameterValue(
             f"{host} can be reached from other machines, and handlers run whatever they are sent: "
             "give an access key, which requests must then be signed with, or listen on 127.0.0.1."
@@ -115,8 +119,10 @@ async def listen(
     if not 0 <= port < 2**16:
         raise InvalidParameterValue(f"Cannot listen on {host}:{port}: there is no such port.")
     limits = limits or Limits()
+    # No page can sign.
+    hosts = None if access_keys else Hosts(allow_hosts)
     config = uvicorn.Config(
-        Gateway(operations, Keyring(access_keys), limits),
+        Gateway(operations, Keyring(access_keys), hosts, limits),
         http=_Connection,
         ws="none",
         lifespan="off",
@@ -145,12 +151,3 @@ async def listen(
     if server.sockets[0].family == socket.AF_INET6:
         shown = f"[{shown}]"
     return Listener(f"http://{shown}:{bound}", server, state)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,8 +1,11 @@
 """The entry of the worker host: `python -P -m async_durable_execution_runner.host`.
 
-The token comes from the environment, never on a command line. The exit code is 0 where the host
-was asked to end, 1 where the coordinator (or the forkserver) went away, and 2 where the host was
-refused or used wrongly; 1 and 2 come with one sentence on stderr.
+The token comes on standard input where the host has a lifeline, and from the environment where it
+was started by hand; never on a command line. The forkserver, and so every worker, is forked before
+the token is read, and has it neither in its memory nor in its environment.
+
+The exit code is 0 where the host was asked to end, 1 where the coordinator (or the forkserver) went
+away, and 2 where the host was refused or used wrongly; 1 and 2 come with one sentence on stderr.
 """
 
 from __future__ import annotations
@@ -18,13 +21,16 @@ from typing import NoReturn
 
 from .. import errors, log
 from ..rpc import TOKEN_VARIABLE, is_local, set_up_grpc
+from ..security import secrecy
+
+#: The environment variable with the descriptor of the pipe that has the token, in a host that has
+#: executed itself anew.
+_SECRET_VARIABLE = "DURABLE_RUNNER_TOKEN_FD"
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="worker-host", description="Run a worker host.")
-    parser.add_argument(
-        "--connect", required=True, metavar="ADDRESS", help="the coordinator's address"
-    )
+    parser.add_argument("--connect", metavar="ADDRESS", help="the coordinator's address")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="workers at most")
     parser.add_argument(
         "--label",
@@ -33,21 +39,27 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="NAME=VALUE",
         help="describe this machine; may be repeated",
     )
-    parser.add_argument("--lifeline", action="store_true", help="end when standard input does")
+    parser.add_argument(
+        "--lifeline",
+        action="store_true",
+        help="end when standard input does, whose first line is the token and the address",
+    )
     options = parser.parse_args(arguments)
-    token = os.environ.pop(TOKEN_VARIABLE, "")
-    if not token:
-        return _say(f"{TOKEN_VARIABLE} is not set: it must hold the coordinator's token.", 2)
-    if not is_local(options.connect):
+    if not options.lifeline and not options.connect:
+        parser.error("one of --connect and --lifeline is required")
+    if options.connect and not is_local(options.connect):
         return _say(
             f"{options.connect} is not a loopback address: without TLS, which is not supported "
             "yet, the token would travel in the clear.",
             2,
         )
+    if not options.lifeline and _SECRET_VARIABLE not in os.environ:
+        return _start_anew(options.connect)
     try:
         level = log.take()
     except errors.InvalidConfiguration as error:
         return _say(str(error), 2)
+    secret = 0 if options.lifeline else int(os.environ.pop(_SECRET_VARIABLE, -1))
     labels = dict(label.partition("=")[::2] for label in options.label)
 
     # Imported modules stay: they are frozen afterwards, and no collection looks through them.
@@ -57,7 +69,6 @@ def main(arguments: list[str] | None = None) -> int:
     from ..worker.connection import Connection
     from .host import WorkerHost
 
-    connection = Connection(options.connect, token)
     host_end, forkserver_end = socket.socketpair()
     # Ctrl-C reaches the whole group of a terminal; there must be no moment in which it
     # ends the forkserver instead of the host.
@@ -65,18 +76,22 @@ def main(arguments: list[str] | None = None) -> int:
     pid = os.fork()
     if pid == 0:
         host_end.close()
-        _become_forkserver(forkserver_end, connection)
+        _become_forkserver(forkserver_end, secret)
     forkserver_end.close()
+    secrecy.shield()
+    token, address = secrecy.read(secret)
+    if not token:
+        return _say("No token came on standard input.", 2)
     # Logging is set up after the fork: handlers must find logging in Python's own state.
     log.set_up(level)
     if not options.lifeline:
         signal.signal(signal.SIGINT, on_interrupt)
     host = WorkerHost(
-        connection,
+        Connection(address, token),
         host_end,
         pid,
         slots=options.slots,
-        lifeline=sys.stdin.fileno() if options.lifeline else None,
+        lifeline=secret if options.lifeline else None,
         labels=labels,
     )
     gc.freeze()
@@ -84,23 +99,37 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(host.run())
     except errors.CoordinatorUnavailable as error:
-        return _say(f"The coordinator at {options.connect} is gone: {error}.", 1)
+        return _say(f"The coordinator at {address} is gone: {error}.", 1)
     except errors.WorkersUnavailable as error:
         return _say(str(error), 1)
     except errors.RunnerError as error:
-        return _say(f"The coordinator at {options.connect} refused this host: {error}", 2)
+        return _say(f"The coordinator at {address} refused this host: {error}", 2)
     return 0
 
 
-def _become_forkserver(end: socket.socket, connection: object) -> NoReturn:
-    from ..worker.connection import Connection
+def _start_anew(address: str) -> int:
+    """Execute this program once more, with the token in a pipe and not in the environment, where
+    the workers could read it: an environment stays readable when a variable is removed."""
+    token = os.environ.pop(TOKEN_VARIABLE, "")
+    if not token:
+        return _say(f"{TOKEN_VARIABLE} is not set: it must hold the coordinator's token.", 2)
+    secret, told = os.pipe()
+    os.write(told, secrecy.line(token, address))
+    os.close(told)
+    os.set_inheritable(secret, True)
+    os.environ[_SECRET_VARIABLE] = str(secret)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _become_forkserver(end: socket.socket, secret: int) -> NoReturn:
     from . import forkserver
 
-    assert isinstance(connection, Connection)
+    if secret:
+        os.close(secret)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    forkserver.main(end, connection)
+    forkserver.main(end)
 
 
 def _say(sentence: str, code: int) -> int:

@@ -3,9 +3,9 @@ channel and collects no garbage.
 
 The forkserver is the parent of all workers and the only process that reaps or signals them, so
 no pid can be mistaken for another's. It is single-threaded and does nothing else. The host and the
-forkserver speak over a socket, with one JSON object per line (`start` comes with the descriptor of
-the worker's output file). When the socket ends, the forkserver kills every worker's group and
-exits.
+forkserver speak over a socket, with one JSON object per line. `start` comes with two descriptors:
+the worker's output file, and the pipe with the worker's credential, which only the worker reads.
+When the socket ends, the forkserver kills every worker, and all that a worker has left, and exits.
 
 Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}, {"stop": id, "on": bool},
 {"inspect": id, "request": request id}.
@@ -29,7 +29,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..worker.connection import Connection
+from . import orphans
 from .inspection import Inspection
 
 _PR_SET_PDEATHSIG = 1
@@ -50,14 +50,14 @@ class _Worker:
     seen: int = 0
 
 
-def main(host: socket.socket, connection: Connection) -> NoReturn:
+def main(host: socket.socket) -> NoReturn:
     """Serve the host on the other end of `host` until it is gone."""
     code = 1
     try:
         # Ctrl-C in a terminal reaches the whole group; the host alone decides what it means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        Forkserver(host, connection).run()
+        Forkserver(host).run()
         code = 0
     except (BrokenPipeError, ConnectionResetError):
         code = 0
@@ -68,9 +68,8 @@ def main(host: socket.socket, connection: Connection) -> NoReturn:
 class Forkserver:
     """The forkserver's loop and the workers that are alive."""
 
-    def __init__(self, host: socket.socket, connection: Connection) -> None:
+    def __init__(self, host: socket.socket) -> None:
         self._host = host
-        self._connection = connection
         self._workers: dict[str, _Worker] = {}
         self._pending = b""
         self._fds: list[int] = []
@@ -94,6 +93,7 @@ class Forkserver:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wakened, warn_on_full_buffer=False)
         self._wake = (wake, wakened)
+        orphans.adopt()
         try:
             self._loop(wake)
         finally:
@@ -135,10 +135,12 @@ class Forkserver:
 
     def _obey(self, order: dict[str, Any]) -> None:
         match order:
-            case {"start": str(worker_id)} if not self._fds:
+            case {"start": str(worker_id)} if len(self._fds) < 2:
                 self._report(failed=worker_id, why="no descriptor is left for its output")
+                while self._fds:
+                    os.close(self._fds.pop())
             case {"start": str(worker_id)}:
-                self._start(worker_id, self._fds.pop(0))
+                self._start(worker_id, self._fds.pop(0), self._fds.pop(0))
             case {"kill": str(worker_id)}:
                 if (worker := self._workers.get(worker_id)) is not None:
                     _kill(worker.pid)
@@ -175,7 +177,7 @@ class Forkserver:
     def _report(self, **report: Any) -> None:
         self._host.sendall(json.dumps(report).encode() + b"\n")
 
-    def _start(self, worker_id: str, output: int) -> None:
+    def _start(self, worker_id: str, output: int, secret: int) -> None:
         parent = os.getpid()
         pipe: tuple[int, ...] = ()
         try:
@@ -183,20 +185,23 @@ class Forkserver:
             pid = os.fork()
         except OSError as error:
             self._report(failed=worker_id, why=f"fork failed: {error}")
-            for fd in (output, *pipe):
+            for fd in (output, secret, *pipe):
                 os.close(fd)
             return
         stacks, answers = pipe
         if pid == 0:
             os.close(stacks)
-            self._become_worker(worker_id, output, answers, parent)
+            self._become_worker(worker_id, output, secret, answers, parent)
         os.close(output)
+        os.close(secret)
         os.close(answers)
         os.set_blocking(stacks, False)
         self._workers[worker_id] = _Worker(worker_id, pid, stacks)
         self._report(started=worker_id, pid=pid)
 
-    def _become_worker(self, worker_id: str, output: int, answers: int, parent: int) -> NoReturn:
+    def _become_worker(
+        self, worker_id: str, output: int, secret: int, answers: int, parent: int
+    ) -> NoReturn:
         from ..worker import process
 
         try:
@@ -206,11 +211,12 @@ class Forkserver:
             self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)
+            orphans.adopt()
             self._prctl(_PR_SET_NAME, b"durable-worker")
             self._host.close()
             for fd in (*self._wake, *self._fds, *(each.stacks for each in self._workers.values())):
                 os.close(fd)
-            process.main(self._connection, worker_id, output, answers)
+            process.main(worker_id, output, secret, answers)
         finally:
             os._exit(1)
 
@@ -219,6 +225,7 @@ class Forkserver:
             state = os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if state is not None:
                 self._bury(worker)
+        orphans.kill(keep={worker.pid for worker in self._workers.values()})
 
     def _bury(self, worker: _Worker) -> None:
         # The worker is not reaped yet: until then no other process group can have its id.
@@ -251,6 +258,7 @@ class Forkserver:
             _kill(worker.pid)
         for worker in self._workers.values():
             os.waitpid(worker.pid, 0)
+        orphans.kill_all()
 
     def _prctl(self, option: int, value: int | bytes) -> None:
         if self._libc is not None:

@@ -28,9 +28,11 @@ import grpc.aio
 from .. import errors, log
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
+from ..security import secrecy
 from ..worker import output, stacks
 from ..worker.connection import Connection
 from ..worker.session import greet, refusal
+from . import orphans
 
 _PATIENCE = 30
 _FORKSERVER_LOST = errors.WorkersUnavailable(
@@ -65,6 +67,7 @@ class WorkerHost:
     labels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        orphans.adopt()
         # The folder is found now, so that a later failure to make a file there has its own reason.
         tempfile.gettempdir()
         self._workers: dict[str, _Worker] = {}
@@ -99,6 +102,7 @@ class WorkerHost:
         finally:
             loop.remove_reader(self.forkserver)
             self._dismiss_forkserver()
+            orphans.kill_all()
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGTERM, self._finish)
@@ -178,7 +182,7 @@ class WorkerHost:
     def _obey(self, order: worker_pb2.SuperviseResponse) -> None:
         match order.WhichOneof("message"):
             case "start":
-                self._start(order.start.worker_id)
+                self._start(order.start.worker_id, order.start.credential)
             case "kill":
                 self._tell_forkserver({"kill": order.kill.worker_id})
             case "limit_memory":
@@ -193,16 +197,25 @@ class WorkerHost:
                 wanted = order.take_stacks
                 self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
 
-    def _start(self, worker_id: str) -> None:
+    def _start(self, worker_id: str, credential: str) -> None:
         try:
             file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed at its exit
         except OSError as error:
             self._not_started(worker_id, f"no temporary file for its output: {error}")
             return
+        try:
+            secret, told = os.pipe()
+        except OSError as error:
+            file.close()
+            self._not_started(worker_id, f"no pipe for its credential: {error}")
+            return
+        os.write(told, secrecy.line(credential, self.connection.address))
+        os.close(told)
         # The worker, its children and the C code in them always append to the file.
         fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
         self._workers[worker_id] = _Worker(file)
-        self._tell_forkserver({"start": worker_id}, [file.fileno()])
+        self._tell_forkserver({"start": worker_id}, [file.fileno(), secret])
+        os.close(secret)
 
     def _not_started(self, worker_id: str, why: str) -> None:
         if (say := self._say) is not None:
@@ -267,6 +280,9 @@ class WorkerHost:
         taken = worker_pb2.WorkerStacks(
             worker_id=worker_id, request_id=report["request"], dumps=dumps, verdict=verdict
         )
+        if (worker := self._workers.get(worker_id)) is not None:
+            lines, _ = output.read(worker.output.fileno())
+            taken.output.extend(codec.line_to_proto(line) for line in lines)
         self._reports.put_nowait(worker_pb2.SuperviseRequest(stacks=taken))
 
     def _exited(self, worker_id: str, exited: worker_pb2.WorkerExited) -> None:

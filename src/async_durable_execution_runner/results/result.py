@@ -21,6 +21,7 @@ from async_durable_execution import ErrorObject, ExtendedTypeSerDes
 from ..core import model
 from ..core.divergence import Divergence
 from ..core.fault_places import CrashPoint
+from ..core.text import visible
 from ..errors import OperationNotFound
 from .ledger import Ledger, effect
 from .operations import (
@@ -266,7 +267,7 @@ class DurableFunctionTestResult(OperationLookup):
             parts.append(f"error={brief(self.error)}")
         if self.waiting_for:
             parts.append(f"waiting for {shorten(self.waiting_for)}")
-        return f"<{', '.join(parts)}>"
+        return visible(f"<{', '.join(parts)}>")
 
     def __str__(self) -> str:
         return self.describe()

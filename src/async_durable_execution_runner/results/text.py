@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from async_durable_execution import ErrorObject, OperationType
 
 from ..core.divergence import divergences_text
+from ..core.text import visible
 from .operations import (
     CallbackOperation,
     Operation,
@@ -63,7 +64,7 @@ def describe(result: DurableFunctionTestResult) -> str:
         lines += ["", *effects_table(result.ledger)]
     if result.divergences:
         lines += ["", "not deterministic", *divergences_text(result.divergences).splitlines()]
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def duration_text(duration: timedelta) -> str:

@@ -10,13 +10,13 @@ import os
 import string
 import urllib.parse
 
-#: The metadata of a `Checkpoint` stream that names the worker.
+#: The metadata of a worker's calls that names the worker.
 WORKER_ID = "worker-id"
 
 #: The environment variable that has the coordinator's token.
 TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 """The version of the wire, which grows with every change that an older worker host could not
 follow."""
 

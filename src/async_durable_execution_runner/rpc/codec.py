@@ -240,6 +240,7 @@ def line_to_proto(line: OutputLine) -> pb.OutputLine:
         logger=line.logger,
         level=line.level,
         time_ms=line.time_ms,
+        attributes=line.attributes,
     )
 
 
@@ -250,6 +251,7 @@ def line_from_proto(message: pb.OutputLine) -> OutputLine:
         logger=message.logger,
         level=message.level,
         time_ms=message.time_ms,
+        attributes=message.attributes,
     )
 
 

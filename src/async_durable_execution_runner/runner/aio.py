@@ -8,7 +8,7 @@ Only the shape of the API is here; `engine.Engine` does the work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -152,9 +152,10 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
         port: int = 0,
         *,
         access_keys: Mapping[str, str] | None = None,
+        allow_hosts: Sequence[str] = (),
     ) -> str:
         """The URL at which this runner's functions are offered over the AWS API."""
-        return await self._engine.serve_aws_api(host, port, access_keys)
+        return await self._engine.serve_aws_api(host, port, access_keys, allow_hosts)
 
     async def status(self) -> RunnerStatus:
         """The processes behind this runner and behind all others of the test process."""

@@ -9,7 +9,7 @@ Only the shape of the API is here; `engine.Engine` does the work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -413,6 +413,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         port: int = 0,
         *,
         access_keys: Mapping[str, str] | None = None,
+        allow_hosts: Sequence[str] = (),
     ) -> str:
         """Offer this runner's functions over the AWS API for as long as the runner is open.
 
@@ -421,15 +422,18 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
             port: The port to listen on; 0 takes any that is free.
             access_keys: Secrets by key id. Where there are any, requests must be signed with one
                 of them; on an address beyond loopback there must be one.
+            allow_hosts: Where there are no access keys, requests for another host than this
+                machine's own loopback are refused, and so are those of web pages. Requests for
+                these hosts are taken, and those of their pages.
 
         Returns:
             The URL, for boto3 (`endpoint_url=`), the AWS CLI and the SDKs
             (`AWS_ENDPOINT_URL_LAMBDA`).
 
         Raises:
-            InvalidParameterValue: Nothing can listen there.
+            InvalidParameterValue: Nothing can listen there, or one of `allow_hosts` is not a host.
         """
-        return drive(self._engine.serve_aws_api(host, port, access_keys))
+        return drive(self._engine.serve_aws_api(host, port, access_keys, allow_hosts))
 
     def status(self) -> RunnerStatus:
         """The processes behind this runner and behind all others of the test process."""

@@ -9,17 +9,20 @@ them to their end in place (`drive`) and the asynchronous one can await them.
 from __future__ import annotations
 
 import copy
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
 
+from ..client.drive import drive
 from ..client.settings import Seconds, seconds
 from ..core import model
 from ..core.model import Isolation
 from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
+from ..worker import log_records
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of
@@ -36,8 +39,13 @@ __tracebackhide__ = True
 DEFAULT_TIMEOUT = 60.0
 #: `run_many` has at least so many executions under way at once.
 _MIN_IN_FLIGHT = 256
-#: How many executions that go on, of those invoked in a chain, are looked at for what they wrote.
-_MOST_RUNNING = 100
+#: How many levels of a chain of invocations are looked at for what their handlers wrote.
+_DEEPEST = 20
+
+
+def _named(start: Start) -> Start:
+    """The start with a name by which the execution can be found before there is an answer."""
+    return start if start.name else replace(start, name=str(uuid4()))
 
 
 class Engine:
@@ -123,6 +131,7 @@ class Engine:
             self.plan.of_run(faults, replay_every_checkpoint),
             record_points,
             retry_at_once=replay_every_checkpoint,
+            log_levels=log_records.wanted(),
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
@@ -130,7 +139,9 @@ class Engine:
         return self._last_arn
 
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
-        record = await self.control.run(start, seconds(timeout))
+        start = _named(start)
+        with self._interruptible(lambda: start):
+            record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
         result = await self._result(record, f"did not end within {seconds(timeout):g} s")
         if start.retry_at_once:
@@ -142,14 +153,17 @@ class Engine:
         self, starts: Sequence[Start], timeout: Seconds
     ) -> list[DurableFunctionTestResult]:
         control, progress = self.control, Progress(len(starts))
+        starts = list(map(_named, starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
             at_once = max(_MIN_IN_FLIGHT, 4 * self.attachment.workers)
             running = control.run_each(starts, seconds(timeout), at_once)
-            async with aclosing(running):
-                async for outcome in running:
-                    outcomes.append(outcome)
-                    progress.done(outcome)
+            # The outcomes come in the order of the starts.
+            with self._interruptible(lambda: starts[len(outcomes)]):
+                async with aclosing(running):
+                    async for outcome in running:
+                        outcomes.append(outcome)
+                        progress.done(outcome)
         finally:
             progress.close()
         late = sum(isinstance(each, ExecutionRecord) and each.timed_out for each in outcomes)
@@ -168,7 +182,9 @@ class Engine:
         self, execution: object, until: Until, timeout: Seconds
     ) -> DurableFunctionTestResult:
         """The result when the execution has ended or is suspended, or as it is "now"."""
-        record = await self.control.wait(self.arn_of(execution), until, seconds(timeout))
+        arn = self.arn_of(execution)
+        with self._interruptible(lambda: arn):
+            record = await self.control.wait(arn, until, seconds(timeout))
         verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
         problem = f"did not {verb} within {seconds(timeout):g} s"
         result = await self._result(record, problem, check_faults=until == "ended")
@@ -187,12 +203,16 @@ class Engine:
         await self.control.advance(arn, length, seconds(timeout))
 
     async def serve_aws_api(
-        self, host: str, port: int, access_keys: Mapping[str, str] | None
+        self,
+        host: str,
+        port: int,
+        access_keys: Mapping[str, str] | None,
+        allow_hosts: Sequence[str],
     ) -> str:
         # Nobody sees here whether a fault struck an execution that is started over HTTP.
         faults = self.plan.of_all()
         return await self.control.serve_aws_api(
-            host, port, access_keys or {}, self._skip_time, faults
+            host, port, access_keys or {}, allow_hosts, self._skip_time, faults
         )
 
     async def status(self) -> RunnerStatus:
@@ -218,7 +238,8 @@ class Engine:
         if isinstance(execution, str) and name is None and not execution.startswith("arn:"):
             execution, name = None, execution
         arn, limit = self.arn_of(execution), seconds(timeout)
-        callback_id, why, status = await self.control.wait_for_callback(arn, name, limit)
+        with self._interruptible(lambda: arn):
+            callback_id, why, status = await self.control.wait_for_callback(arn, name, limit)
         if callback_id:
             return callback_id
         state = (await self.wait(arn, "now", limit)).describe()
@@ -243,6 +264,35 @@ class Engine:
     async def callback_heartbeat(self, callback_id: str) -> None:
         await self.control.callback_heartbeat(callback_id)
 
+    # -- interrupts ------------------------------------------------------------------------
+
+    @contextmanager
+    def _interruptible(self, waited_for: Callable[[], str | Start]) -> Iterator[None]:
+        """Say, in a note on the `KeyboardInterrupt`, what an interrupted wait was waiting for.
+
+        Args:
+            waited_for: Returns the execution, by its ARN or by its named start.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            # Whatever fails here must not hide the interrupt.
+            with suppress(Exception):
+                interrupt.add_note(drive(self.blocking()._state_of(waited_for())))
+            raise
+
+    async def _state_of(self, waited_for: str | Start) -> str:
+        """What an execution waits for, with what its handlers are doing."""
+        # A second start with the same name and input returns the execution that there is.
+        arn = waited_for
+        if not isinstance(arn, str):
+            arn = await self.control.start(arn)
+        record = await self.control.wait(arn, "ended", 0)
+        await self._hand_on_output(record)
+        record = await self.attachment.inline.look(record, self.control.transport)
+        result = DurableFunctionTestResult(record)
+        return f"The execution has not ended; it waits for {record.waiting_for}.\n\n{result}"
+
     # -- results ---------------------------------------------------------------------------
 
     async def _result(
@@ -261,16 +311,15 @@ class Engine:
         return result
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
-        # Functions that invoke each other without end go on meanwhile, and perhaps faster than they
-        # are read here.
-        running, left = 0, deque([record])
-        while left:
-            each = left.popleft()
-            self._hand_on(each)
-            running += each.status is model.ExecutionStatus.RUNNING
-            if running <= _MOST_RUNNING:
-                for arn in each.children:
-                    left.append(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
+        self._hand_on(record)
+        # Functions that invoke each other without end go on meanwhile, faster perhaps than they are
+        # read here, so what is deeper in a chain than a person would read is left out.
+        below = record.children
+        for _ in range(_DEEPEST):
+            children = [await self.control.wait(arn, "now", DEFAULT_TIMEOUT) for arn in below]
+            for child in children:
+                self._hand_on(child)
+            below = [arn for child in children for arn in child.children]
 
     def _hand_on(self, record: ExecutionRecord) -> None:
         function = self.attachment.functions.get(record.function_name)

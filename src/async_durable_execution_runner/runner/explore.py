@@ -20,6 +20,7 @@ from ..client.drive import drive
 from ..core.divergence import divergences_text
 from ..core.fault_places import CrashPoint
 from ..core.model import ExecutionStatus, HistoryEvent
+from ..core.text import visible
 from ..core.wellformed import problems as history_problems
 from ..errors import OperationNotFound, RunnerError
 from ..results.ledger import Ledger
@@ -109,9 +110,13 @@ class CrashReport:
         )
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return self.text(lambda run: f"runner.run(<the same input>, {run.reproduction})")
 
-    def _lines(self) -> Iterator[str]:
+    def text(self, again: Callable[[CrashRun], str]) -> str:
+        """The report; `again` says what shows a run once more."""
+        return visible("\n".join(self._lines(again)))
+
+    def _lines(self, again: Callable[[CrashRun], str]) -> Iterator[str]:
         pruned = f", {self.pruned} pruned" if self.pruned else ""
         yield (
             f"{self.function_name} · {self.explored} crash points explored: {self.passed} passed, "
@@ -137,7 +142,19 @@ class CrashReport:
                 yield f"    {'':<11} … and {len(run.problems) - _SHOWN_PROBLEMS} more"
         if len(self.failures) > len(shown):
             yield f"\n… and {len(self.failures) - len(shown)} more failures"
-        yield "\nTo see one again: runner.run(<the same input>, " + shown[0].reproduction + ")"
+        yield f"\nTo see one again: {again(shown[0])}"
+
+
+def answer(engine: Engine, arn: str, callbacks: Mapping[str, Any], timeout: float) -> None:
+    """Answer the callbacks of an execution, in this order."""
+    for name, result in callbacks.items():
+        callback_id = drive(engine.wait_for_callback(arn, name, timeout))
+        # A callback is not answered while a handler runs or the end of a chained invoke is on
+        # its way, as the order would differ from run to run. Advancing by no time returns when
+        # all is quiet; where it never is, the wait for the end says why.
+        with contextlib.suppress(TimeoutError):
+            drive(engine.control.advance(arn, 0, timeout))
+        drive(engine.callback_success(callback_id, result))
 
 
 class Explorer:
@@ -163,15 +180,7 @@ class Explorer:
         self._outside = self._answer if callbacks else outside
 
     def _answer(self, arn: str) -> None:
-        engine, timeout = self._engine, self._timeout
-        for name, result in self._callbacks.items():
-            callback_id = drive(engine.wait_for_callback(arn, name, timeout))
-            # A callback is not answered while a handler runs or the end of a chained invoke is on
-            # its way, as the order would differ from run to run. Advancing by no time returns when
-            # all is quiet; where it never is, the wait for the end says why.
-            with contextlib.suppress(TimeoutError):
-                drive(engine.control.advance(arn, 0, timeout))
-            drive(engine.callback_success(callback_id, result))
+        answer(self._engine, arn, self._callbacks, self._timeout)
 
     def explore(self, depth: int) -> CrashReport:
         """Run all and report. This blocks, and uses threads of its own."""

@@ -60,8 +60,14 @@ class InlineWorkers:
         """The record, with what the workers are doing that hold its execution up."""
         reports = await self.stacks(record.waiting_for, transport)
         verdicts = [f"; {each.verdict}" for each in reports.values()]
+        written = {each.worker_id: tuple(each.written()) for each in self._workers}
         invocations = [
-            replace(each, stacks=reports[each.worker_id].dumps, verdict=reports[each.worker_id][1])
+            replace(
+                each,
+                stacks=reports[each.worker_id].dumps,
+                verdict=reports[each.worker_id].verdict,
+                output=(*each.output, *written[each.worker_id]),
+            )
             if not each.outcome and each.worker_id in reports
             else each
             for each in record.invocations

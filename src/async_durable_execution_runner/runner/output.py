@@ -1,19 +1,20 @@
-"""What handlers printed and logged in other processes, brought to the test's own logging.
+"""What handlers printed and logged in other processes, brought to the test's output and logging.
 
-`caplog` and pytest's captured output then show each line once, when the result, or what there
-is of it, is fetched.
+Printed lines go to `sys.stdout` and `sys.stderr`, logged ones to the loggers of their names. A
+terminal, `capsys` and `caplog` then show each line once, when the result, or what there is of it,
+is fetched.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 
 from ..core.model import OutputLine, OutputStream
+from ..core.text import visible
 from ..results.records import ExecutionRecord
-
-#: The logger for printed lines: standard output at INFO, the rest at WARNING.
-output_logger = logging.getLogger(f"{__name__.partition('.')[0]}.output")
+from ..worker import log_records
 
 
 class OutputRelay:
@@ -29,25 +30,30 @@ class OutputRelay:
                 before = self._handed_on.get(invocation.request_id, 0)
                 self._handed_on[invocation.request_id] = len(invocation.output)
             for line in invocation.output[before:]:
-                _log(line, record.execution_arn, invocation.request_id)
+                if line.stream is OutputStream.LOG:
+                    _log(line, record.execution_arn, invocation.request_id)
+                else:
+                    _print(line)
+
+
+def _print(line: OutputLine) -> None:
+    stream = sys.stdout if line.stream is OutputStream.STDOUT else sys.stderr
+    # A process may have been started without one.
+    if stream is None:
+        return
+    text = visible(line.text)
+    try:
+        stream.write(f"{text}\n")
+    except UnicodeEncodeError:
+        encoding = stream.encoding
+        stream.write(f"{text.encode(encoding, 'backslashreplace').decode(encoding)}\n")
 
 
 def _log(line: OutputLine, execution_arn: str, request_id: str) -> None:
-    if line.stream is OutputStream.LOG:
-        logger, level = logging.getLogger(line.logger), line.level
-        if not _wanted(logger, level):
-            return
-    else:
-        logger = output_logger
-        level = logging.INFO if line.stream is OutputStream.STDOUT else logging.WARNING
-    # A `%` in a handler's text is not for us to format, hence no args.
-    record = logger.makeRecord(logger.name, level, "", 0, line.text, (), None)
-    if line.time_ms:
-        record.created = line.time_ms / 1000
-        record.msecs = line.time_ms % 1000
-    record.execution_arn = execution_arn
-    record.request_id = request_id
-    logger.handle(record)
+    logger = logging.getLogger(line.logger)
+    if _wanted(logger, line.level):
+        ids = {"execution_arn": execution_arn, "request_id": request_id}
+        logger.handle(log_records.record_of(line, ids))
 
 
 def _wanted(logger: logging.Logger, level: int) -> bool:

@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,23 @@ _PATIENCE = 60.0
 _AT_ONCE = os.cpu_count() or 1
 
 
-def find(functions: Sequence[FunctionConfig]) -> list[tuple[bool, worker_pb2.FunctionCode]]:
-    """For each function whether it is durable, and where workers find its handler;
-    `HandlerNotLoadable` names the first handler that cannot be loaded."""
+def find(
+    functions: Sequence[FunctionConfig], progress: Callable[[int], object] = lambda _: None
+) -> list[tuple[bool, worker_pb2.FunctionCode]]:
+    """For each function whether it is durable, and where workers find its handler.
+
+    `progress` is called with the number of functions that have been looked at. `HandlerNotLoadable`
+    names the first handler that cannot be loaded.
+    """
     asked = [
         [each.name, each.handler, str(each.code.resolve()) if each.code else "", each.environment]
         for each in functions
     ]
-    process = ChildProcess("serving.discovery", json.dumps([sys.path, asked]), token="")
+    process = ChildProcess("serving.discovery", json.dumps([sys.path, asked]))
     patience = _PATIENCE * math.ceil(len(functions) / _AT_ONCE)
     try:
-        line = process.read_line(patience)
+        while (line := process.read_line(patience)).strip().isdigit():
+            progress(int(line))
         if not line and process.alive and not process.wait(STOP_TIMEOUT):
             raise HandlerNotLoadable(f"Importing the handlers took more than {patience:.0f} s.")
         if not line:
@@ -66,7 +73,9 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
     try:
         found: Any = import_module(module)
     except ImportError as error:
-        raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
+        raise HandlerNotLoadable(
+            f"There is no {config.handler}: {error}{_place_of(error)}."
+        ) from None
     except (Exception, SystemExit) as error:
         raise HandlerNotLoadable(
             f"{config.handler} cannot be imported: {_description(error)}."
@@ -80,6 +89,20 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
     return handler
 
 
+def _place_of(error: ImportError) -> str:
+    """The line of the handler's code that imports what is not there; "" where it is the handler's
+    own module that is not there."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen importlib") and frame.filename != __file__
+    ]
+    # `import_module` itself is in a file, too.
+    if len(frames) < 2:
+        return ""
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})"
+
+
 def _description(error: BaseException) -> str:
     """The error in one line, with the place where it was raised."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -91,51 +114,71 @@ def _description(error: BaseException) -> str:
 
 # -- in the other process --------------------------------------------------------------------
 
+#: A function that is asked about: its name, handler, code folder and environment.
+_Asked = tuple[str, str, str, dict[str, str]]
+
 
 def main() -> None:
     path, asked = json.loads(sys.argv[1])
     sys.path[:] = path
     answer_fd = os.dup(1)
     os.dup2(2, 1)
-    # This is imported once, for all forks.
-    import_module("async_durable_execution")
-    answer: Any = []
-    waiting, begun = deque(asked), deque[_Fork]()
-    while begun or waiting:
+    # These are imported once, for all forks.
+    from ..worker import environment, loading  # noqa: F401
+
+    worker = loading.__name__.rpartition(".")[0]
+    import_module(f"{worker}.sdk.asynchronous")
+    # That SDK is an extra.
+    with suppress(ImportError):
+        import_module(f"{worker}.sdk.official")
+    folders: dict[str, list[int]] = {}
+    for number, (_, _, code, _) in enumerate(asked):
+        folders.setdefault(code, []).append(number)
+    waiting, begun = deque(folders.values()), deque[tuple[list[int], _Fork]]()
+    found: dict[int, Any] = {}
+    while (begun or waiting) and not any(isinstance(each, str) for each in found.values()):
         while waiting and len(begun) < _AT_ONCE:
-            begun.append(_Fork(*waiting.popleft()))
-        found = begun.popleft().answer()
-        if isinstance(found, str):
-            answer = found
-            break
-        answer.append(found)
+            numbers = waiting.popleft()
+            begun.append((numbers, _Fork([asked[each] for each in numbers])))
+        numbers, fork = begun.popleft()
+        answers = dict(zip(numbers, fork.answers(), strict=False))
+        if len(numbers) == 1:
+            found |= answers
+        else:
+            found |= {each: it for each, it in answers.items() if not isinstance(it, str)}
+            # Another module or variable may have been in the way: in a process of its own, a
+            # function fails for its own reasons only.
+            waiting.extendleft([each] for each in reversed(numbers) if each not in found)
+        os.write(answer_fd, f"{len(found)}\n".encode())
+    failed = [each for each in found.values() if isinstance(each, str)]
+    answer = failed[0] if failed else [found[number] for number in range(len(asked))]
     os.write(answer_fd, f"{json.dumps(answer)}\n".encode())
     # Nobody waits for forks that have begun. No process but these is in the group.
     os.killpg(0, signal.SIGKILL)
 
 
 class _Fork:
-    """A function's own process: two functions may have modules of the same name, or one module
-    that reads other variables for each."""
+    """The process for the functions of one code folder: two folders may have modules of the same
+    name."""
 
-    def __init__(self, name: str, handler: str, code: str, variables: dict[str, str]) -> None:
-        self._what = f"{name}: importing {handler}"
+    def __init__(self, asked: Sequence[_Asked]) -> None:
+        self._asked = asked
         self._pipe, write_end = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             try:
-                answer = _find_one(name, handler, code, variables)
-                os.write(write_end, f"{json.dumps(answer)}\n".encode())
+                for each in asked:
+                    os.write(write_end, f"{json.dumps(_find_one(*each))}\n".encode())
             finally:
                 # SystemExit ends up here too, and threads that a module has started do not matter.
                 os._exit(1)
         os.close(write_end)
 
-    def answer(self) -> Any:
-        """Whether the function is durable and its code in base64, or a text that says why the
-        handler cannot be loaded."""
-        line = b""
-        while not line.endswith(b"\n"):
+    def answers(self) -> list[Any]:
+        """For each function whether it is durable and its code in base64, or a text that says why
+        the handler cannot be loaded. An import that ends the process has the last answer."""
+        data = b""
+        while data.count(b"\n") < len(self._asked):
             ready, _, _ = select.select([0, self._pipe], [], [])
             if 0 in ready and not os.read(0, 4096):
                 # Nobody waits for this process any more.
@@ -144,13 +187,15 @@ class _Fork:
                 piece = os.read(self._pipe, 65536)
                 if not piece:
                     break
-                line += piece
+                data += piece
         os.close(self._pipe)
         status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-        if not line:
+        answers: list[Any] = [json.loads(line) for line in data.split(b"\n")[:-1]]
+        if len(answers) < len(self._asked):
+            name, handler, _, _ = self._asked[len(answers)]
             how = f"by {signal.Signals(-status).name}" if status < 0 else "with an exit"
-            return f"{self._what} ended the process that did it, {how}."
-        return json.loads(line)
+            answers.append(f"{name}: importing {handler} ended the process that did it, {how}.")
+        return answers
 
 
 def _find_one(name: str, handler: str, code: str, variables: dict[str, str]) -> Any:

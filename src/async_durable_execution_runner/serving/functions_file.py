@@ -89,6 +89,8 @@ def read(path: Path) -> list[FunctionConfig]:
     except ValueError as error:
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise InvalidConfiguration(f"{path} is not {kind}: {error}.") from None
+    except RecursionError:
+        raise InvalidConfiguration(f"{path} is nested too deeply.") from None
     functions = found.get("functions") if isinstance(found, dict) else None
     if not isinstance(functions, dict) or not functions:
         raise InvalidConfiguration(f"{path} has no table [functions.NAME].")
@@ -107,12 +109,16 @@ def _function(path: Path, name: str, given: object) -> FunctionConfig:
             )
         kinds, wanted = _KINDS[key]
         if not isinstance(value, kinds) or isinstance(value, bool) or not _fits(key, value):
-            raise InvalidConfiguration(f"{where}: {key} must be {wanted}, not {value!r}.")
+            raise InvalidConfiguration(f"{where}: {key} must be {wanted}, not {_shown(value)}.")
     chosen: dict[str, Any] = dict(given)
     if "code" in chosen:
         chosen["code"] = path.parent / chosen["code"]
     chosen["aliases"] = tuple(chosen.get("aliases", ()))
     return checked(where, FunctionConfig(name, **chosen))
+
+
+def _shown(value: Any) -> str:
+    return f"a {type(value).__name__}" if isinstance(value, dict | list) else f"{value!r:.100}"
 
 
 def _fits(key: str, value: Any) -> bool:

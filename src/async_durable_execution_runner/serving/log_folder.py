@@ -7,6 +7,7 @@ Lambda's keys. The lines of an invocation arrive together, when the invocation e
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -40,7 +41,7 @@ class LogFolder:
         for name in functions:
             path = self._path(name)
             try:
-                path.open("ab").close()
+                _append(path, b"")
             except OSError as error:
                 raise _unwritable(path, error) from None
 
@@ -74,7 +75,7 @@ class LogFolder:
         try:
             _append(path, text.encode())
         except OSError as error:
-            self._say(f"Lines are lost: {path} cannot be written to: {error.strerror}.")
+            self._say(f"Lines are lost: {path} cannot be written to: {_why(path, error)}.")
 
     def _path(self, function: str) -> Path:
         return self._folder / f"{function}{SUFFIX}"
@@ -86,12 +87,18 @@ class LogFolder:
 
 
 def _unwritable(path: Path, error: OSError) -> InvalidConfiguration:
-    return InvalidConfiguration(f"--logs: {path} cannot be written to: {error.strerror}.")
+    return InvalidConfiguration(f"--logs: {path} cannot be written to: {_why(path, error)}.")
+
+
+def _why(path: Path, error: OSError) -> str:
+    is_link = error.errno == errno.ELOOP and path.is_symlink()
+    return "it is a symbolic link, which is not followed" if is_link else str(error.strerror)
 
 
 def _append(path: Path, data: bytes) -> None:
-    # The file is opened each time, since somebody may move or delete it.
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    # The file is opened each time, since somebody may move or delete it, and never through a link,
+    # which may lead to what is not a log.
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         before, left = os.fstat(file).st_size, memoryview(data)
         try:

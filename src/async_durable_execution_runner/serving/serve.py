@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ..errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
 from ..rpc import codec
 from ..runner.engine import Engine
 from ..runner.registration import DEFAULT_INVOCATION_RETRIES, Attachment, Registration
+from ..worker.environment import has_credentials
 from . import discovery
 from .functions_file import FunctionConfig
 from .log_folder import LogFolder
@@ -25,6 +27,11 @@ from .reload import FileWatcher
 
 #: Seconds that writing the last lines may take.
 _LOGS_TIMEOUT = 5.0
+
+#: Seconds between two words on how far the imports are.
+_PROGRESS_SECONDS = 2.0
+#: The region in the ARNs of everything that is served.
+REGION = "us-east-1"
 
 Say = Callable[[str], object]
 
@@ -48,6 +55,7 @@ def serve(
     isolation: str = "worker",
     skip_time: bool = False,
     access_keys: Mapping[str, str] | None = None,
+    allow_hosts: Sequence[str] = (),
     logs: Path | None = None,
     reload: Reload | None = None,
 ) -> None:
@@ -62,6 +70,8 @@ def serve(
         isolation: "worker", "execution" or "invocation", see `Isolation`.
         skip_time: Whether waits, retries and time-outs take no real time.
         access_keys: Secrets by key id; requests must be signed with one, if there are any.
+        allow_hosts: The hosts, besides loopback's, that requests may be for and web pages may come
+            from, if there are no access keys.
         logs: The folder for what the functions write.
         reload: How to serve what has changed; without it changes are not looked for.
 
@@ -88,8 +98,8 @@ def serve(
             # Python dates bytecode to the second, in which a file may change twice.
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         # The cluster starts while the handlers are looked at.
-        shared_cluster()
-        lines = served.load(functions)
+        shared_cluster(shown=True)
+        lines = served.load(functions, _progress(len(functions), warn))
         attachment.open()
         if folder is not None:
             served.follow()
@@ -98,15 +108,44 @@ def serve(
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
-        url = drive(engine.serve_aws_api(host, port, access_keys))
+        url = drive(engine.serve_aws_api(host, port, access_keys, allow_hosts))
         for line in lines:
             say(f"{line}\n")
-        say(f"\nexport AWS_ENDPOINT_URL_LAMBDA={url}\n")
+        say("\n")
+        for export in _exports(access_keys or {}):
+            say(f"{export}\n")
+        say(f"export AWS_ENDPOINT_URL_LAMBDA={url}\n")
         cluster = attachment.cluster
         cluster.coordinator.wait(threading.TIMEOUT_MAX)
         raise CoordinatorUnavailable(
             f"{cluster.obituary()}: serving has ended, and its executions are lost."
         )
+
+
+def _exports(access_keys: Mapping[str, str]) -> Iterator[str]:
+    """What a client needs beside the URL and is not configured on this machine."""
+    import boto3
+
+    if boto3.Session().region_name is None:
+        yield f"export AWS_DEFAULT_REGION={REGION}"
+    if access_keys:
+        yield f"export AWS_ACCESS_KEY_ID={next(iter(access_keys))}"
+        yield 'export AWS_SECRET_ACCESS_KEY="$DURABLE_RUNNER_SECRET_KEY"'
+    elif not has_credentials():
+        yield "export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"
+
+
+def _progress(count: int, say: Say) -> Callable[[int], object]:
+    """What says every few seconds how many of so many handlers have been imported."""
+    last = time.monotonic()
+
+    def done(number: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _PROGRESS_SECONDS:
+            last = time.monotonic()
+            say(f"{number} of {count} handlers are imported.")
+
+    return done
 
 
 class _Ended(BaseException):
@@ -141,7 +180,11 @@ class _Served:
         self._folder = folder
         self._writing: threading.Thread | None = None
 
-    def load(self, functions: Sequence[FunctionConfig]) -> list[str]:
+    def load(
+        self,
+        functions: Sequence[FunctionConfig],
+        progress: Callable[[int], object] = lambda _: None,
+    ) -> list[str]:
         """Serve these functions as they are in their files now, and no others; return a line on
         each of them."""
         for config in functions:
@@ -149,7 +192,7 @@ class _Served:
                 raise InvalidConfiguration(
                     f"{config.name}: its code, {config.code}, is not a folder."
                 )
-        found = discovery.find(functions)
+        found = discovery.find(functions, progress)
         made: dict[str, Registration] = {}
         lines = []
         for config, (durable, code) in zip(functions, found, strict=True):
@@ -224,11 +267,17 @@ class _Reloading:
 
     def _changed(self, paths: Collection[Path]) -> None:
         try:
-            functions = self._reload.read()
-            lines = self._served.load(functions)
+            self._load(paths)
         except RunnerError as error:
             self._warn(f"Not reloaded, and served as before: {error}")
-            return
+        except Exception as error:
+            # The thread that watches has to live through whatever a half-written file leads to.
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".")
+            self._warn(f"Not reloaded, and served as before: {why}.")
+
+    def _load(self, paths: Collection[Path]) -> None:
+        functions = self._reload.read()
+        lines = self._served.load(functions)
         names = ", ".join(sorted(path.name for path in paths))
         self._say(f"Reloaded: {names}\n")
         if functions != self._loaded:

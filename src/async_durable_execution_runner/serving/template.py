@@ -28,6 +28,9 @@ _PSEUDO = {
 _SERVERLESS = "AWS::Serverless::Function"
 _LAMBDA = "AWS::Lambda::Function"
 _NO_VALUE = object()
+#: How many values and characters a template may stand for, once its aliases and intrinsic functions
+#: are carried out; CloudFormation takes templates of a million bytes.
+_MOST = 300_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -63,6 +66,22 @@ def read(path: Path) -> list[FunctionConfig]:
     except (yaml.YAMLError, ValueError) as error:
         text = " ".join(str(error).split())
         raise InvalidConfiguration(f"{path} is not YAML: {text}.") from None
+    except RecursionError:
+        raise InvalidConfiguration(f"{path} is nested too deeply.") from None
+    try:
+        return _functions(path, template)
+    except RecursionError:
+        raise InvalidConfiguration(
+            f"{path} is nested too deeply, or something in it refers to itself (an alias, a "
+            "condition, or a function's name)."
+        ) from None
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise InvalidConfiguration(
+            f"{path} is not a template: {type(error).__name__}: {error!s:.200}."
+        ) from None
+
+
+def _functions(path: Path, template: Any) -> list[FunctionConfig]:
     resources = template.get("Resources") if isinstance(template, dict) else None
     if not isinstance(resources, dict):
         raise InvalidConfiguration(f"{path} is not a template: it has no Resources.")
@@ -92,7 +111,7 @@ def _function(
         raise InvalidConfiguration(f"{where}: it has no Handler.")
     code = given.get("CodeUri" if resource["Type"] == _SERVERLESS else "Code", ".")
     if not isinstance(code, str):
-        raise InvalidConfiguration(f"{where}: its code must be a folder, not {code!r}.")
+        raise InvalidConfiguration(f"{where}: its code must be a folder, not {code!r:.100}.")
     durable = given.get("DurableConfig") or {}
     variables = (given.get("Environment") or {}).get("Variables") or {}
     alias = given.get("AutoPublishAlias")
@@ -133,10 +152,12 @@ class _Stack:
     """What intrinsic functions refer to."""
 
     def __init__(self, template: Mapping[str, Any]) -> None:
+        self._left = _MOST
         self._parameters = {
             name: str(parameter["Default"])
             for name, parameter in (template.get("Parameters") or {}).items()
-            if isinstance(parameter, dict) and "Default" in parameter
+            if isinstance(parameter, dict)
+            and isinstance(parameter.get("Default"), str | int | float)
         }
         self._mappings = template.get("Mappings") or {}
         self._conditions = template.get("Conditions") or {}
@@ -150,6 +171,7 @@ class _Stack:
 
     def resolve(self, value: Any) -> Any:
         """`value` with all intrinsic functions in it carried out."""
+        self._spend(1)
         if isinstance(value, list):
             resolved = [self.resolve(each) for each in value]
             return [each for each in resolved if each is not _NO_VALUE]
@@ -157,7 +179,7 @@ class _Stack:
             return value
         if len(value) == 1:
             name, argument = next(iter(value.items()))
-            if name in ("Ref", "Condition") or name.startswith("Fn::"):
+            if name in ("Ref", "Condition") or str(name).startswith("Fn::"):
                 return self._intrinsic(name, argument)
         items = {key: self.resolve(each) for key, each in value.items()}
         return {key: each for key, each in items.items() if each is not _NO_VALUE}
@@ -173,14 +195,16 @@ class _Stack:
             case "Fn::Sub", [str(text), dict(variables)]:
                 return self._substitute(text, self.resolve(variables))
             case "Fn::Join", [str(separator), parts]:
-                return separator.join(map(_text, self.resolve(parts)))
+                texts = [_text(each) for each in self.resolve(parts)]
+                self._spend(sum(len(each) + len(separator) for each in texts))
+                return separator.join(texts)
             case "Fn::Split", [str(separator), text]:
                 return _text(self.resolve(text)).split(separator)
             case "Fn::Select", [index, values]:
                 return self.resolve(values)[int(self.resolve(index))]
             case "Fn::FindInMap", [table, first, second]:
                 keys = self.resolve([table, first, second])
-                return self._mappings[keys[0]][keys[1]][keys[2]]
+                return self.resolve(self._mappings[keys[0]][keys[1]][keys[2]])
             case "Fn::If", [str(condition), yes, no]:
                 return self.resolve(yes if self._holds(condition) else no)
             case (("Condition" | "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not"), _):
@@ -212,8 +236,20 @@ class _Stack:
         given = (resource.get("Properties") or {}).get("FunctionName")
         return str(self.resolve(given)) if given else logical_id
 
+    def _spend(self, amount: int) -> None:
+        self._left -= amount
+        if self._left < 0:
+            raise InvalidConfiguration(
+                f"The template stands for more than {_MOST:,} values and characters."
+            )
+
     def _substitute(self, text: str, variables: Mapping[str, Any]) -> str:
         def value(match: re.Match[str]) -> str:
+            found = substitute(match)
+            self._spend(len(found))
+            return found
+
+        def substitute(match: re.Match[str]) -> str:
             name = match[1]
             if name.startswith("!"):
                 return f"${{{name[1:]}}}"
@@ -228,6 +264,7 @@ class _Stack:
         return self._is_true(self._conditions.get(condition, False))
 
     def _is_true(self, condition: Any) -> bool:
+        self._spend(1)
         match condition:
             case {"Condition": str(name)}:
                 return self._holds(name)

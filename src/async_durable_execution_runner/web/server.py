@@ -7,7 +7,7 @@ no other endpoint.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -35,6 +35,8 @@ class WebServiceConfig:
         log_level: For the command line, which sets up logging.
         max_request_size: Has no effect: requests may be as large as the service allows.
         access_keys: Secrets by key id; requests must be signed with one, if there are any.
+        allow_hosts: The hosts, besides loopback's, that requests may be for and web pages may come
+            from, if there are no `access_keys`.
     """
 
     host: str = "127.0.0.1"
@@ -42,6 +44,7 @@ class WebServiceConfig:
     log_level: int | str = "INFO"
     max_request_size: int = 8 * 1024 * 1024
     access_keys: Mapping[str, str] = field(default_factory=dict)
+    allow_hosts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,11 @@ class WebRunner:
         engine = Engine(attachment, skip_time=False)
         engine.open()
         try:
-            self._url = drive(engine.serve_aws_api(service.host, service.port, service.access_keys))
+            self._url = drive(
+                engine.serve_aws_api(
+                    service.host, service.port, service.access_keys, service.allow_hosts
+                )
+            )
         except BaseException:
             engine.close()
             raise

@@ -1,4 +1,4 @@
-"""How a worker or a host reaches its coordinator: an address and a token.
+"""How a worker or a host reaches its coordinator: an address, and the token or a credential.
 
 This is the one module on the worker side that makes channels, and so the place where TLS goes.
 """
@@ -30,11 +30,12 @@ REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A coordinator's address and token, and the id of the worker that uses them."""
+    """A coordinator's address, what is shown there, and the id of the worker that shows it."""
 
     address: str
+    #: The token, or the credential of the worker.
     token: str
-    #: This is empty for a host, and for a worker until its id is known.
+    #: This is empty for a host, and for an inline worker until its id is known.
     worker_id: str = ""
 
     @property

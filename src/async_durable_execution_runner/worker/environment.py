@@ -58,13 +58,14 @@ def variables(
     }
     if function.log_format:
         values["AWS_LAMBDA_LOG_FORMAT"] = function.log_format
-    if not _has_credentials():
+    if not has_credentials():
         values["AWS_ACCESS_KEY_ID"] = values["AWS_SECRET_ACCESS_KEY"] = "testing"
     values.update(function.environment)
     return values
 
 
-def _has_credentials() -> bool:
+def has_credentials() -> bool:
+    """Whether this machine has credentials of AWS that no function brought."""
     return any(name in os.environ and name not in _before for name in _CREDENTIALS) or any(
         Path("~/.aws", name).expanduser().exists() for name in ("credentials", "config")
     )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from ..core.model import OutputLine
 from ..errors import RunnerError
 from ..rpc import codec
 from ..rpc.v1 import worker_pb2
@@ -58,6 +59,10 @@ class InlineWorker:
         """Look twice at what the worker's thread is doing. This blocks for a moment."""
         assert self._thread.ident is not None
         return take(self._thread.ident)
+
+    def written(self) -> list[OutputLine]:
+        """Return the lines that the invocation under way has written so far."""
+        return self._capture.so_far()
 
     def _run(self) -> None:
         try:

@@ -12,7 +12,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from .. import errors, ledger
 from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
-from . import environment, json_log, loading
+from . import environment, json_log, loading, log_records
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
@@ -34,11 +34,23 @@ _PACKAGE = str(Path(__file__).parent)
 
 
 class Functions:
-    """The functions that a worker has been given, and their handlers once they are loaded."""
+    """The functions that a worker has been given, and their handlers once they are loaded.
 
-    def __init__(self, connection: Connection, inline: Mapping[str, Any] | None = None) -> None:
+    Args:
+        connection: The coordinator's address and token.
+        inline: The handlers by inline key, for a worker on a thread of the test process.
+        loaded: Called whenever a handler has been loaded, and its module imported.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        inline: Mapping[str, Any] | None = None,
+        loaded: Callable[[], object] = lambda: None,
+    ) -> None:
         self._connection = connection
         self._inline = inline
+        self._loaded = loaded
         self._code: dict[str, worker_pb2.FunctionCode] = {}
         self._handlers: dict[str, tuple[Handler, Client | None]] = {}
         self._environments: dict[str, dict[str, str]] = {}
@@ -62,6 +74,8 @@ class Functions:
             self._environment_of(variables),
             ledger.recording(recorder, inline=self._inline is not None),
             json_log.formatting(_ids(invocation) if function.log_format == "JSON" else None),
+            # What runs inline logs by the levels of the test's process.
+            log_records.levels(invocation.log_levels if self._inline is None else {}),
         ):
             try:
                 handler, client = self._handler(function)
@@ -129,6 +143,7 @@ class Functions:
         if variables is not self._environment:
             self._leave_environment()
             self._in_environment.enter_context(environment.applied(variables))
+            self._in_environment.enter_context(log_records.root_level(os.environ))
             self._environment = variables
         return nullcontext()
 
@@ -155,6 +170,7 @@ class Functions:
         loaded = self._handlers.get(function.function_id)
         if loaded is None:
             loaded = self._handlers[function.function_id] = self._load(function)
+            self._loaded()
         return loaded
 
     def _load(self, function: worker_pb2.FunctionConfig) -> tuple[Handler, Client | None]:

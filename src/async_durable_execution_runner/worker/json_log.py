@@ -14,11 +14,10 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from .log_records import extra_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-#: The attributes that every record has; a record's other attributes came with `extra`.
-_OWN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 _formatter: ContextVar[JsonFormatter | None] = ContextVar("json_log_formatter", default=None)
 #: The formatter of the invocation that began last, for threads without a context.
@@ -42,8 +41,7 @@ class JsonFormatter(logging.Formatter):
             **_error(record),
             **self._ids,
         }
-        extra = {name: value for name, value in vars(record).items() if name not in _OWN}
-        return json.dumps({**extra, **found}, ensure_ascii=False, default=str)
+        return json.dumps({**extra_of(record), **found}, ensure_ascii=False, default=str)
 
 
 def _error(record: logging.LogRecord) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ..core.model import OutputLine, OutputStream
 from ..core.text import utf8
-from . import json_log
+from . import json_log, log_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,11 +61,10 @@ def parse(text: str) -> list[OutputLine]:
     lines: list[OutputLine] = []
     open_ends: dict[OutputStream, str] = {}
 
-    def add(
-        stream: OutputStream, text: str, time_ms: int, logger: str = "", level: int = 0
-    ) -> None:
+    def add(stream: OutputStream, text: str, time_ms: int, *logged: Any) -> None:
         if stream is OutputStream.LOG:
-            lines.append(OutputLine(stream, text, logger, level, time_ms))
+            logger, level, attributes = logged
+            lines.append(OutputLine(stream, text, logger, level, time_ms, attributes))
             return
         *whole, rest = (open_ends.pop(stream, "") + text).split("\n")
         lines.extend(OutputLine(stream, line, time_ms=time_ms) for line in whole)
@@ -87,21 +86,23 @@ def parse(text: str) -> list[OutputLine]:
     return lines
 
 
-def _checked(text: str, time_ms: int, logger: str = "", level: int = 0) -> tuple[Any, ...]:
+def _checked(
+    text: str, time_ms: int, logger: str = "", level: int = 0, attributes: str = ""
+) -> tuple[Any, ...]:
     """Return a frame's values in the form that a message can carry.
 
     A Python string can hold half a character, which a message cannot.
     """
-    text, logger = (utf8(each) for each in (text, logger))
+    text, logger, attributes = (utf8(each) for each in (text, logger, attributes))
     if abs(int(time_ms)) >= 1 << 62 or abs(int(level)) >= 1 << 31:
         raise ValueError("out of range")
-    return text, int(time_ms), logger, int(level)
+    return text, int(time_ms), logger, int(level), attributes
 
 
 def frame(line: OutputLine) -> bytes:
     values: list[Any] = [line.stream.value, line.text, line.time_ms]
     if line.stream is OutputStream.LOG:
-        values += [line.logger, line.level]
+        values += [line.logger, line.level, line.attributes]
     return f"{_MARK}{json.dumps(values)}\n".encode()
 
 
@@ -209,10 +210,10 @@ class LogHandler(logging.Handler):
         except Exception:
             self.handleError(record)
             return
+        time_ms = int(record.created * 1000)
+        attributes = log_records.attributes(record, text)
         self._write(
-            OutputLine(
-                OutputStream.LOG, text, record.name, record.levelno, int(record.created * 1000)
-            )
+            OutputLine(OutputStream.LOG, text, record.name, record.levelno, time_ms, attributes)
         )
 
 
@@ -247,6 +248,10 @@ class InlineCapture:
                 return
             line = replace(line, text=text + newline)
         self._lines.append(line)
+
+    def so_far(self) -> list[OutputLine]:
+        """Return the whole lines since the last `collect`, which stay."""
+        return _join(list(self._lines))
 
     def collect(self) -> tuple[list[OutputLine], bool]:
         for (_, stream), text in self._open_ends.items():

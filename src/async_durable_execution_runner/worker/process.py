@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 import traceback
-from dataclasses import replace
 from typing import NoReturn
 
 from ..errors import RunnerError
 from ..rpc import codec
 from ..rpc.v1 import worker_pb2
+from ..security import secrecy
+from .condition import Condition
 from .connection import Connection
 from .inline import exit_code
 from .invocation import Functions
@@ -26,19 +27,21 @@ from .session import Session
 from .stacks import install
 
 
-def main(connection: Connection, worker_id: str, output: int, stacks: int) -> NoReturn:
+def main(worker_id: str, output: int, secret: int, stacks: int) -> NoReturn:
     """Be the worker `worker_id` until the end of this process.
 
     Args:
-        connection: The coordinator's address and token.
         worker_id: The id by which the coordinator knows the worker.
         output: The descriptor of the file that takes what the worker writes.
+        secret: The descriptor of the pipe with the worker's credential.
         stacks: The descriptor of the pipe for the stacks of the worker's threads and tasks.
     """
     code = 1
     try:
         _take_over(output, stacks)
-        code = _serve(connection, worker_id, output)
+        credential, address = secrecy.read(secret)
+        os.close(secret)
+        code = _serve(Connection(address, credential, worker_id), worker_id, output, stacks)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -61,11 +64,11 @@ def _take_over(output: int, stacks: int) -> None:
     gc.enable()
 
 
-def _serve(connection: Connection, worker_id: str, output: int) -> int:
+def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> int:
     capture = FileCapture(output)
     capture.install()
-    connection = replace(connection, worker_id=worker_id)
-    functions = Functions(connection)
+    condition = Condition(output, stacks)
+    functions = Functions(connection, loaded=condition.keep)
 
     def serve(invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         try:
@@ -77,6 +80,7 @@ def _serve(connection: Connection, worker_id: str, output: int) -> int:
         except BaseException:
             traceback.print_exc()
             _exit(1)
+        result.unfit = condition.restore()
         lines, truncated = capture.collect()
         result.lines.extend(codec.line_to_proto(line) for line in lines)
         result.lines_truncated = truncated

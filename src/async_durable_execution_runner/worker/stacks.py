@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import accumulate, islice, takewhile
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
@@ -41,6 +41,9 @@ _MARK = "\x1e"
 #: The bytes of JSON at most: a pipe holds 64 KiB that nobody has read, and `faulthandler`'s text
 #: is among them.
 _LIMIT = 40_000
+#: The tasks of a loop at most, the youngest of those that nobody awaits. A look has to be over
+#: long before the next one.
+_TASKS = 100
 _DEPTH = 100
 _SHOWN_FRAMES = 20
 _SHOWN_STACKS = 20
@@ -89,18 +92,28 @@ def install(pipe: int) -> None:
     The main thread calls this, before any of the handler's code runs.
     """
     os.set_blocking(pipe, False)
+    listen(pipe)
+    threading.Thread(target=_take_it, name="signals", daemon=True).start()
+
+
+def listen(pipe: int) -> None:
+    """Answer `SIGNAL` on `pipe`, also where a handler has taken the signal since `install`."""
 
     def answer(_: int, frame: FrameType | None) -> None:
         # The handler must not suffer from what fails here, for example deep in a recursion.
         with contextlib.suppress(Exception):
-            stacks = snapshot(frame)
-            while len(text := json.dumps(stacks)) > _LIMIT:
-                stacks.pop()
-            os.write(pipe, f"{_MARK}{text}\n".encode())
+            os.write(pipe, f"{_MARK}{_json(snapshot(frame))}\n".encode())
 
+    faulthandler.unregister(SIGNAL)
     signal.signal(SIGNAL, answer)
     faulthandler.register(SIGNAL, file=pipe, all_threads=True, chain=True)
-    threading.Thread(target=_take_it, name="signals", daemon=True).start()
+
+
+def _json(stacks: Sequence[Stack]) -> str:
+    """Encode as many stacks as fit, from the first one on."""
+    texts = list(map(json.dumps, stacks))
+    sizes = accumulate(len(text) + 2 for text in texts)
+    return f"[{', '.join(text for text, size in zip(texts, sizes, strict=True) if size < _LIMIT)}]"
 
 
 def _take_it() -> None:
@@ -158,19 +171,20 @@ def _tasks(loop: asyncio.AbstractEventLoop) -> list[Stack]:
 
     Each stack includes all that its task awaits.
     """
-    stacks: dict[asyncio.Task[Any], Stack] = {}
-    awaited: set[asyncio.Task[Any]] = set()
-    for task in sorted(asyncio.all_tasks(loop), key=_age):
-        frames: list[Frame] = []
-        for each in islice(_awaits(task.get_coro()), _DEPTH):
-            if isinstance(each, asyncio.Task):
-                awaited.add(each)
-            elif (frame := _frame_of(each)) is not None:
-                frames.append(_frame(frame))
-        # The current task is on the stack of its thread.
-        if task is not asyncio.current_task(loop):
-            stacks[task] = Stack(f"task {task.get_name()}", frames[::-1])
-    return [stack for task, stack in stacks.items() if task not in awaited]
+    tasks = sorted(asyncio.all_tasks(loop), key=_age)
+    # The current task is on the stack of its thread.
+    beside = {*filter(None, map(_awaited_task, tasks)), asyncio.current_task(loop)}
+    return [_task(task) for task in islice((each for each in tasks if each not in beside), _TASKS)]
+
+
+def _awaited_task(task: asyncio.Task[Any]) -> asyncio.Task[Any] | None:
+    below = islice(_awaits(task.get_coro()), _DEPTH)
+    return next((each for each in below if isinstance(each, asyncio.Task)), None)
+
+
+def _task(task: asyncio.Task[Any]) -> Stack:
+    frames = map(_frame_of, islice(_awaits(task.get_coro()), _DEPTH))
+    return Stack(f"task {task.get_name()}", [_frame(each) for each in frames if each][::-1])
 
 
 def _age(task: asyncio.Task[Any]) -> int:

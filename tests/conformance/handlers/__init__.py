@@ -1,40 +1,4 @@
-"""The handlers that the requirements describe, in the async SDK, by the id of the case."""
+"""The handlers that the requirements describe, in the async SDK, in a module for each area.
 
-from __future__ import annotations
-
-from . import (
-    callback,
-    child,
-    invoke,
-    map,
-    own,
-    parallel,
-    plugin,
-    step,
-    wait,
-    wait_for_callback,
-    wait_for_condition,
-)
-from .deployment import Deployment
-
-_AREAS = (
-    step,
-    wait,
-    child,
-    callback,
-    invoke,
-    wait_for_condition,
-    wait_for_callback,
-    parallel,
-    map,
-    plugin,
-    own,
-)
-
-DEPLOYMENTS = {
-    id: each if isinstance(each, Deployment) else Deployment(each)
-    for area in _AREAS
-    for id, each in area.CASES.items()
-}
-
-__all__ = ["DEPLOYMENTS", "Deployment"]
+Nothing is imported here: each process that loads one handler would load all modules.
+"""

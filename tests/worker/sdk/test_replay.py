@@ -27,7 +27,7 @@ STEP = model.Operation(id="1", type=model.OPERATION_TYPE_STEP, name="a", sub_typ
 
 @pytest.fixture(autouse=True)
 def _watching() -> None:
-    replay.install(async_client.identifier_class())
+    replay.install(async_client.identifier_class(), makes_tasks=True)
 
 
 def ask(operation_id: str | None = "1", name: str | None = "a", **more: Any) -> Any:
@@ -53,7 +53,7 @@ def test_this_release_of_the_sdk_can_be_watched() -> None:
 
 def test_it_is_watched_once() -> None:
     before = async_client.identifier_class().__init__
-    replay.install(async_client.identifier_class())
+    replay.install(async_client.identifier_class(), makes_tasks=True)
     assert async_client.identifier_class().__init__ is before
 
 

@@ -89,7 +89,14 @@ class ReplaceFunctionsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StartExecutionRequest(_message.Message):
-    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "faults", "record_points", "retry_at_once")
+    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "log_levels", "faults", "record_points", "retry_at_once")
+    class LogLevelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +104,7 @@ class StartExecutionRequest(_message.Message):
     SKIP_TIME_FIELD_NUMBER: _ClassVar[int]
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     HOLD_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOG_LEVELS_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     RECORD_POINTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
@@ -107,10 +115,11 @@ class StartExecutionRequest(_message.Message):
     skip_time: bool
     tenant_id: str
     hold_time: bool
+    log_levels: _containers.ScalarMap[str, int]
     faults: _containers.RepeatedScalarFieldContainer[str]
     record_points: bool
     retry_at_once: bool
-    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ...) -> None: ...
+    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., log_levels: _Optional[_Mapping[str, int]] = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ...) -> None: ...
 
 class StartExecutionResponse(_message.Message):
     __slots__ = ("execution_arn",)
@@ -391,7 +400,7 @@ class WorkerStatus(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., host_id: _Optional[str] = ..., pid: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ServeAwsApiRequest(_message.Message):
-    __slots__ = ("workspace_id", "host", "port", "access_keys", "skip_time", "faults")
+    __slots__ = ("workspace_id", "host", "port", "access_keys", "skip_time", "faults", "allow_hosts")
     class AccessKeysEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -405,13 +414,15 @@ class ServeAwsApiRequest(_message.Message):
     ACCESS_KEYS_FIELD_NUMBER: _ClassVar[int]
     SKIP_TIME_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_HOSTS_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     host: str
     port: int
     access_keys: _containers.ScalarMap[str, str]
     skip_time: bool
     faults: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, workspace_id: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., access_keys: _Optional[_Mapping[str, str]] = ..., skip_time: bool = ..., faults: _Optional[_Iterable[str]] = ...) -> None: ...
+    allow_hosts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, workspace_id: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., access_keys: _Optional[_Mapping[str, str]] = ..., skip_time: bool = ..., faults: _Optional[_Iterable[str]] = ..., allow_hosts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ServeAwsApiResponse(_message.Message):
     __slots__ = ("endpoint_url",)

@@ -55,6 +55,7 @@ class DivergenceKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIVERGENCE_KIND_ORDER: _ClassVar[DivergenceKind]
     DIVERGENCE_KIND_SOURCE: _ClassVar[DivergenceKind]
     DIVERGENCE_KIND_LEFT_OVER: _ClassVar[DivergenceKind]
+    DIVERGENCE_KIND_NEVER_AWAITED: _ClassVar[DivergenceKind]
 
 class OutputStream(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -98,6 +99,7 @@ DIVERGENCE_KIND_PARENT: DivergenceKind
 DIVERGENCE_KIND_ORDER: DivergenceKind
 DIVERGENCE_KIND_SOURCE: DivergenceKind
 DIVERGENCE_KIND_LEFT_OVER: DivergenceKind
+DIVERGENCE_KIND_NEVER_AWAITED: DivergenceKind
 OUTPUT_STREAM_UNSPECIFIED: OutputStream
 OUTPUT_STREAM_RAW: OutputStream
 OUTPUT_STREAM_STDOUT: OutputStream
@@ -281,18 +283,20 @@ class Identity(_message.Message):
     def __init__(self, type: _Optional[str] = ..., sub_type: _Optional[str] = ..., name: _Optional[str] = ..., parent_id: _Optional[str] = ..., source: _Optional[str] = ..., parent_name: _Optional[str] = ...) -> None: ...
 
 class OutputLine(_message.Message):
-    __slots__ = ("stream", "text", "logger", "level", "time_ms")
+    __slots__ = ("stream", "text", "logger", "level", "time_ms", "attributes")
     STREAM_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LOGGER_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     stream: OutputStream
     text: str
     logger: str
     level: int
     time_ms: int
-    def __init__(self, stream: _Optional[_Union[OutputStream, str]] = ..., text: _Optional[str] = ..., logger: _Optional[str] = ..., level: _Optional[int] = ..., time_ms: _Optional[int] = ...) -> None: ...
+    attributes: str
+    def __init__(self, stream: _Optional[_Union[OutputStream, str]] = ..., text: _Optional[str] = ..., logger: _Optional[str] = ..., level: _Optional[int] = ..., time_ms: _Optional[int] = ..., attributes: _Optional[str] = ...) -> None: ...
 
 class ServiceError(_message.Message):
     __slots__ = ("code", "message", "http_status")

@@ -110,10 +110,12 @@ class HostWelcome(_message.Message):
     def __init__(self, coordinator_id: _Optional[str] = ...) -> None: ...
 
 class StartWorker(_message.Message):
-    __slots__ = ("worker_id",)
+    __slots__ = ("worker_id", "credential")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
-    def __init__(self, worker_id: _Optional[str] = ...) -> None: ...
+    credential: str
+    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
 
 class KillWorker(_message.Message):
     __slots__ = ("worker_id",)
@@ -150,16 +152,18 @@ class TakeStacks(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class WorkerStacks(_message.Message):
-    __slots__ = ("worker_id", "request_id", "dumps", "verdict")
+    __slots__ = ("worker_id", "request_id", "dumps", "verdict", "output")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     DUMPS_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     request_id: str
     dumps: _containers.RepeatedScalarFieldContainer[str]
     verdict: str
-    def __init__(self, worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., dumps: _Optional[_Iterable[str]] = ..., verdict: _Optional[str] = ...) -> None: ...
+    output: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
+    def __init__(self, worker_id: _Optional[str] = ..., request_id: _Optional[str] = ..., dumps: _Optional[_Iterable[str]] = ..., verdict: _Optional[str] = ..., output: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ...) -> None: ...
 
 class WorkerExited(_message.Message):
     __slots__ = ("worker_id", "cause", "exit_code", "signal", "detail", "output", "output_truncated", "peak_memory_bytes")
@@ -279,7 +283,14 @@ class FunctionConfig(_message.Message):
     def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ..., log_format: _Optional[str] = ...) -> None: ...
 
 class Invocation(_message.Message):
-    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "misdeed")
+    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "log_levels", "misdeed")
+    class LogLevelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -292,6 +303,7 @@ class Invocation(_message.Message):
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     UPDATED_OPERATION_IDS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    LOG_LEVELS_FIELD_NUMBER: _ClassVar[int]
     MISDEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     function: FunctionConfig
@@ -305,24 +317,27 @@ class Invocation(_message.Message):
     sources: _model_pb2.Sources
     updated_operation_ids: _containers.RepeatedScalarFieldContainer[str]
     client_context: str
+    log_levels: _containers.ScalarMap[str, int]
     misdeed: Misdeed
-    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., log_levels: _Optional[_Mapping[str, int]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class InvocationResult(_message.Message):
-    __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences")
+    __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences", "unfit")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     LINES_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     DIVERGENCES_FIELD_NUMBER: _ClassVar[int]
+    UNFIT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     output: str
     error: _model_pb2.ErrorObject
     lines: _containers.RepeatedCompositeFieldContainer[_model_pb2.OutputLine]
     lines_truncated: bool
     divergences: _containers.RepeatedCompositeFieldContainer[_model_pb2.Divergence]
-    def __init__(self, request_id: _Optional[str] = ..., output: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., lines_truncated: bool = ..., divergences: _Optional[_Iterable[_Union[_model_pb2.Divergence, _Mapping]]] = ...) -> None: ...
+    unfit: str
+    def __init__(self, request_id: _Optional[str] = ..., output: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ErrorObject, _Mapping]] = ..., lines: _Optional[_Iterable[_Union[_model_pb2.OutputLine, _Mapping]]] = ..., lines_truncated: bool = ..., divergences: _Optional[_Iterable[_Union[_model_pb2.Divergence, _Mapping]]] = ..., unfit: _Optional[str] = ...) -> None: ...
 
 class CheckpointRequest(_message.Message):
     __slots__ = ("execution_arn", "checkpoint_token", "updates", "client_token", "marker", "max_items", "sources")

@@ -27,7 +27,9 @@ if _version_not_supported:
 
 class WorkerServiceStub(object):
     """The calls of worker hosts and workers to the coordinator. Every call carries the
-    metadata `authorization: Bearer <token>`.
+    metadata `authorization: Bearer <token>`. A worker process brings its own credential in place of the
+    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and speak of the
+    invocations that it has or has had.
     """
 
     def __init__(self, channel):
@@ -60,7 +62,9 @@ class WorkerServiceStub(object):
 
 class WorkerServiceServicer(object):
     """The calls of worker hosts and workers to the coordinator. Every call carries the
-    metadata `authorization: Bearer <token>`.
+    metadata `authorization: Bearer <token>`. A worker process brings its own credential in place of the
+    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and speak of the
+    invocations that it has or has had.
     """
 
     def Supervise(self, request_iterator, context):
@@ -128,7 +132,9 @@ def add_WorkerServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class WorkerService(object):
     """The calls of worker hosts and workers to the coordinator. Every call carries the
-    metadata `authorization: Bearer <token>`.
+    metadata `authorization: Bearer <token>`. A worker process brings its own credential in place of the
+    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and speak of the
+    invocations that it has or has had.
     """
 
     @staticmethod

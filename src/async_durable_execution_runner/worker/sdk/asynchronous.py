@@ -33,5 +33,5 @@ def client(connection: Connection) -> AsyncClient:
 
     cls = identifier_class()
     if cls is not None:
-        install(cls)
+        install(cls, makes_tasks=True)
     return AsyncClient(connection)

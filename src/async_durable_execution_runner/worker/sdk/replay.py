@@ -8,16 +8,18 @@ of the code that asks. The SDK's adapter knows where that class is.
 from __future__ import annotations
 
 import asyncio
+import dis
 import os
 import sys
 import sysconfig
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
-from ...core.divergence import Divergence, Identity, Recorded, Source, compare
+from ...core.divergence import Divergence, Identity, Recorded, Source, compare, never_awaited
 from ...rpc import codec
 from ...rpc.v1 import model_pb2
 from .. import OUR_FOLDERS
@@ -51,6 +53,8 @@ class Replay:
         self.delivered: set[str] = set()
         #: The SDK's identifiers and the lines that made them, by operation id, in order of asking.
         self.asked: dict[str, tuple[Any, Source]] = {}
+        #: The ids of the operations whose tasks the handler has thrown away.
+        self.thrown_away: list[str] = []
         self._completed: set[str | None] = set()
 
     def deliver(self, operations: Sequence[Any], sources: model_pb2.Sources) -> None:
@@ -78,17 +82,19 @@ class Replay:
 
         `succeeded` says whether the handler has returned its result.
         """
-        if not self.asked or len(self.delivered) < 2:
-            return []
         completed = {*self._completed, None} if succeeded else self._completed
-        if self._is_same(all_of_it=bool(completed)):
+        is_same = (
+            not self.asked or len(self.delivered) < 2 or self._is_same(all_of_it=bool(completed))
+        )
+        if is_same and not self.thrown_away:
             return []
         asked = {
             operation_id: _identity(identifier, source)
             # Threads that the handler left behind may ask for more meanwhile.
             for operation_id, (identifier, source) in list(self.asked.items())
         }
-        return compare(dict(self._recorded()), asked, completed)
+        found = list(never_awaited(self.thrown_away, asked))
+        return found if is_same else found + compare(dict(self._recorded()), asked, completed)
 
     def _is_same(self, all_of_it: bool) -> bool:
         """Whether both sides are the same: this costs a fraction of a whole comparison."""
@@ -158,13 +164,17 @@ def watched(replay: Replay | None) -> Iterator[None]:
         _replay.reset(token)
 
 
-def install(cls: Any) -> None:
-    """Watch the SDK in this process from now on, by its class of identifiers."""
+def install(cls: Any, makes_tasks: bool = False) -> None:
+    """Watch the SDK in this process from now on, by its class of identifiers.
+
+    `makes_tasks` says whether the SDK returns a task for each operation, which has to be awaited.
+    """
     original = cls.__init__
     if getattr(original, "__module__", None) == __name__:
         return
     package = sys.modules[cls.__module__.partition(".")[0]]
-    _passed.append(os.path.dirname(package.__file__ or "") + os.sep)
+    _sdks.append(os.path.dirname(package.__file__ or "") + os.sep)
+    _passed.append(_sdks[-1])
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
@@ -176,53 +186,108 @@ def install(cls: Any) -> None:
             operation_id = self.operation_id
             if operation_id is not None and operation_id not in replay.asked:
                 new = operation_id not in replay.delivered
-                replay.asked[operation_id] = self, _source(sys._getframe(1), new)
+                source, thrown_away = _source(sys._getframe(1), new)
+                replay.asked[operation_id] = self, source
+                # What the SDK asks for within such an operation is on the same stack.
+                if thrown_away and makes_tasks and self.parent_id not in replay.thrown_away:
+                    replay.thrown_away.append(operation_id)
 
     cls.__init__ = __init__
 
 
 _USER, _PASSED, _LOOP = 1, 2, 3
-#: The folders of the SDKs' code and of the runner's own.
+#: The folders of the SDKs' code, and with them those of the runner's own.
+_sdks: list[str] = []
 _passed = ["<frozen ", *OUR_FOLDERS]
 _STANDARD = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 _INSTALLED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
 _LOOPS = tuple(os.path.dirname(asyncio.__file__) + os.sep + name for name in ("events", "base_"))
 _NOWHERE = Source()
+#: The instructions that load a function, by the beginnings of their names.
+_LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "LOAD_DEREF", "LOAD_ATTR", "LOAD_METHOD")
 
 _files: dict[str, int] = {}
-_sources: dict[tuple[str, int, str, bool], Source] = {}
+_sources: dict[tuple[str, int, str, int, bool], tuple[Source, bool]] = {}
 
 
-def _source(frame: FrameType | None, new: bool) -> Source:
+def _source(frame: FrameType | None, new: bool) -> tuple[Source, bool]:
     """Find the innermost line of the handler's code on the stack, up to the event loop.
 
     Beyond the loop, there are only the callers of the handler. `in_task` is found out only where
-    the operation is new.
+    the operation is new. The second value says whether that line throws away what it is given.
     """
-    key = None
+    asking = None
+    called: FrameType | None = None
     outermost = _PASSED
     while frame is not None:
-        code = frame.f_code
-        kind = _files.get(code.co_filename) or _kind(code.co_filename)
+        path = frame.f_code.co_filename
+        kind = _files.get(path) or _kind(path)
         if kind == _USER:
-            if key is None:
-                key = code.co_filename, frame.f_lineno, code.co_name
+            if asking is None:
+                asking = frame
                 if not new:
                     break
         elif kind == _LOOP:
             break
+        if asking is None:
+            called = frame
         outermost = kind
         frame = frame.f_back
-    if key is None:
-        return _NOWHERE
+    if asking is None:
+        return _NOWHERE, False
     # A task that the SDK made has a coroutine of the SDK's at the bottom of its stack.
     in_task = new and (outermost == _USER or in_own_thread.get())
-    source = _sources.get((*key, in_task))
-    if source is None:
-        path, line, function = key
-        source = Source(f"{_shown(path)}:{line} in {function}", in_task)
-        _sources[(*key, in_task)] = source
-    return source
+    code = asking.f_code
+    key = code.co_filename, asking.f_lineno, code.co_name, asking.f_lasti, in_task
+    found = _sources.get(key)
+    if found is None:
+        source = Source(f"{_shown(code.co_filename)}:{asking.f_lineno} in {code.co_name}", in_task)
+        thrown_away = (
+            called is not None
+            and called.f_code.co_filename.startswith(tuple(_sdks))
+            and _throws_away(asking, called.f_code.co_name)
+        )
+        found = _sources[key] = source, thrown_away
+    return found
+
+
+def _throws_away(frame: FrameType, called: str) -> bool:
+    """Whether the code of `frame` drops what the function `called`, which it calls just now,
+    returns, or gives that a name which it never reads."""
+    instructions = list(dis.get_instructions(frame.f_code))
+    number = bisect_right(instructions, frame.f_lasti, key=lambda each: each.offset)
+    call, following = instructions[number - 1 : number + 1]
+    if not call.opname.startswith("CALL"):
+        return False
+    # The function may be called from C too, by `map` for one, whose result the frame calls for.
+    loaded = [
+        each.argval
+        for each in instructions[:number]
+        if each.opname.startswith(_LOADS) and _start(each) == _start(call)
+    ]
+    if loaded[-1:] != [called]:
+        return False
+    if following.opname == "POP_TOP":
+        return True
+    if not following.opname.startswith("STORE_FAST"):
+        return False
+    # Some instructions do two things at once, with two names.
+    stored = _names(following)[0]
+    return not any(
+        stored in _names(each)[1 if each is following else 0 :]
+        for each in instructions
+        if "FAST" in each.opname and each.opname != "STORE_FAST"
+    )
+
+
+def _start(instruction: dis.Instruction) -> tuple[int | None, int | None] | None:
+    positions = instruction.positions
+    return (positions.lineno, positions.col_offset) if positions else None
+
+
+def _names(instruction: dis.Instruction) -> tuple[Any, ...]:
+    names = instruction.argval
+    return names if isinstance(names, tuple) else (names,)
 
 
 def is_handlers(frame: FrameType | None) -> bool:

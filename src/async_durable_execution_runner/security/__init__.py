@@ -1,0 +1,1 @@
+"""Who may call the coordinator, and how our processes keep secret what they call it with."""

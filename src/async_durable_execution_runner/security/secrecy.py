@@ -1,0 +1,40 @@
+"""How a process is told its secret, and how it keeps the secret from other processes.
+
+A secret is never in an environment or on a command line, which every process of the same user can
+read, but comes through a pipe: one line with the secret and the address that it is for. Whoever
+forks a process that must not have the secret reads that line after the fork.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_PR_SET_DUMPABLE = 4
+
+
+def line(secret: str, address: str) -> bytes:
+    """Return the line that tells a process its secret and the coordinator's address."""
+    return f"{secret} {address}\n".encode()
+
+
+def read(fd: int) -> tuple[str, str]:
+    """Read a secret and an address from `fd`, and no more than their line; "" and "" where the
+    other end was closed before."""
+    said = b""
+    while not said.endswith(b"\n"):
+        piece = os.read(fd, 1)
+        if not piece:
+            return "", ""
+        said += piece
+    secret, _, address = said[:-1].decode().partition(" ")
+    return secret, address
+
+
+def shield() -> None:
+    """Have the system refuse other processes of the user a look at the memory, the environment and
+    the descriptors of this process, where that can be asked for: on Linux."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

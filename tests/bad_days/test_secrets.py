@@ -1,0 +1,38 @@
+"""What a handler finds of the token when it looks for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="it looks into Linux's /proc"),
+]
+
+
+def test_a_handler_finds_the_token_nowhere() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bad_days.spying", "127.0.0.1:0"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    token = found.pop("token")
+    assert found.pop("others") == {}
+    # The search does find what is there.
+    assert found.pop("known in memory")
+    assert found.pop("in memory") == [False, False]
+    for name in ("worker", "forkserver"):
+        assert found[name]["mem"] == "may be read"
+        assert token not in found[name]["environ"] + found[name]["cmdline"]
+    for name in ("host", "coordinator"):
+        assert (found[name]["environ"], found[name]["mem"]) == ("refused", "refused")
+    assert token not in found["host"]["cmdline"]

@@ -1,0 +1,140 @@
+"""Operations whose tasks a handler throws away, and their like that it awaits in some way."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import inspect
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from async_durable_execution import (
+    create_callback,
+    durable_execution,
+    invoke,
+    map,
+    parallel,
+    run_in_child_context,
+    step,
+    wait,
+    wait_for_callback,
+    wait_for_condition,
+)
+
+from async_durable_execution_runner import (
+    DivergenceKind,
+    DurableFunctionTestResult,
+    DurableFunctionTestRunner,
+    InvocationStatus,
+    NonDeterministicWarning,
+)
+
+HOUR = timedelta(hours=1)
+#: The SDK leaves tasks to the garbage collector, with exceptions that nobody takes.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def run(handler: Any, isolation: str = "inline") -> DurableFunctionTestResult:
+    with DurableFunctionTestRunner(handler, workers=1, isolation=isolation) as runner:
+        return runner.run(timeout=30)
+
+
+async def one() -> int:
+    return 1
+
+
+async def two() -> int:
+    return 2
+
+
+async def submit(callback_id: str) -> None:
+    pass
+
+
+async def checks(state: Any) -> bool:
+    return False
+
+
+@durable_execution
+async def awaits_nothing(event: dict) -> None:
+    step(one, name="thrown away")
+    wait(HOUR, name="pause")
+    invoke("payments", {}, name="payment")
+    create_callback(name="answer")
+    wait_for_callback(submit, name="approval")
+    wait_for_condition(checks, name="parcel")
+    run_in_child_context(one, name="box")
+    parallel([one], name="both")
+    map(checks, [1], name="all")
+    kept = step(two, name="kept")  # noqa: F841
+
+
+@durable_execution
+async def awaits_all_but_one(event: dict) -> int:
+    async def inside() -> None:
+        step(one, name="charge")
+        await step(two)
+
+    await run_in_child_context(inside, name="box")
+    await wait(HOUR)
+    return 3
+
+
+@pytest.mark.parametrize(
+    "isolation", ["inline", pytest.param("worker", marks=pytest.mark.processes)]
+)
+def test_every_operation_that_is_never_awaited_is_found(isolation: str) -> None:
+    with pytest.warns(NonDeterministicWarning) as warned:
+        result = run(awaits_nothing, isolation)
+
+    assert result.status is InvocationStatus.SUCCEEDED
+    assert {each.kind for each in result.divergences} == {DivergenceKind.NEVER_AWAITED}
+    names = ["thrown away", "pause", "payment", "answer", "approval"]
+    names += ["parcel", "box", "both", "all", "kept"]
+    assert [each.recorded.name for each in result.divergences] == names
+    line = inspect.unwrap(awaits_nothing).__code__.co_firstlineno + 2
+    for text in str(warned[0].message), result.describe():
+        assert "invocation 1): is `await` missing?\n  asked for: Step 'thrown away', " in text
+        assert f"test_never_awaited.py:{line} in awaits_nothing\n" in text
+
+
+def test_it_is_found_where_it_was_recorded_all_the_same() -> None:
+    with pytest.warns(NonDeterministicWarning):
+        result = run(awaits_all_but_one)
+
+    assert result.get_step("charge").result == "1"
+    (found,) = result.divergences
+    assert found.kind is DivergenceKind.NEVER_AWAITED
+    assert (found.recorded.name, found.recorded.parent_name) == ("charge", "box")
+
+
+@durable_execution
+async def awaited_in_other_ways(event: dict) -> None:
+    async def given_back() -> int:
+        return await step(one)
+
+    tasks: list[Any] = []
+    tasks.extend(builtins.map(step, [one, two]))
+    tasks.append(step(one))
+    by_name = {"two": step(two)}
+    first, *_ = step(one), step(two)
+    late = step(one)
+    await wait(HOUR)
+    await asyncio.gather(*tasks, *by_name.values(), given_back())
+    await asyncio.wait([first, late], return_when=asyncio.FIRST_COMPLETED)
+    for soonest in asyncio.as_completed([wait(HOUR), wait(2 * HOUR)]):
+        await soonest
+        break
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(step(asyncio.Event().wait), timeout=0.01)
+    async with asyncio.timeout(10):
+        await step(one)
+
+
+def test_what_is_awaited_in_another_way_is_not() -> None:
+    result = run(awaited_in_other_ways)
+
+    assert result.status is InvocationStatus.SUCCEEDED
+    assert result.divergences == []
