@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -20,12 +22,23 @@ async def pong(event: Any) -> Any:
     return await invoke("ping", event)
 
 
+@durable_execution
+async def fork(event: Any) -> Any:
+    return await asyncio.gather(invoke("fork", event, name="a"), invoke("fork", event, name="b"))
+
+
+@durable_execution
+async def count(event: int) -> int:
+    logging.getLogger("count").info("at %d", event)
+    return await invoke("count", event - 1) if event else 0
+
+
 def test_functions_that_invoke_each_other_without_end_are_a_time_out(runner_of: Any) -> None:
     runner = runner_of(ping, workers=1)
     runner.register_durable_function("pong", pong)
     with pytest.raises(TimeoutError) as caught:
-        runner.run(timeout=2)
-    assert "did not end within 2 s; it waits for the chained invoke, chained " in str(caught.value)
+        runner.run(timeout=1)
+    assert "did not end within 1 s; it waits for the chained invoke, chained " in str(caught.value)
     assert " deep: ping → pong → ping → pong → …, whose execution arn:" in str(caught.value)
 
 
@@ -33,3 +46,17 @@ def test_an_unregistered_function_comes_with_the_call_that_registers_it(runner_o
     text = runner_of(ping, workers=1).run().describe()
     assert "ResourceNotFoundException: Function not found: arn:" in text
     assert "'pong' is not registered with this runner: runner.register_durable_function(" in text
+
+
+@pytest.mark.timeout(30)
+def test_a_function_that_invokes_itself_twice_is_a_time_out(runner_of: Any) -> None:
+    with pytest.raises(TimeoutError, match=r"chained \d+ deep: fork → fork"):
+        runner_of(fork, workers=1).run(timeout=1)
+
+
+def test_the_whole_of_a_chain_that_ended_is_heard(
+    runner_of: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner_of(count, workers=1).run(40)
+    heard = [each.getMessage() for each in caplog.records if each.name == "count"]
+    assert set(heard) == {f"at {number}" for number in range(41)}

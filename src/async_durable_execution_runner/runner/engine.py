@@ -9,6 +9,7 @@ them to their end in place (`drive`) and the asynchronous one can await them.
 from __future__ import annotations
 
 import copy
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
@@ -39,8 +40,8 @@ __tracebackhide__ = True
 DEFAULT_TIMEOUT = 60.0
 #: `run_many` has at least so many executions under way at once.
 _MIN_IN_FLIGHT = 256
-#: How many levels of a chain of invocations are looked at for what their handlers wrote.
-_DEEPEST = 20
+#: How many executions that go on, of those invoked in a chain, are looked at for what they wrote.
+_MOST_RUNNING = 100
 
 
 def _named(start: Start) -> Start:
@@ -311,15 +312,16 @@ class Engine:
         return result
 
     async def _hand_on_output(self, record: ExecutionRecord) -> None:
-        self._hand_on(record)
-        # Functions that invoke each other without end go on meanwhile, faster perhaps than they are
-        # read here, so what is deeper in a chain than a person would read is left out.
-        below = record.children
-        for _ in range(_DEEPEST):
-            children = [await self.control.wait(arn, "now", DEFAULT_TIMEOUT) for arn in below]
-            for child in children:
-                self._hand_on(child)
-            below = [arn for child in children for arn in child.children]
+        # Functions that invoke each other without end go on meanwhile, and perhaps faster than they
+        # are read here.
+        running, left = 0, deque([record])
+        while left:
+            each = left.popleft()
+            self._hand_on(each)
+            running += each.status is model.ExecutionStatus.RUNNING
+            if running <= _MOST_RUNNING:
+                for arn in each.children:
+                    left.append(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
 
     def _hand_on(self, record: ExecutionRecord) -> None:
         function = self.attachment.functions.get(record.function_name)
