@@ -330,7 +330,7 @@ class World:
     ) -> Run:
         how = {"skip_time": True} | how
         execution_name = how.pop("execution_name", f"run-{len(workspace.runs)}")
-        return self.executor.start(workspace, name, payload, execution_name, **how)
+        return self.executor.starter.start(workspace, name, payload, execution_name, **how)
 
     async def run(self, code: Callable[[Script], Any], **how: Any) -> Run:
         """A script from start to end, in a workspace of its own."""

@@ -185,7 +185,7 @@ class ControlService(ControlServiceServicer):
         if request.execution_name:
             limits.check_execution_name(request.execution_name)
         limits.check_size(request.payload, limits.REQUEST_BYTES, "The input")
-        return self._executor.start(
+        return self._executor.starter.start(
             self._executor.workspace(request.workspace_id),
             request.function_name,
             request.payload,

@@ -119,7 +119,7 @@ class LambdaFunctions:
         tenant_id: str | None,
         client_context: str | None,
     ) -> Run:
-        run = self._executor.start(
+        run = self._executor.starter.start(
             self._workspace,
             function.name,
             payload,
