@@ -411,6 +411,24 @@ def test_nobody_need_read_all_that_is_said():
         assert process.wait(60) == 1
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("command", ["run", "explore"])
+def test_a_disk_without_room_for_what_is_said_is_one_sentence(here: Path, command: str):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, command, "cli_flows:flow", "--input=7", "--workers=1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "durable-runner: Standard output cannot be written to: No space left on device.\n"
+    )
+
+
 def test_an_exploration_ends_with_its_verdict(here: Path, capsys: Output):
     assert main(["explore", "cli_flows:flow", "--input=7", "--workers=2"]) == 0
     good = capsys.readouterr().out

@@ -15,6 +15,7 @@ durable-runner worker-host    serve another runner's invocations with workers on
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ from . import arguments as kinds
 from . import executions, local, logs
 
 _PACKAGE = "async-durable-execution-runner"
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,9 +186,22 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
             sys.stderr.write(f"{parser.prog}: {note}\n")
         return 130
     except BrokenPipeError:
-        # The reader, such as `head`, has read enough, so that there is nobody to flush for.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader, such as `head`, has read enough.
+        _flush_for_nobody()
         return 1
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        sys.stderr.write(
+            f"{parser.prog}: Standard output cannot be written to: {error.strerror}.\n"
+        )
+        _flush_for_nobody()
+        return 1
+
+
+def _flush_for_nobody() -> None:
+    """Let the interpreter's last flush of standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _serve(arguments: argparse.Namespace) -> int:
