@@ -28,6 +28,7 @@ from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
 from ..results.statuses import InvocationStatus
 from ..results.tables import effects_table
+from ..results.values import shown
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -337,6 +338,10 @@ def _cause(result: DurableFunctionTestResult) -> str:
     return "".join(f": {part}" for part in (result.error.type, result.error.message) if part)
 
 
+def _result(result: DurableFunctionTestResult) -> str:
+    return "None" if result.result is None else shown(result.result)
+
+
 def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
@@ -347,7 +352,7 @@ def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResul
             f"it ended {result.status.value}, the clean run {clean.status.value}{_cause(result)}"
         )
     elif result.result != clean.result:
-        yield f"its result is {result.result}, the clean run's {clean.result}"
+        yield f"its result is {_result(result)}, the clean run's {_result(clean)}"
     mine = {each.operation_id: each for each in result.get_all_operations()}
     for operation in clean.get_all_operations():
         label = f"{operation.kind} {operation.name or operation.operation_id[:8]}"
