@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import linecache
 import os
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -406,6 +408,43 @@ def test_a_module_without_a_file_goes_by_value() -> None:
         del sys.modules["made_up"]
     assert code.HasField("pickled")
     assert load(code)("in", None) == ["alone", "in"]
+
+
+CELL = """
+def handler(event, context):
+    def inner():
+        return 1 / event
+
+    return inner()
+"""
+
+
+def test_source_lines_travel_with_code_that_goes_by_value() -> None:
+    """A notebook's cell, as a script on another machine, is no file where the worker looks."""
+    name = "/notebook/cell-1"
+    lines = CELL.splitlines(keepends=True)
+    linecache.cache[name] = len(CELL), None, lines, name
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(CELL, name, "exec"), scope)
+    try:
+        code = describe(scope["handler"])
+        linecache.cache.clear()
+        with pytest.raises(ZeroDivisionError) as raised:
+            load(code)(0, None)
+        linecache.checkcache()
+        frames = traceback.extract_tb(raised.value.__traceback__)[-2:]
+    finally:
+        linecache.cache.pop(name, None)
+    assert [(each.filename, each.lineno, each.line) for each in frames] == [
+        (name, 6, "return inner()"),
+        (name, 4, "return 1 / event"),
+    ]
+
+
+def test_code_without_source_keeps_its_place() -> None:
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(CELL, "<stdin>", "exec"), scope)
+    assert load(describe(scope["handler"])).__code__.co_filename == "<stdin>"
 
 
 def test_code_travels_as_one_message() -> None:
