@@ -77,7 +77,7 @@ def test_what_no_runner_can_be_made_with(option: dict[str, Any], problem: str) -
 
 @pytest.mark.parametrize("use", ["run", "start", "run_async"])
 def test_a_runner_that_is_not_open_says_so(use: str) -> None:
-    with pytest.raises(NotStarted, match="inside its `with`"):
+    with pytest.raises(NotStarted, match="use it in a `with`"):
         getattr(DurableFunctionTestRunner(handler=echo), use)(input=1)
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
@@ -19,6 +18,7 @@ from .blocking import BaseRunner, explorer
 from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
+from .opening import AwaitedOpening
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 
-class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
+class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
     """`DurableFunctionTestRunner` for `async with` and `await`.
 
     Methods without a docstring do what the methods of that class do.
@@ -37,20 +37,14 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
 
     _transport: LoopTransport
 
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._engine.open)
+    async def _open(self) -> None:
+        await super()._open()
         self._transport = self._engine.use_loop()
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self._engine.close)
+    async def _close(self, *, check: bool) -> None:
+        await super()._close(check=check)
         await self._transport.close()
-        if error is None:
+        if check:
             self._engine.plan.check_all()
 
     async def run(

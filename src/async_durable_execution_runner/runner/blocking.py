@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from async_durable_execution import ErrorObject
 
@@ -24,6 +23,7 @@ from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
 from .mocks import MockFunction
+from .opening import BlockingOpening
 from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF, Attachment
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class BaseRunner:
             HandlerNotLoadable: The handler cannot travel to a worker, or is not durable.
             ValueError: One of the other arguments cannot be.
         """
+        super().__init__()
         defaults = settings(
             FunctionSettings(),
             isolation=isolation,
@@ -213,24 +214,15 @@ class BaseRunner:
         return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
 
 
-class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
+class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
     """Runs a durable function in worker processes.
 
     The calls block, and may be made where an event loop runs too.
     """
 
-    def __enter__(self) -> Self:
-        self._engine.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._engine.close()
-        if error is None:
+    def _close(self, *, check: bool) -> None:
+        super()._close(check=check)
+        if check:
             self._engine.plan.check_all()
 
     def run(
