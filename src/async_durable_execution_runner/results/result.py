@@ -161,7 +161,8 @@ class DurableFunctionTestResult(OperationLookup):
         #: The planned faults that fired, in order, and the texts of the faults that never did.
         self.faults: list[FaultFired] = list(record.faults)
         self.unfired_faults: list[str] = list(record.unfired_faults)
-        #: The moments at which a crash could have struck; only crash exploration records them.
+        #: The moments at which a crash could have struck; recorded where there is a fault plan, and
+        #: by crash exploration.
         self.crash_points: list[CrashPoint] = list(record.points)
 
     @cached_property

@@ -19,10 +19,12 @@ from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
 from .opening import AwaitedOpening
+from .payloads import inputs_of
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus
     from ..client.transport import LoopTransport
+    from ..core.fault_places import CrashPoint
     from .explore import CrashReport
 
 # pytest shows the line of the test, not ours.
@@ -89,6 +91,20 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         explore = explorer(engine, start, timeout, check, callbacks, outside).explore
         return await asyncio.to_thread(explore, depth)
 
+    async def crash_points(
+        self,
+        input: Any = None,
+        *,
+        callbacks: Mapping[str, Any] | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> list[CrashPoint]:
+        engine = self._engine
+        start = engine.start_of(input, None, payload, function_name, record_points=True)
+        clean = explorer(engine, start, timeout, None, callbacks, None).clean
+        return (await asyncio.to_thread(clean)).crash_points
+
     async def run_many(
         self,
         inputs: Iterable[Any],
@@ -96,7 +112,9 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         *,
         function_name: str | None = None,
     ) -> list[DurableFunctionTestResult]:
-        starts = [self._engine.start_of(input, None, None, function_name) for input in inputs]
+        starts = [
+            self._engine.start_of(input, None, None, function_name) for input in inputs_of(inputs)
+        ]
         return await self._engine.run_many(starts, timeout)
 
     async def start(

@@ -24,10 +24,12 @@ from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
 from .mocks import MockFunction
 from .opening import BlockingOpening
+from .payloads import inputs_of
 from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF, Attachment
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus, Start
+    from ..core.fault_places import CrashPoint
     from .explore import CrashReport, Explorer
 
 # pytest shows the line of the test, not ours.
@@ -293,7 +295,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
             TimeoutError: One of the executions did not end within `timeout`.
         """
         engine = self._engine
-        starts = [engine.start_of(input, None, None, function_name) for input in inputs]
+        starts = [engine.start_of(input, None, None, function_name) for input in inputs_of(inputs)]
         return drive(engine.run_many(starts, timeout))
 
     def explore_crashes(
@@ -332,6 +334,24 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)
         return explorer(engine, start, timeout, check, callbacks, outside).explore(depth)
+
+    def crash_points(
+        self,
+        input: Any = None,
+        *,
+        callbacks: Mapping[str, Any] | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> list[CrashPoint]:
+        """Run once and list the moments at which faults can strike, in order.
+
+        The `moment` of each is what stands behind the @ of a fault. The arguments are those of
+        `explore_crashes`.
+        """
+        engine = self._engine
+        start = engine.start_of(input, None, payload, function_name, record_points=True)
+        return explorer(engine, start, timeout, None, callbacks, None).clean().crash_points
 
     def start(
         self,

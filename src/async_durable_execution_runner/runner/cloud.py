@@ -26,6 +26,7 @@ from .cloud_engine import CloudEngine
 from .engine import DEFAULT_TIMEOUT
 from .handles import AsyncExecutionHandle, AwaitedCalls, BlockingCalls, ExecutionHandle
 from .opening import AwaitedOpening, BlockingOpening
+from .payloads import inputs_of
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -143,7 +144,9 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingOpening, BlockingC
             The results, in the order of the inputs.
         """
         engine = self._engine
-        starts = [engine.start_of(input, None, None, function_name, None) for input in inputs]
+        starts = [
+            engine.start_of(input, None, None, function_name, None) for input in inputs_of(inputs)
+        ]
         return drive(engine.run_many(starts, timeout))
 
     def start(
@@ -200,7 +203,9 @@ class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedOpening, Await
         function_name: str | None = None,
     ) -> list[DurableFunctionTestResult]:
         engine = self._engine
-        starts = [engine.start_of(input, None, None, function_name, None) for input in inputs]
+        starts = [
+            engine.start_of(input, None, None, function_name, None) for input in inputs_of(inputs)
+        ]
         return await engine.run_many(starts, timeout)
 
     async def start(

@@ -188,7 +188,7 @@ class Explorer:
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one crash is needed.")
         began = time.monotonic()
-        clean = self._clean()
+        clean = self.clean()
         runs = self._all([((_kill(point),), point.label) for point in clean.crash_points], clean)
         pruned = 0
         frontier, seen = runs, {point.key for point in clean.crash_points}
@@ -201,7 +201,8 @@ class Explorer:
         seconds, checked = time.monotonic() - began, self._check is not None
         return CrashReport(name, clean, runs, pruned, seconds, checked)
 
-    def _clean(self) -> DurableFunctionTestResult:
+    def clean(self) -> DurableFunctionTestResult:
+        """Run without a crash, and return what came of that; `AssertionError` if it is wrong."""
         record = self._run(self._start)
         result = DurableFunctionTestResult(record)
         wrong = list(_wrong_in_itself(record, result, self._check))
