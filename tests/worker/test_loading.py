@@ -14,13 +14,14 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import aws_durable_execution_sdk_python as official
 import pytest
 from async_durable_execution import durable_callable, durable_execution
 
 from async_durable_execution_runner.errors import HandlerNotLoadable
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.worker import modules
-from async_durable_execution_runner.worker.loading import bind, describe, is_durable, load
+from async_durable_execution_runner.worker.loading import bind, check, describe, is_durable, load
 
 PROJECT = Path(__file__).parent / "import_modes"
 
@@ -112,6 +113,43 @@ def unwrapping(handler: Any) -> Any:
     return outer
 
 
+async def yields(event: Any) -> Any:
+    yield event
+
+
+def yields_plainly(event: Any) -> Any:
+    yield event
+
+
+def one_event(event: Any) -> Any:
+    return event
+
+
+async def plain_coroutine(event: Any, context: Any) -> Any:
+    return event
+
+
+def passing_on(function: Any) -> Any:
+    @functools.wraps(function)
+    def passed_on(event: Any) -> Any:
+        return function(event)
+
+    return passed_on
+
+
+class Callable:
+    async def __call__(self, event: Any) -> Any:
+        return event
+
+
+@pytest.mark.parametrize(
+    "function", [passing_on(workflow), Callable(), functools.partial(workflow)]
+)
+def test_what_is_awaited_all_the_same_is_taken(function: Any) -> None:
+    functools.update_wrapper(function, workflow)
+    assert check(durable_execution(function))
+
+
 REFUSED = [
     (None, None, "Handler None is not callable"),
     ("handler", None, "Handler 'handler' is not callable"),
@@ -125,6 +163,22 @@ REFUSED = [
     (unwrapping(durable), True, "a decorator above that one must use functools.wraps"),
     (durable, False, "durable is a durable function: register it as one"),
     (hiding(durable), None, "has a decorator above @durable_execution that does not keep"),
+    (
+        durable_execution(yields),
+        None,
+        "yields is an async generator, and the SDK awaits the handler",
+    ),
+    (
+        durable_execution(yields_plainly),
+        None,
+        "is a generator, and the SDK awaits the handler: return",
+    ),
+    (
+        durable_execution(one_event),
+        None,
+        "is a plain function, and the SDK awaits the handler: define",
+    ),
+    (official.durable_execution(plain_coroutine), None, "is an async function, and the SDK calls"),
     (workflow, False, "takes (event: 'Any') -> 'Any', but Lambda calls a handler with (event, con"),
 ]
 

@@ -22,6 +22,7 @@ from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
+from .keywords import suggesting
 from .mocks import MockFunction
 from .opening import BlockingOpening
 from .payloads import inputs_of
@@ -39,6 +40,7 @@ __tracebackhide__ = True
 class BaseRunner:
     """What the synchronous and the asynchronous runner have in common."""
 
+    @suggesting
     def __init__(
         self,
         handler: Callable[..., Any],

@@ -25,6 +25,7 @@ from ..results.result import DurableFunctionTestResult
 from .cloud_engine import CloudEngine
 from .engine import DEFAULT_TIMEOUT
 from .handles import AsyncExecutionHandle, AwaitedCalls, BlockingCalls, ExecutionHandle
+from .keywords import suggesting
 from .opening import AwaitedOpening, BlockingOpening
 from .payloads import inputs_of
 
@@ -40,6 +41,7 @@ class BaseCloudRunner:
     _clock: type[Clock]
     _in_threads: bool
 
+    @suggesting
     def __init__(
         self,
         function_name: str,

@@ -84,7 +84,9 @@ def check(handler: object, *, durable: bool | None = None) -> Handler:
             f"{name} is decorated with @durable_callable or the like, which makes callables for "
             "steps: decorate the handler with @durable_execution."
         )
-    if is_durable(handler):
+    if (sdk := sdk_of(handler)) is not None:
+        if complaint := sdk.complaint(inspect.unwrap(handler)):
+            raise errors.HandlerNotLoadable(f"{name} {complaint}")
         if durable is False:
             raise errors.HandlerNotLoadable(
                 f"{name} is a durable function: register it as one (register_durable_function)."
