@@ -74,6 +74,7 @@ def test_a_report_of_every_crash_point(pytester: pytest.Pytester):
     )
 
 
+@pytest.mark.processes
 def test_threads_that_an_inline_handler_leaves_do_not_hold_up_the_end(pytester: pytest.Pytester):
     pytester.makepyfile(
         """

@@ -17,6 +17,8 @@ import pytest
 from botocore.exceptions import ClientError
 from processes import Watched, all_gone, children
 
+from async_durable_execution_runner.serving import serve
+
 from .process import COMMAND, client, invoked, serving
 
 pytestmark = pytest.mark.processes
@@ -388,3 +390,12 @@ def test_what_cannot_be_served_is_one_line(
     assert done.returncode == code
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_it_says_how_far_the_imports_are_while_some_are_left(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serve, "_PROGRESS_SECONDS", -1.0)
+    said: list[str] = []
+    done = serve._progress(3, said.append)
+    for number in (1, 2, 3):
+        done(number)
+    assert said == ["1 of 3 handlers are imported.", "2 of 3 handlers are imported."]

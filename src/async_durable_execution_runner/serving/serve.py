@@ -141,7 +141,7 @@ def _progress(count: int, say: Say) -> Callable[[int], object]:
 
     def done(number: int) -> None:
         nonlocal last
-        if time.monotonic() - last > _PROGRESS_SECONDS:
+        if number < count and time.monotonic() - last > _PROGRESS_SECONDS:
             last = time.monotonic()
             say(f"{number} of {count} handlers are imported.")
 
