@@ -268,8 +268,10 @@ def test_a_step_and_a_wait(folder: Path):
 @pytest.mark.processes
 def test_a_callback_that_nobody_answers(folder: Path):
     body = """
+    execution = runner.start({})
+    execution.wait_for_callback("approval")
     try:
-        runner.run({}, timeout=0.5)
+        execution.result(timeout=0.1)
     except TimeoutError as error:
         print(error)
     """

@@ -11,6 +11,7 @@ RunnerError
 │   └── ServiceFailure                500
 ├── HandlerNotLoadable                a handler cannot travel to a worker, or is not durable
 ├── OperationNotFound                 a result has none, or several, of that name; a LookupError
+├── NoResult                          the execution failed, or runs yet; an AssertionError
 ├── NonDeterministicHandler           a replay asked for other operations; an AssertionError
 ├── InvalidConfiguration              a file of functions, or a command's argument, makes no sense
 ├── NotStarted                        the runner is used outside its `with`
@@ -116,6 +117,12 @@ class OperationNotFound(RunnerError, LookupError):
     """No operation, or more than one, answers to that name. The text says which are there."""
 
     grpc_status = "NOT_FOUND"
+
+
+class NoResult(RunnerError, AssertionError):
+    """An execution that has not succeeded was asked for its result; the text describes it."""
+
+    grpc_status = "FAILED_PRECONDITION"
 
 
 class NonDeterministicHandler(RunnerError, AssertionError):

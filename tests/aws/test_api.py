@@ -237,7 +237,7 @@ def test_what_is_no_endpoint() -> None:
 
 def test_outside_of_its_with() -> None:
     runner = DurableFunctionCloudTestRunner("order", "eu-west-1")
-    with pytest.raises(NotStarted, match="inside its `with`"):
+    with pytest.raises(NotStarted, match="use it in a `with`"):
         runner.start()
 
 

@@ -103,6 +103,11 @@ def say_begun(pipe: str) -> None:
 
 
 @misdeed
+def stop_at_a_breakpoint() -> None:
+    breakpoint()
+
+
+@misdeed
 def nothing() -> str:
     return "fine"
 

@@ -27,6 +27,14 @@ def failure(result: DurableFunctionTestResult) -> Any:
     return result.error
 
 
+def test_a_breakpoint_says_what_to_use(runner_for: RunnerFor) -> None:
+    result = runner_for().run({"do": "stop_at_a_breakpoint"}, timeout=20)
+
+    assert result.status is InvocationStatus.FAILED
+    assert result.error is not None
+    assert "isolation='inline'" in str(result.error.message)
+
+
 @pytest.mark.parametrize(
     ("deed", "cause", "last_words"),
     [

@@ -96,6 +96,18 @@ def test_a_fault_that_never_fired_fails_the_run(runner: DurableFunctionTestRunne
         handle.result()
 
 
+def test_a_fault_that_never_fired_says_which_moments_there_were(runner: DurableFunctionTestRunner):
+    points = [each.moment for each in runner.crash_points({})]
+    assert {"before-commit:1", "after-commit:1"} <= set(points)
+    with pytest.raises(FaultNeverFired) as raised:
+        runner.run({}, faults="kill@after-commit:99")
+    last = sum(each.startswith("after-commit") for each in points)
+    first_line = str(raised.value).splitlines()[0]
+    assert f"which had {len(points)} moments (" in first_line
+    assert f"after-commit:1 to after-commit:{last}" in first_line
+    assert first_line.endswith("; runner.crash_points(input) lists them.")
+
+
 def test_chance_need_not_strike(runner: DurableFunctionTestRunner):
     result = runner.run({}, faults="kill@random:0.000001")
     assert result.unfired_faults == ["kill@random:1e-06,seed=0"]

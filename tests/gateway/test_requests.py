@@ -81,6 +81,7 @@ def test_a_body(body: bytes, expected: dict[str, Any]) -> None:
         *(b'{"Flag": "true"}', b'{"Flag": 1}', b'{"When": "today"}', b'{"When": {}}'),
         *(b'{"Bytes": "*"}', b'{"Bytes": 1}', b'{"Some": {}}', b'{"Some": ["x"]}'),
         *(b'{"Named": []}', b'{"Named": {"a": 1}}', b'{"Deep": "x"}', b'{"Ratio": "1"}'),
+        b'{"Unknown": ' + b"9" * 101 + b"}",
         *(b'{"When": 1e999}', b'{"Text": "\\ud800"}', b'{"Named": {"\\udfff": "x"}}'),
     ],
 )
@@ -235,6 +236,21 @@ def test_a_refusal_says_what_and_where() -> None:
         "Value '' at 'updates.1.member.id' failed to satisfy constraint: Member must have length "
         "greater than or equal to 1" in text
     )
+
+
+def test_a_refusal_names_the_first_ten_problems() -> None:
+    updates = API.operations["CheckpointDurableExecution"].input
+    with pytest.raises(InvalidParameterValue) as caught:
+        constraints.check(updates, {"Updates": [{}] * 100_000})
+    text = caught.value.message
+    assert text.startswith("10 validation errors detected, and there are more: Value null at 'd")
+    assert text.count("failed to satisfy constraint") == 10
+
+
+def test_a_list_is_not_shown() -> None:
+    member = {"type": "list", "member": STRING, "max": 1}
+    text = problem({"Name": member}, {"Name": ["x"] * 100_000})
+    assert text.startswith("1 validation error detected: Value at 'name' failed to satisfy")
 
 
 STRING = {"type": "string"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import async_durable_execution as sdk
@@ -20,7 +21,7 @@ from async_durable_execution_runner.core.model import (
     OutputLine,
     OutputStream,
 )
-from async_durable_execution_runner.errors import OperationNotFound
+from async_durable_execution_runner.errors import NoResult, OperationNotFound
 from async_durable_execution_runner.results.records import ExecutionRecord, InvocationRecord
 from async_durable_execution_runner.results.result import DurableFunctionTestResult
 from async_durable_execution_runner.runner import (
@@ -202,7 +203,7 @@ def test_a_nearer_operation_hides_a_deeper_one_of_its_name(
 def test_an_ambiguous_name_is_an_error_with_the_places(result: DurableFunctionTestResult) -> None:
     with pytest.raises(OperationNotFound, match="2 steps named 'label'") as error:
         result.get_step("label")
-    assert "ship / pack / label, ship / label" in str(error.value)
+    assert "ship / pack / label (s4, SUCCEEDED), ship / label (s3, SUCCEEDED)" in str(error.value)
 
 
 def test_a_missing_name_is_an_error_with_the_names_that_are_there(
@@ -447,3 +448,61 @@ def test_the_description_of_a_very_long_execution_is_not_very_long() -> None:
     assert "├─ … 9950 more" in lines
     assert "     … 250 more" in lines
     assert "└─ step step-9999" in lines[-54]
+
+
+# -- values as they were written ----------------------------------------------------------
+
+WIRE = '{"t":"m","v":{"paid":{"t":"b","v":true}}}'
+PRICED = op("s1", OperationType.STEP, "price", result='{"t":"d","v":"4.50"}', attempt=1)
+
+
+def test_values_are_shown_as_they_were_written(result: DurableFunctionTestResult) -> None:
+    assert result.result == WIRE
+    step = DurableFunctionTestResult(replace(RECORD, operations=(PRICED,))).get_step("price")
+    step_text = DurableFunctionTestResult(replace(RECORD, operations=(PRICED,))).describe()
+    event = HistoryEvent(7, EventType.STEP_SUCCEEDED, START, id="s1", name="price", payload=WIRE)
+    (shown,) = DurableFunctionTestResult(replace(RECORD, events=(event,))).history
+    assert 'result={"paid": true}' in repr(result)
+    assert 'result       {"paid": true}\n' in step_text
+    assert "Decimal('4.50')" in step_text
+    assert repr(step) == "<StepOperation 'price' SUCCEEDED result=Decimal('4.50')>"
+    assert repr(shown) == """<Event 7 StepSucceeded, 'price', result={"paid": true}>"""
+    assert shown.details["result"] == WIRE
+
+
+def test_what_only_looks_like_the_sdk_s_format_is_shown_as_it_is() -> None:
+    text = '{"t":"m","of":"tea"}'
+    record = replace(RECORD, result=text)
+    assert f"result       {text}\n" in DurableFunctionTestResult(record).describe()
+
+
+def test_every_operation_has_its_result_as_data(result: DurableFunctionTestResult) -> None:
+    assert result.get_step("price").deserialized_result == "4 EUR"
+    assert result.get_context("ship").deserialized_result == "sent"
+    assert result.get_wait("pause").deserialized_result is None
+    assert result.get_invoke("payment").deserialized_result is None
+    record = replace(RECORD, operations=(PRICED,))
+    operation = DurableFunctionTestResult(record).get_step("price")
+    assert operation.deserialized_result == Decimal("4.50")
+
+
+@pytest.mark.parametrize("status", [each for each in ExecutionStatus if each.name != "SUCCEEDED"])
+def test_an_execution_without_a_result_says_how_it_went(status: ExecutionStatus) -> None:
+    failed = DurableFunctionTestResult(replace(RECORD, status=status, result=None, error=DECLINED))
+    with pytest.raises(NoResult) as raised:
+        failed.get_deserialized_result()
+    text = str(raised.value)
+    assert text.startswith(f"The execution has no result, it is {failed.status.value}.\n\n")
+    assert text.endswith(failed.describe())
+
+
+def test_two_of_one_name_are_listed() -> None:
+    """Which of the two is meant nobody can say, though both are where they are looked for."""
+    twice = (PRICE, replace(PRICE, id="s9", status=OperationStatus.FAILED))
+    scope = DurableFunctionTestResult(replace(RECORD, operations=twice))
+    with pytest.raises(OperationNotFound) as raised:
+        scope.get_step("price")
+    assert str(raised.value) == (
+        "2 steps named 'price' in execution 'order-1': price (s1, SUCCEEDED), price (s9, FAILED). "
+        "Ask the context that holds the one you mean, or use get_operation_by_id()."
+    )

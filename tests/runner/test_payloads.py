@@ -12,7 +12,7 @@ from async_durable_execution import durable_execution
 from async_durable_execution_runner import (
     DurableFunctionTestRunner,
 )
-from async_durable_execution_runner.runner.payloads import payload_of
+from async_durable_execution_runner.runner.payloads import inputs_of, payload_of
 
 
 @durable_execution
@@ -61,3 +61,15 @@ def test_input_and_payload_exclude_each_other() -> None:
 
 def test_text_that_is_no_utf_8_is_sent_as_json_can_carry_it() -> None:
     assert payload_of('"\ud800"') == r'"\"\ud800\""'
+
+
+@pytest.mark.parametrize(("inputs", "kind"), [({"a": 1}, "mapping"), ("ab", "text")])
+def test_one_input_is_not_taken_for_several(inputs: object, kind: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        inputs_of(inputs)
+    assert f"a {kind} is one: give a list, run_many([{inputs!r}])." in str(raised.value)
+
+
+def test_several_inputs_are_any_iterable() -> None:
+    several = iter([1])
+    assert inputs_of(several) is several

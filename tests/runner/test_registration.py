@@ -10,6 +10,8 @@ import pytest
 from async_durable_execution import durable_execution
 
 from async_durable_execution_runner import (
+    AsyncDurableFunctionTestRunner,
+    DurableFunctionCloudTestRunner,
     DurableFunctionTestRunner,
     HandlerNotLoadable,
     Isolation,
@@ -77,7 +79,7 @@ def test_what_no_runner_can_be_made_with(option: dict[str, Any], problem: str) -
 
 @pytest.mark.parametrize("use", ["run", "start", "run_async"])
 def test_a_runner_that_is_not_open_says_so(use: str) -> None:
-    with pytest.raises(NotStarted, match="inside its `with`"):
+    with pytest.raises(NotStarted, match="use it in a `with`"):
         getattr(DurableFunctionTestRunner(handler=echo), use)(input=1)
 
 
@@ -133,3 +135,21 @@ def test_a_bad_handler_is_refused_at_registration() -> None:
         runner.register_durable_function("other", plain, isolation="inline")
     with pytest.raises(HandlerNotLoadable):
         runner.register_function("other", 17)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        (DurableFunctionTestRunner, echo),
+        (AsyncDurableFunctionTestRunner, echo),
+        (DurableFunctionCloudTestRunner, "echo"),
+    ],
+)
+def test_a_keyword_that_is_nearly_right_is_named(kind: Any, given: Any) -> None:
+    near, meant = ("clients", "client") if isinstance(given, str) else ("worker", "workers")
+    with pytest.raises(TypeError) as raised:
+        kind(given, **{near: 4})
+    expected = f"{kind.__name__}() has no keyword argument {near!r}: did you mean {meant!r}?"
+    assert str(raised.value) == expected
+    with pytest.raises(TypeError, match=r"has no keyword argument 'xyzzy'\.$"):
+        kind(given, xyzzy=4)

@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -54,13 +55,20 @@ aliases = ["prod"]
 [functions.Price]
 handler = "orders.price"
 code = "code"
+log_format = "JSON"
+
+[functions.Brief]
+handler = "orders:place"
+code = "code"
+retention_days = 7
+execution_timeout = 60
 """
 
 DIES = """
 [functions.Dies]
 handler = "orders:dies"
 code = "code"
-execution_timeout = 4
+execution_timeout = 2
 """
 
 TEMPLATE = """
@@ -71,52 +79,124 @@ Resources:
 """
 
 
+def write(folder: Path) -> Path:
+    (folder / "code").mkdir()
+    (folder / "code" / "orders.py").write_text(ORDERS)
+    (folder / "functions.toml").write_text(FUNCTIONS)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "orders.py").write_text(ORDERS)
-    (tmp_path / "functions.toml").write_text(FUNCTIONS)
-    return tmp_path
+    return write(tmp_path)
 
 
-def test_functions_of_a_file_answer_boto3(project: Path):
-    with serving(project, "--functions=functions.toml", "--skip-time", "--workers=1") as (
-        _,
-        said,
-        url,
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str, Any]]:
+    """A server for all tests that only ask: its process, what it said, and a client."""
+    project = write(tmp_path_factory.mktemp("served"))
+    functions = ""
+    # As in a template with a CodeUri for each.
+    for name in ("one", "two"):
+        (project / name).mkdir()
+        (project / name / "app.py").write_text(
+            f"import os\nSTAGE = os.environ['STAGE']\n"
+            f"def handler(event, context):\n    return [{name!r}, STAGE]\n"
+        )
+        functions += (
+            f'[functions.{name}]\nhandler = "app.handler"\ncode = "{name}"\n'
+            f'environment = {{ STAGE = "{name}" }}\n'
+        )
+    # As in one folder of code for several functions.
+    (project / "code" / "app.py").write_text(
+        "import settings\ndef handler(event, context):\n    return settings.STAGE\n"
+    )
+    (project / "code" / "settings.py").write_text("import os\nSTAGE = os.environ['STAGE']\n")
+    for name in ("three", "four"):
+        functions += (
+            f'[functions.{name}]\nhandler = "app.handler"\ncode = "code"\n'
+            f'environment = {{ STAGE = "{name}" }}\n'
+        )
+    (project / "functions.toml").write_text(FUNCTIONS + functions)
+    arguments = ("--functions=functions.toml", "--skip-time", "--workers=1", "--verbose")
+    with serving(project, *arguments) as (process, said, url):
+        yield process, said, client(url)
+
+
+def test_functions_of_a_file_answer_boto3(served: tuple[Any, str, Any]):
+    _, said, aws = served
+    assert "PlaceOrder (:prod)  orders:place  durable" in said
+    assert "Price  orders.price  plain" in said
+    placed = aws.invoke(FunctionName="PlaceOrder", Qualifier="prod", Payload=b'{"order": 1}')
+    assert json.loads(placed["Payload"].read()) == {"order": 1, "charged": "test"}
+    assert placed["DurableExecutionArn"]
+    assert invoked(aws, "Price") == {"price": 7, "by": "Price"}
+
+
+def test_functions_of_one_name_in_several_folders_are_kept_apart(served: tuple[Any, str, Any]):
+    """They read their variables when they are imported."""
+    _, _, aws = served
+    for name in ("one", "two", "one"):
+        assert invoked(aws, name) == [name, name]
+
+
+def test_a_module_of_several_functions_sees_the_variables_of_each(served: tuple[Any, str, Any]):
+    """It reads them when it is imported."""
+    _, _, aws = served
+    names = ["three", "four", "three"]
+    assert [invoked(aws, name) for name in names] == names
+
+
+def test_what_lambda_would_have_configured_is_told(served: tuple[Any, str, Any]):
+    _, _, aws = served
+    brief = aws.get_function_configuration(FunctionName="Brief")
+    assert brief["DurableConfig"] == {"ExecutionTimeout": 60, "RetentionPeriodInDays": 7}
+    price = aws.get_function_configuration(FunctionName="Price")
+    assert price["LoggingConfig"] == {"LogFormat": "JSON"}
+
+
+def test_serving_can_be_heard(served: tuple[Any, str, Any]):
+    process, _, aws = served
+    assert invoked(aws, "PlaceOrder", b'{"order": "s3cret"}')["order"] == "s3cret"
+    with pytest.raises(ClientError):
+        aws.invoke(FunctionName="Nobody", Payload=b"{}")
+    refused = "POST /2015-03-31/functions/Nobody/invocations refused, ResourceNotFoundException: "
+    heard = ""
+    for line in process.stderr:
+        heard += line
+        if refused in line:
+            break
+    for line in (
+        ">> Started: 'PlaceOrder' with 19 bytes of input, arn:aws:lambda:",
+        ".. time skips 1 d, to when wait 'cool off' is due",
+        "<< Finish: SUCCEEDED (",
+        refused,
     ):
-        assert "PlaceOrder (:prod)  orders:place  durable" in said
-        assert "Price  orders.price  plain" in said
-        aws = client(url)
-        placed = aws.invoke(FunctionName="PlaceOrder", Qualifier="prod", Payload=b'{"order": 1}')
-        assert json.loads(placed["Payload"].read()) == {"order": 1, "charged": "test"}
-        assert placed["DurableExecutionArn"]
-        price = aws.invoke(FunctionName="Price", Payload=b"{}")
-        assert json.loads(price["Payload"].read()) == {"price": 7, "by": "Price"}
+        assert line in heard
+    assert "s3cret" not in heard
 
 
-def test_functions_of_a_template_answer_boto3(project: Path):
+def test_functions_of_a_template_answer_boto3_with_a_key_where_one_is_given(project: Path):
     (project / "template.yaml").write_text(TEMPLATE)
-    with serving(project, "--template=template.yaml", "--workers=1") as (_, said, url):
+    arguments = ("--template=template.yaml", "--workers=1", "--access-key=AKID")
+    with serving(project, *arguments, DURABLE_RUNNER_SECRET_KEY="secret") as (_, said, url):
         assert "Price  orders.price  plain" in said
-        answer = client(url).invoke(FunctionName="Price", Payload=b"{}")
-        assert json.loads(answer["Payload"].read())["price"] == 7
-
-
-def test_a_function_of_an_argument_is_found_from_here(project: Path):
-    with serving(project / "code", "--function=Price=orders:price", "--workers=1") as (_, _, url):
-        answer = client(url).invoke(FunctionName="Price", Payload=b"{}")
-        assert json.loads(answer["Payload"].read())["price"] == 7
+        assert invoked(client(url, "AKID", "secret"), "Price")["price"] == 7
+        with pytest.raises(ClientError, match="signature"):
+            client(url, "AKID", "wrong").list_functions()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_when_asked_and_leaves_nothing(project: Path, number: int):
+def test_a_function_of_an_argument_is_found_from_here_and_ends_when_asked(
+    project: Path, number: int
+):
+    """Nothing is left."""
     with serving(project / "code", "--function=Price=orders:price", "--workers=1") as (
         process,
         _,
         url,
     ):
-        client(url).invoke(FunctionName="Price", Payload=b"{}")
+        assert invoked(client(url), "Price")["price"] == 7
         watched = children(process.pid)
         assert watched
         process.send_signal(number)
@@ -237,80 +317,16 @@ def test_without_its_coordinator_it_ends_and_says_why(project: Path):
         ]
 
 
-def test_functions_of_one_name_in_several_folders_are_kept_apart(project: Path):
-    """As in a template with a CodeUri for each; they read their variables when imported."""
-    for name in ("one", "two"):
-        (project / name).mkdir()
-        (project / name / "app.py").write_text(
-            f"import os\nSTAGE = os.environ['STAGE']\n"
-            f"def handler(event, context):\n    return [{name!r}, STAGE]\n"
-        )
-    (project / "functions.toml").write_text(
-        "".join(
-            f'[functions.{name}]\nhandler = "app.handler"\ncode = "{name}"\n'
-            f'environment = {{ STAGE = "{name}" }}\n'
-            for name in ("one", "two")
-        )
-    )
-    with serving(project, "--functions=functions.toml", "--workers=1") as (_, _, url):
-        aws = client(url)
-        for name in ("one", "two", "one"):
-            assert invoked(aws, name) == [name, name]
-
-
-def test_a_module_of_several_functions_sees_the_variables_of_each(project: Path):
-    """It reads them when it is imported."""
-    (project / "app.py").write_text(
-        "import os\nimport settings\ndef handler(event, context):\n    return settings.STAGE\n"
-    )
-    (project / "settings.py").write_text("import os\nSTAGE = os.environ['STAGE']\n")
-    (project / "functions.toml").write_text(
-        "".join(
-            f'[functions.{name}]\nhandler = "app.handler"\nenvironment = {{ STAGE = "{name}" }}\n'
-            for name in ("one", "two")
-        )
-    )
-    with serving(project, "--functions=functions.toml", "--workers=1") as (_, _, url):
-        aws = client(url)
-        assert [invoked(aws, name) for name in ("one", "two", "one")] == ["one", "two", "one"]
-
-
-def test_what_lambda_would_have_configured_is_told(project: Path):
-    (project / "functions.toml").write_text(
-        f"{FUNCTIONS}\nlog_format = 'JSON'\n".replace(
-            'aliases = ["prod"]', "retention_days = 7\nexecution_timeout = 60"
-        )
-    )
-    with serving(project, "--functions=functions.toml") as (_, _, url):
-        aws = client(url)
-        order = aws.get_function_configuration(FunctionName="PlaceOrder")
-        assert order["DurableConfig"] == {"ExecutionTimeout": 60, "RetentionPeriodInDays": 7}
-        price = aws.get_function_configuration(FunctionName="Price")
-        assert price["LoggingConfig"] == {"LogFormat": "JSON"}
-
-
-def test_a_key_is_demanded_where_one_is_given(project: Path):
-    with serving(
-        project / "code",
-        "--function=Price=orders:price",
-        "--access-key=AKID",
-        DURABLE_RUNNER_SECRET_KEY="secret",
-    ) as (_, _, url):
-        assert client(url, "AKID", "secret").list_functions()["Functions"]
-        with pytest.raises(ClientError, match="signature"):
-            client(url, "AKID", "wrong").list_functions()
-
-
 # Runs in every Python process of the server, before anything of ours.
 _SHORT_PAUSES = """
 from async_durable_execution_runner.runner.registration import Attachment
-Attachment.__init__.__kwdefaults__["retry_backoff"] = 0.005
+Attachment.__init__.__kwdefaults__["retry_backoff"] = 0.001
 """
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "failures"),
-    [([], "TIMED_OUT", range(7, 12)), (["--skip-time"], "FAILED", [6])],
+    [([], "TIMED_OUT", range(7, 13)), (["--skip-time"], "FAILED", [6])],
 )
 def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
     project: Path, arguments: list[str], status: str, failures: Sequence[int]
@@ -374,24 +390,6 @@ def test_what_cannot_be_served_is_one_line(
     assert done.returncode == code
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_serving_can_be_heard(project: Path):
-    arguments = ("--functions=functions.toml", "--skip-time", "--workers=1", "--verbose")
-    with serving(project, *arguments) as (process, _, url):
-        assert invoked(client(url), "PlaceOrder", b'{"order": "s3cret"}')["order"] == "s3cret"
-        with pytest.raises(ClientError):
-            client(url).invoke(FunctionName="Nobody", Payload=b"{}")
-        process.terminate()
-        heard = process.stderr.read()
-    for line in (
-        ">> Started: 'PlaceOrder' with 19 bytes of input, arn:aws:lambda:",
-        ".. time skips 1 d, to when wait 'cool off' is due",
-        "<< Finish: SUCCEEDED (",
-        "POST /2015-03-31/functions/Nobody/invocations refused, ResourceNotFoundException: ",
-    ):
-        assert line in heard
-    assert "s3cret" not in heard
 
 
 def test_it_says_how_far_the_imports_are_while_some_are_left(monkeypatch: pytest.MonkeyPatch):

@@ -5,20 +5,23 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import linecache
 import os
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
+import aws_durable_execution_sdk_python as official
 import pytest
 from async_durable_execution import durable_callable, durable_execution
 
 from async_durable_execution_runner.errors import HandlerNotLoadable
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.worker import modules
-from async_durable_execution_runner.worker.loading import bind, describe, is_durable, load
+from async_durable_execution_runner.worker.loading import bind, check, describe, is_durable, load
 
 PROJECT = Path(__file__).parent / "import_modes"
 
@@ -110,6 +113,43 @@ def unwrapping(handler: Any) -> Any:
     return outer
 
 
+async def yields(event: Any) -> Any:
+    yield event
+
+
+def yields_plainly(event: Any) -> Any:
+    yield event
+
+
+def one_event(event: Any) -> Any:
+    return event
+
+
+async def plain_coroutine(event: Any, context: Any) -> Any:
+    return event
+
+
+def passing_on(function: Any) -> Any:
+    @functools.wraps(function)
+    def passed_on(event: Any) -> Any:
+        return function(event)
+
+    return passed_on
+
+
+class Callable:
+    async def __call__(self, event: Any) -> Any:
+        return event
+
+
+@pytest.mark.parametrize(
+    "function", [passing_on(workflow), Callable(), functools.partial(workflow)]
+)
+def test_what_is_awaited_all_the_same_is_taken(function: Any) -> None:
+    functools.update_wrapper(function, workflow)
+    assert check(durable_execution(function))
+
+
 REFUSED = [
     (None, None, "Handler None is not callable"),
     ("handler", None, "Handler 'handler' is not callable"),
@@ -123,6 +163,22 @@ REFUSED = [
     (unwrapping(durable), True, "a decorator above that one must use functools.wraps"),
     (durable, False, "durable is a durable function: register it as one"),
     (hiding(durable), None, "has a decorator above @durable_execution that does not keep"),
+    (
+        durable_execution(yields),
+        None,
+        "yields is an async generator, and the SDK awaits the handler",
+    ),
+    (
+        durable_execution(yields_plainly),
+        None,
+        "is a generator, and the SDK awaits the handler: return",
+    ),
+    (
+        durable_execution(one_event),
+        None,
+        "is a plain function, and the SDK awaits the handler: define",
+    ),
+    (official.durable_execution(plain_coroutine), None, "is an async function, and the SDK calls"),
     (workflow, False, "takes (event: 'Any') -> 'Any', but Lambda calls a handler with (event, con"),
 ]
 
@@ -406,6 +462,43 @@ def test_a_module_without_a_file_goes_by_value() -> None:
         del sys.modules["made_up"]
     assert code.HasField("pickled")
     assert load(code)("in", None) == ["alone", "in"]
+
+
+CELL = """
+def handler(event, context):
+    def inner():
+        return 1 / event
+
+    return inner()
+"""
+
+
+def test_source_lines_travel_with_code_that_goes_by_value() -> None:
+    """A notebook's cell, as a script on another machine, is no file where the worker looks."""
+    name = "/notebook/cell-1"
+    lines = CELL.splitlines(keepends=True)
+    linecache.cache[name] = len(CELL), None, lines, name
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(CELL, name, "exec"), scope)
+    try:
+        code = describe(scope["handler"])
+        linecache.cache.clear()
+        with pytest.raises(ZeroDivisionError) as raised:
+            load(code)(0, None)
+        linecache.checkcache()
+        frames = traceback.extract_tb(raised.value.__traceback__)[-2:]
+    finally:
+        linecache.cache.pop(name, None)
+    assert [(each.filename, each.lineno, each.line) for each in frames] == [
+        (name, 6, "return inner()"),
+        (name, 4, "return 1 / event"),
+    ]
+
+
+def test_code_without_source_keeps_its_place() -> None:
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(CELL, "<stdin>", "exec"), scope)
+    assert load(describe(scope["handler"])).__code__.co_filename == "<stdin>"
 
 
 def test_code_travels_as_one_message() -> None:

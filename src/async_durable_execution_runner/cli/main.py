@@ -207,18 +207,21 @@ def _flush_for_nobody() -> None:
 def _serve(arguments: argparse.Namespace) -> int:
     from ..serving import template
     from ..serving.functions_file import FunctionConfig, of_text, read
-    from ..serving.serve import Reload, serve
 
     readers = {arguments.functions: read, arguments.template: template.read}
     files = [(Path(name), reader) for name, reader in readers.items() if name is not None]
 
     def functions() -> list[FunctionConfig]:
-        found = [of_text(text) for text in arguments.function]
-        return found + [each for path, reader in files for each in reader(path)]
+        given = [of_text(text) for text in arguments.function]
+        return given + [each for path, reader in files for each in reader(path)]
+
+    found, keys = functions(), access_keys(arguments)
+    # This takes half a second, for which nobody waits who has called it wrongly.
+    from ..serving.serve import Reload, serve
 
     local.import_from_here()
     serve(
-        functions(),
+        found,
         host=arguments.host,
         port=arguments.port,
         say=say,
@@ -226,7 +229,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         isolation=arguments.isolation,
         skip_time=arguments.skip_time,
-        access_keys=access_keys(arguments),
+        access_keys=keys,
         allow_hosts=arguments.allow_host,
         logs=arguments.logs,
         reload=Reload(functions, [path for path, _ in files]) if arguments.reload else None,

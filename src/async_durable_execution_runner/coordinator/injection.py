@@ -38,9 +38,10 @@ class Injection:
     """The fault plan of one execution, and what has come of the plan so far."""
 
     plan: Plan
-    #: Whether to record the moments at which a crash could strike.
-    record_points: bool
-    #: The recorded moments in order; a moment that came again after a crash is in the list twice.
+    #: Whether the moments get keys, each of which costs a look at every operation.
+    with_keys: bool
+    #: The moments at which a crash could strike, in order; a moment that came again after a crash
+    #: is in the list twice.
     points: list[CrashPoint] = field(default_factory=list)
     fired: list[FiredFault] = field(default_factory=list)
     #: The stopped workers, by id.

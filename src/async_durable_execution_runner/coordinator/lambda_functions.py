@@ -21,8 +21,8 @@ from ..core.faults import Plan
 from ..core.model import ErrorObject, ExecutionStatus, OutputLine
 from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..core.shapes import Json
-from ..core.text import load_json
 from ..errors import InvalidParameterValue, ResourceNotFound, RunnerError
+from ..gateway import json_text
 from ..gateway.refusals import Refusal, not_readable
 from . import causes
 from .executor import Executor
@@ -247,7 +247,7 @@ def _payload(body: bytes, kind: str) -> str:
         )
     try:
         text = body.decode() or "{}"
-        load_json(text)
+        json_text.check(text)
     except (ValueError, RecursionError) as error:
         raise not_readable(f"Could not parse request body into json: {error}") from None
     return text

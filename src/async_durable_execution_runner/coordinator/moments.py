@@ -49,8 +49,8 @@ class Moments:
         now = self._run.now
         elapsed = now - self._run.execution.root.start_ms
         moment = Moment(point, number, self._ordinal, elapsed, changes, name)
-        if self._injection.record_points:
-            self._injection.points.append(CrashPoint(str(moment), moment.label, self._key()))
+        key = self._key() if self._injection.with_keys else ""
+        self._injection.points.append(CrashPoint(str(moment), moment.label, key))
         fault = self._injection.plan.strikes(moment)
         if fault is None:
             return None

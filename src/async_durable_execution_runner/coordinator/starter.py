@@ -76,7 +76,7 @@ class Starter:
             tenant_id: The tenant that handlers see.
             client_context: What the caller says of itself, as a JSON object.
             plan: The faults that strike the execution.
-            record_points: Whether to record the moments at which a fault can strike.
+            record_points: Whether to record the moments at which a fault can strike, with keys.
             retry_at_once: Whether retries of failed invocations neither pause nor run out.
             log_levels: The levels of logging, by the names of the loggers.
 

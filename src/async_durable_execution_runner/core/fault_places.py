@@ -41,7 +41,7 @@ REPLIES = frozenset({Point.BEFORE_COMMIT, Point.AFTER_COMMIT, Point.STATE_READ})
 @dataclass(frozen=True, slots=True)
 class CrashPoint:
     """A moment at which a crash can strike. Two moments have the same `key` if the durable state
-    and the effects that are not yet durable are the same."""
+    and the effects that are not yet durable are the same; only explorations ask for keys."""
 
     moment: str
     label: str

@@ -15,6 +15,8 @@ CHAINED_BYTES = 1024 * 1024
 DURATION_SECONDS = 31_622_400
 CLIENT_TOKEN_MS = 15 * 60 * 1000
 PAGE_OPERATIONS = 1000
+#: The service's own limit is not known; the SDKs send 250 updates at most.
+CHECKPOINT_UPDATES = 500
 #: How many invocations in a row may return PENDING with nothing pending.
 IDLE_SUSPENSIONS = 3
 #: The retries of failed invocations where these must not run out before the execution's time.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 
@@ -28,13 +29,13 @@ def visible(text: str) -> str:
     return utf8(_OBEYED.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
-def load_json(text: str | bytes) -> Any:
-    """Return the value of a JSON document.
+def load_json(text: str | bytes, parse_int: Callable[[str], Any] = int) -> Any:
+    """Return the value of a JSON document; `parse_int` makes the value of a whole number.
 
     Raises `ValueError` or `RecursionError` for anything else, and for NaN and Infinity, which only
     Python takes as JSON.
     """
-    return json.loads(text, parse_constant=_no_constant)
+    return json.loads(text, parse_int=parse_int, parse_constant=_no_constant)
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -11,10 +11,10 @@ from email.utils import formatdate
 from typing import Any, NoReturn
 
 from ..errors import InvalidParameterValue, RunnerError, ServiceError
-from . import constraints, requests, responses
+from . import constraints, json_text, requests, responses
 from .hosts import Hosts
 from .model import API, ApiOperation
-from .refusals import Refusal, unknown_operation
+from .refusals import Refusal, not_readable, unknown_operation
 from .responses import Response
 from .signatures import Keyring
 
@@ -33,6 +33,8 @@ by the model's member names, or raises `ServiceError` or `Refusal`. An answer ma
 _WAITING = frozenset({"Invoke"})
 
 _MIB = 1024 * 1024
+#: The most header fields of a request, and the most fields of a query.
+_MOST_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Limits:
     body_bytes: int = 8 * _MIB
     #: A larger body is read and dropped up to this size, so that the client gets to read why.
     dropped_bytes: int = 64 * _MIB
-    header_bytes: int = 64 * 1024
+    header_bytes: int = 32 * 1024
     header_seconds: float = 20.0
     body_seconds: float = 60.0
     idle_seconds: float = 75.0
@@ -113,6 +115,10 @@ class Gateway:
             body = await self._body(receive)
             if self._hosts is not None:
                 self._hosts.check(headers)
+            if len(scope["headers"]) > _MOST_FIELDS or query.count("&") >= _MOST_FIELDS:
+                raise not_readable(
+                    f"A request may have {_MOST_FIELDS} headers and as many fields in its query."
+                )
             self._keyring.check(method, f"{path}?{query}" if query else path, headers, body)
             found = API.find(method, path)
             if found is None:
@@ -123,8 +129,7 @@ class Gateway:
                 raise unknown_operation(
                     f"{operation.name} is not among the operations served here."
                 )
-            given = requests.parameters(operation, labels, query, headers, body)
-            constraints.check(operation.input, given)
+            given = await _parameters(operation, labels, query, headers, body)
             if operation.name in _WAITING:
                 result = await _unless_gone(handler(given), receive)
             else:
@@ -186,6 +191,31 @@ class Gateway:
         most = self._limits.body_bytes
         text = f"Request must be smaller than {most} bytes, was {size}."
         raise kind("RequestTooLargeException", text, 413)
+
+
+async def _parameters(
+    operation: ApiOperation,
+    labels: Mapping[str, str],
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> Parameters:
+    """Read and check parameters; others have their turn between the parts of that."""
+    if requests.parses_body(operation) and not await json_text.has_few_values(body):
+        raise not_readable(
+            f"The request has more than {json_text.MOST_VALUES} JSON values or "
+            f"{json_text.MOST_ESCAPES} escapes: send fewer at a time."
+        )
+    large = len(body) > json_text.SMALL
+    if large:
+        await asyncio.sleep(0)
+    given = requests.parameters(operation, labels, query, headers, body)
+    if large:
+        await asyncio.sleep(0)
+    constraints.check(operation.input, given)
+    if large:
+        await asyncio.sleep(0)
+    return given
 
 
 def _with_id(response: Response, request_id: str | None = None) -> Response:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from ..errors import InvalidParameterValue
@@ -13,19 +14,24 @@ from .model import Shape
 
 #: The characters of a value that a refusal shows at most.
 _SHOWN_CHARACTERS = 256
+#: The problems that a refusal names at most. No more are looked for.
+_MOST_PROBLEMS = 10
 
 
 def check(shape: Shape | None, parameters: dict[str, Any]) -> None:
     """Check whether `parameters` keep to the model.
 
     Raises:
-        InvalidParameterValue: Some do not; the text names each of them in the service's words.
+        InvalidParameterValue: Some do not; the text names the first ten in the service's words.
     """
     if shape is None:
         return
-    problems = list(_of_structure(shape, parameters, ""))
+    problems = list(islice(_of_structure(shape, parameters, ""), _MOST_PROBLEMS + 1))
     if problems:
+        more = len(problems) > _MOST_PROBLEMS
+        problems = problems[:_MOST_PROBLEMS]
         count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected"
+        count += ", and there are more" if more else ""
         raise InvalidParameterValue(f"{count}: {'; '.join(problems)}")
 
 
@@ -38,8 +44,9 @@ def _of_structure(shape: Shape, values: dict[str, Any], path: str) -> Iterator[s
 
 
 def _of_value(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    whole = isinstance(value, dict | list)
     for rule in _broken(shape, value):
-        shown = "" if shape.metadata.get("sensitive") else f" '{_text(value)}'"
+        shown = "" if whole or shape.metadata.get("sensitive") else f" '{_text(value)}'"
         yield f"Value{shown} at '{path}' {_FAILED}: {rule}"
     match shape.type_name:
         case "structure":
@@ -64,6 +71,7 @@ def _broken(shape: Shape, value: Any) -> Iterator[str]:
             yield f"Member must have {what} greater than or equal to {least}"
         if (most := limits.get("max")) is not None and size > most:
             yield f"Member must have {what} less than or equal to {most}"
+            return
     if shape.type_name != "string":
         return
     if (members := limits.get("enum")) and value not in members:

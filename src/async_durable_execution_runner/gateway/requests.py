@@ -20,6 +20,7 @@ from ..core.text import load_json
 from .model import ApiOperation, Shape
 from .refusals import not_readable
 
+_MOST_DIGITS = 100
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _NO_BODY = frozenset({b"", b"{}"})
 
@@ -76,12 +77,29 @@ def parameters(
     return found
 
 
+def parses_body(operation: ApiOperation) -> bool:
+    """Return whether the body is a JSON document whose members are parameters."""
+    shape = operation.input
+    if shape is None:
+        return False
+    payload = shape.serialization.get("payload")
+    return payload is None or shape.members[payload].type_name == "structure"
+
+
 def load(body: bytes) -> Any:
     """Read a body as a JSON document."""
     try:
-        return load_json(body)
+        # The standard has no other encoding, and what counts the values knows none.
+        return load_json(body.decode(), _integer)
     except (ValueError, RecursionError) as error:
         raise not_readable(f"Could not parse request body into json: {error}") from None
+
+
+def _integer(digits: str) -> int:
+    # No member takes as many digits, and thousands of them take Python long to read.
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number has more than {_MOST_DIGITS} digits")
+    return int(digits)
 
 
 def _payload(shape: Shape, name: str, body: bytes) -> Any:

@@ -17,6 +17,8 @@ from .hosts import Hosts, is_loopback
 from .signatures import Keyring
 
 _BACKLOG = 512
+#: How much of a connection is read at a time.
+_READ_BYTES = 16 * 1024
 
 
 class _Connection(H11Protocol):
@@ -69,6 +71,36 @@ class _Connection(H11Protocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+
+class _InPieces(asyncio.BufferedProtocol):
+    """Passes on to a connection what its client sends, so little at a time that others have their
+    turn: a body in chunks of a byte each takes h11 long."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._buffer = bytearray(_READ_BYTES)
+
+    def connection_made(self, transport: Any) -> None:
+        self._connection.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._connection.data_received(bytes(self._buffer[:nbytes]))
+
+    def eof_received(self) -> None:
+        self._connection.eof_received()
 
 
 class Listener:
@@ -136,10 +168,10 @@ async def listen(
     config.load()
     state = ServerState()
 
-    def connection() -> _Connection:
+    def connection() -> _InPieces:
         made = _Connection(config=config, server_state=state, app_state={})
         made.limits = limits
-        return made
+        return _InPieces(made)
 
     try:
         server = await asyncio.get_running_loop().create_server(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.auth import SIGV4_TIMESTAMP, UNSIGNED_PAYLOAD, SigV4Auth
+from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
@@ -75,15 +75,20 @@ class Keyring:
             )
         stamp = headers.get("x-amz-date", "")
         self._check_time(stamp, given["day"])
-        signed = given["headers"].split(";")
-        if given["service"] != _SERVICE or "host" not in signed:
+        # A header that counts must be signed: the host, and all that the service itself reads.
+        signed = frozenset(given["headers"].split(";"))
+        needed = {"host", *(name for name in headers if name.startswith("x-amz-"))}
+        if given["service"] != _SERVICE or not needed <= signed <= headers.keys():
             raise _mismatch()
         digest = headers.get("x-amz-content-sha256")
-        if digest not in (None, UNSIGNED_PAYLOAD, hashlib.sha256(body).hexdigest()):
+        if digest not in (None, hashlib.sha256(body).hexdigest()):
             raise _mismatch()
-        request = AWSRequest(method, f"http://{headers.get('host', '')}{target}", data=body)
+        # Only the path and the query of the URL are signed, and the host as the header has it.
+        if not target.startswith("/") or "#" in target:
+            raise _mismatch()
+        request = AWSRequest(method, f"http://localhost{target}", data=body)
         for name in signed:
-            request.headers[name] = headers.get(name, "")
+            request.headers[name] = headers[name]
         request.context["timestamp"] = stamp
         signer = _Verifier(Credentials(given["key"], secret), given["service"], given["region"])
         canonical = signer.canonical_request(request)

@@ -22,6 +22,7 @@ from async_durable_execution import (
 
 from ..core import model
 from ..errors import OperationNotFound
+from .values import deserialize, shown
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -90,6 +91,13 @@ class Operation:
         return self.end_timestamp - self.start_timestamp if self.end_timestamp else None
 
     @property
+    def deserialized_result(self) -> Any:
+        """The result as Python data, read by the SDK's default serializer or as plain JSON; None
+        where there is none. A result of another serializer is read with
+        `get_operation_deserialized_result(operation, serdes)`."""
+        return deserialize(self.result)
+
+    @property
     def execution_details(self) -> ExecutionDetails | None:
         return None
 
@@ -116,7 +124,7 @@ class Operation:
     def __repr__(self) -> str:
         parts = [type(self).__name__, repr(self.name), self.status.value]
         if self.result is not None:
-            parts.append(f"result={shorten(self.result)}")
+            parts.append(f"result={shorten(shown(self.result))}")
         if self.error is not None:
             parts.append(f"error={brief(self.error)}")
         return f"<{' '.join(parts)}>"
@@ -332,20 +340,20 @@ def _walk(
 
 
 def _find(scope: OperationLookup, name: str, wanted: type[_OperationT]) -> _OperationT:
-    for each in scope._children:
-        if each.name == name and isinstance(each, wanted):
-            return each
-    everything = list(_walk(scope._children))
+    children = [
+        (name, each) for each in scope._children if each.name == name and isinstance(each, wanted)
+    ]
+    everything = [] if children else list(_walk(scope._children))
     named = [(path, each) for path, each in everything if each.name == name]
-    found = [(path, each) for path, each in named if isinstance(each, wanted)]
+    found = children or [(path, each) for path, each in named if isinstance(each, wanted)]
     if len(found) == 1:
         return found[0][1]
     where = scope._title
     if found:
+        several = [f"{path} ({each.operation_id}, {each.status.value})" for path, each in found]
         raise OperationNotFound(
-            f"{len(found)} {wanted.kind}s named {name!r} in {where}: "
-            f"{', '.join(path for path, _ in found)}. "
-            "Ask the context that holds the one you mean."
+            f"{len(found)} {wanted.kind}s named {name!r} in {where}: {', '.join(several)}. "
+            "Ask the context that holds the one you mean, or use get_operation_by_id()."
         )
     if named:
         path, other = named[0]

@@ -6,23 +6,19 @@ or of runners, and never changes after it was made.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from async_durable_execution import ErrorObject, ExtendedTypeSerDes
+from async_durable_execution import ErrorObject
 
 from ..core import model
 from ..core.divergence import Divergence
 from ..core.fault_places import CrashPoint
 from ..core.text import visible
-from ..errors import OperationNotFound
+from ..errors import NoResult, OperationNotFound
 from .ledger import Ledger, effect
 from .operations import (
     ExecutionOperation,
@@ -37,6 +33,7 @@ from .operations import (
 )
 from .records import ExecutionRecord, FaultFired
 from .statuses import InvocationStatus
+from .values import deserialize, shown
 
 if TYPE_CHECKING:
     from async_durable_execution import SerDes
@@ -102,7 +99,7 @@ class Invocation:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Event:
     """One event of the history. `details` holds what events of its type have, under the service's
     names in snake case: `result`, `error`, `attempt`, `timeout`, ..."""
@@ -123,6 +120,21 @@ class Event:
     @property
     def event_timestamp(self) -> datetime:
         return self.timestamp
+
+    def __repr__(self) -> str:
+        parts = [f"Event {self.event_id} {self.event_type}"]
+        parts += [repr(self.name)] if self.name else []
+        parts += [f"{name}={_detail(value)}" for name, value in self.details.items()]
+        return f"<{', '.join(parts)}>"
+
+
+def _detail(value: Any) -> str:
+    match value:
+        case str():
+            return shorten(shown(value))
+        case ErrorObject():
+            return brief(value)
+    return str(value)
 
 
 class DurableFunctionTestResult(OperationLookup):
@@ -149,7 +161,8 @@ class DurableFunctionTestResult(OperationLookup):
         #: The planned faults that fired, in order, and the texts of the faults that never did.
         self.faults: list[FaultFired] = list(record.faults)
         self.unfired_faults: list[str] = list(record.unfired_faults)
-        #: The moments at which a crash could have struck; only crash exploration records them.
+        #: The moments at which a crash could have struck; recorded where there is a fault plan, and
+        #: by crash exploration.
         self.crash_points: list[CrashPoint] = list(record.points)
 
     @cached_property
@@ -235,13 +248,15 @@ class DurableFunctionTestResult(OperationLookup):
 
     def get_deserialized_result(self, serdes: SerDes[Any] | None = None) -> Any:
         """The result as Python data, read by `serdes`, or else by the SDK's default serializer, or
-        as plain JSON."""
-        return _deserialize(self.result, serdes)
+        as plain JSON. `NoResult` if the execution has not succeeded."""
+        if self.status is not InvocationStatus.SUCCEEDED:
+            raise NoResult(f"The execution has no result, it is {self.status.value}.\n\n{self}")
+        return deserialize(self.result, serdes)
 
     def get_operation_deserialized_result(
         self, operation: Operation, serdes: SerDes[Any] | None = None
     ) -> Any:
-        return _deserialize(operation.result, serdes)
+        return deserialize(operation.result, serdes)
 
     def describe(self) -> str:
         """The whole execution as text: operation tree, invocations, errors, output."""
@@ -262,7 +277,7 @@ class DurableFunctionTestResult(OperationLookup):
         parts.append(f"{_count(len(self.get_all_operations()), 'operation')}")
         parts.append(f"{_count(len(self._record.invocations), 'invocation')}")
         if self.result is not None:
-            parts.append(f"result={shorten(self.result)}")
+            parts.append(f"result={shorten(shown(self.result))}")
         if self.error is not None:
             parts.append(f"error={brief(self.error)}")
         if self.waiting_for:
@@ -319,27 +334,3 @@ def _event(source: model.HistoryEvent) -> Event:
         sub_type=source.sub_type,
         details={key: value for key, value in details.items() if value is not None},
     )
-
-
-def _deserialize(payload: str | None, serdes: SerDes[Any] | None) -> Any:
-    if not payload:
-        return None
-    if serdes is None:
-        try:
-            return ExtendedTypeSerDes[Any]().deserialize_sync(payload)
-        except Exception:
-            # The default serializer did not write this payload: it is JSON by other means.
-            return json.loads(payload)
-    at_once = getattr(serdes, "deserialize_sync", None)
-    if at_once is not None:
-        return at_once(payload)
-    value: Any = serdes.deserialize(payload)
-    if not inspect.isawaitable(value):
-        return value
-
-    async def finish() -> Any:
-        return await value
-
-    # The coroutine gets a thread of its own, as the test may be inside a running event loop.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, finish()).result()

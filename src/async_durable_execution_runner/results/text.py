@@ -25,6 +25,7 @@ from .operations import (
     shorten,
 )
 from .tables import effects_table, elide, table
+from .values import shown
 
 if TYPE_CHECKING:
     from .result import DurableFunctionTestResult, Invocation
@@ -47,7 +48,7 @@ def describe(result: DurableFunctionTestResult) -> str:
     facts = [
         ("execution", result.execution_arn),
         ("input", shorten(result.input, 100) if result.input is not None else ""),
-        ("result", shorten(result.result, 100) if result.result is not None else ""),
+        ("result", shorten(shown(result.result), 100) if result.result is not None else ""),
         ("error", _error(result.error) if result.error is not None else ""),
         ("waiting for", result.waiting_for),
     ]
@@ -117,7 +118,7 @@ def _remark(operation: Operation) -> str:
     if operation.error is not None:
         return brief(operation.error)
     if operation.result is not None:
-        return shorten(operation.result, 60)
+        return shorten(shown(operation.result), 60)
     if operation.end_timestamp is not None:
         return ""
     if isinstance(operation, StepOperation) and operation.next_attempt_timestamp is not None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
@@ -19,17 +18,20 @@ from .blocking import BaseRunner, explorer
 from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
+from .opening import AwaitedOpening
+from .payloads import inputs_of
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus
     from ..client.transport import LoopTransport
+    from ..core.fault_places import CrashPoint
     from .explore import CrashReport
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
 
-class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
+class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
     """`DurableFunctionTestRunner` for `async with` and `await`.
 
     Methods without a docstring do what the methods of that class do.
@@ -37,20 +39,14 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
 
     _transport: LoopTransport
 
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._engine.open)
+    async def _open(self) -> None:
+        await super()._open()
         self._transport = self._engine.use_loop()
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await asyncio.to_thread(self._engine.close)
+    async def _close(self, *, check: bool) -> None:
+        await super()._close(check=check)
         await self._transport.close()
-        if error is None:
+        if check:
             self._engine.plan.check_all()
 
     async def run(
@@ -95,6 +91,20 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
         explore = explorer(engine, start, timeout, check, callbacks, outside).explore
         return await asyncio.to_thread(explore, depth)
 
+    async def crash_points(
+        self,
+        input: Any = None,
+        *,
+        callbacks: Mapping[str, Any] | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> list[CrashPoint]:
+        engine = self._engine
+        start = engine.start_of(input, None, payload, function_name, record_points=True)
+        clean = explorer(engine, start, timeout, None, callbacks, None).clean
+        return (await asyncio.to_thread(clean)).crash_points
+
     async def run_many(
         self,
         inputs: Iterable[Any],
@@ -102,7 +112,9 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedCalls):
         *,
         function_name: str | None = None,
     ) -> list[DurableFunctionTestResult]:
-        starts = [self._engine.start_of(input, None, None, function_name) for input in inputs]
+        starts = [
+            self._engine.start_of(input, None, None, function_name) for input in inputs_of(inputs)
+        ]
         return await self._engine.run_many(starts, timeout)
 
     async def start(

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from async_durable_execution import ErrorObject
 
@@ -23,11 +22,15 @@ from ..results.result import DurableFunctionTestResult
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
+from .keywords import suggesting
 from .mocks import MockFunction
+from .opening import BlockingOpening
+from .payloads import inputs_of
 from .registration import DEFAULT_INVOCATION_RETRIES, DEFAULT_RETRY_BACKOFF, Attachment
 
 if TYPE_CHECKING:
     from ..client.control import RunnerStatus, Start
+    from ..core.fault_places import CrashPoint
     from .explore import CrashReport, Explorer
 
 # pytest shows the line of the test, not ours.
@@ -37,6 +40,7 @@ __tracebackhide__ = True
 class BaseRunner:
     """What the synchronous and the asynchronous runner have in common."""
 
+    @suggesting
     def __init__(
         self,
         handler: Callable[..., Any],
@@ -82,6 +86,7 @@ class BaseRunner:
             HandlerNotLoadable: The handler cannot travel to a worker, or is not durable.
             ValueError: One of the other arguments cannot be.
         """
+        super().__init__()
         defaults = settings(
             FunctionSettings(),
             isolation=isolation,
@@ -213,24 +218,15 @@ class BaseRunner:
         return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
 
 
-class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
+class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
     """Runs a durable function in worker processes.
 
     The calls block, and may be made where an event loop runs too.
     """
 
-    def __enter__(self) -> Self:
-        self._engine.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._engine.close()
-        if error is None:
+    def _close(self, *, check: bool) -> None:
+        super()._close(check=check)
+        if check:
             self._engine.plan.check_all()
 
     def run(
@@ -301,7 +297,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
             TimeoutError: One of the executions did not end within `timeout`.
         """
         engine = self._engine
-        starts = [engine.start_of(input, None, None, function_name) for input in inputs]
+        starts = [engine.start_of(input, None, None, function_name) for input in inputs_of(inputs)]
         return drive(engine.run_many(starts, timeout))
 
     def explore_crashes(
@@ -340,6 +336,24 @@ class DurableFunctionTestRunner(BaseRunner, BlockingCalls):
         engine = self._engine
         start = engine.start_of(input, None, payload, function_name, record_points=True)
         return explorer(engine, start, timeout, check, callbacks, outside).explore(depth)
+
+    def crash_points(
+        self,
+        input: Any = None,
+        *,
+        callbacks: Mapping[str, Any] | None = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        payload: str | None = None,
+        function_name: str | None = None,
+    ) -> list[CrashPoint]:
+        """Run once and list the moments at which faults can strike, in order.
+
+        The `moment` of each is what stands behind the @ of a fault. The arguments are those of
+        `explore_crashes`.
+        """
+        engine = self._engine
+        start = engine.start_of(input, None, payload, function_name, record_points=True)
+        return explorer(engine, start, timeout, None, callbacks, None).clean().crash_points
 
     def start(
         self,

@@ -13,10 +13,8 @@ finds a callback that somebody else has answered or that has timed out. `CloudEn
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from async_durable_execution import ErrorObject
 
@@ -27,6 +25,9 @@ from ..results.result import DurableFunctionTestResult
 from .cloud_engine import CloudEngine
 from .engine import DEFAULT_TIMEOUT
 from .handles import AsyncExecutionHandle, AwaitedCalls, BlockingCalls, ExecutionHandle
+from .keywords import suggesting
+from .opening import AwaitedOpening, BlockingOpening
+from .payloads import inputs_of
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -40,6 +41,7 @@ class BaseCloudRunner:
     _clock: type[Clock]
     _in_threads: bool
 
+    @suggesting
     def __init__(
         self,
         function_name: str,
@@ -66,6 +68,7 @@ class BaseCloudRunner:
             poll_interval: The longest pause between two questions, in seconds or a timedelta.
             clock: What the runner waits with, see `Clock`; for tests that are not to wait.
         """
+        super().__init__()
         self._engine = CloudEngine(
             function_name,
             region,
@@ -88,7 +91,7 @@ class BaseCloudRunner:
         return f"<{type(self).__name__} of {self.function_name!r}>"
 
 
-class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
+class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingOpening, BlockingCalls):
     """Runs a durable function where it is deployed.
 
     The calls block, and may be made where an event loop runs too.
@@ -96,18 +99,6 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
 
     _clock = BlockingClock
     _in_threads = False
-
-    def __enter__(self) -> Self:
-        self._engine.open()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._engine.close()
 
     def run(
         self,
@@ -155,7 +146,9 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
             The results, in the order of the inputs.
         """
         engine = self._engine
-        starts = [engine.start_of(input, None, None, function_name, None) for input in inputs]
+        starts = [
+            engine.start_of(input, None, None, function_name, None) for input in inputs_of(inputs)
+        ]
         return drive(engine.run_many(starts, timeout))
 
     def start(
@@ -181,7 +174,7 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingCalls):
         drive(self._engine.stop(execution_arn, error))
 
 
-class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedCalls):
+class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedOpening, AwaitedCalls):
     """`DurableFunctionCloudTestRunner` for `async with` and `await`.
 
     Methods without a docstring do what the methods of that class do.
@@ -189,18 +182,6 @@ class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedCalls):
 
     _clock = LoopClock
     _in_threads = True
-
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._engine.open)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._engine.close()
 
     async def run(
         self,
@@ -224,7 +205,9 @@ class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedCalls):
         function_name: str | None = None,
     ) -> list[DurableFunctionTestResult]:
         engine = self._engine
-        starts = [engine.start_of(input, None, None, function_name, None) for input in inputs]
+        starts = [
+            engine.start_of(input, None, None, function_name, None) for input in inputs_of(inputs)
+        ]
         return await engine.run_many(starts, timeout)
 
     async def start(

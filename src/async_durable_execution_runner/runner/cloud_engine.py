@@ -86,7 +86,7 @@ class CloudEngine:
     def _lambda(self) -> LambdaApi:
         if self._api is None:
             raise NotStarted(
-                "The runner is not open: use it inside its `with` (or `async with`) block."
+                "The runner is not open: use it in a `with` (or `async with`) block, or open() it."
             )
         return self._api
 

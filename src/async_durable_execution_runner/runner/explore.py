@@ -28,6 +28,7 @@ from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
 from ..results.statuses import InvocationStatus
 from ..results.tables import effects_table
+from ..results.values import shown
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Explorer:
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one crash is needed.")
         began = time.monotonic()
-        clean = self._clean()
+        clean = self.clean()
         runs = self._all([((_kill(point),), point.label) for point in clean.crash_points], clean)
         pruned = 0
         frontier, seen = runs, {point.key for point in clean.crash_points}
@@ -200,7 +201,8 @@ class Explorer:
         seconds, checked = time.monotonic() - began, self._check is not None
         return CrashReport(name, clean, runs, pruned, seconds, checked)
 
-    def _clean(self) -> DurableFunctionTestResult:
+    def clean(self) -> DurableFunctionTestResult:
+        """Run without a crash, and return what came of that; `AssertionError` if it is wrong."""
         record = self._run(self._start)
         result = DurableFunctionTestResult(record)
         wrong = list(_wrong_in_itself(record, result, self._check))
@@ -337,6 +339,10 @@ def _cause(result: DurableFunctionTestResult) -> str:
     return "".join(f": {part}" for part in (result.error.type, result.error.message) if part)
 
 
+def _result(result: DurableFunctionTestResult) -> str:
+    return "None" if result.result is None else shown(result.result)
+
+
 def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
@@ -347,7 +353,7 @@ def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResul
             f"it ended {result.status.value}, the clean run {clean.status.value}{_cause(result)}"
         )
     elif result.result != clean.result:
-        yield f"its result is {result.result}, the clean run's {clean.result}"
+        yield f"its result is {_result(result)}, the clean run's {_result(clean)}"
     mine = {each.operation_id: each for each in result.get_all_operations()}
     for operation in clean.get_all_operations():
         label = f"{operation.kind} {operation.name or operation.operation_id[:8]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from types import FrameType
 
@@ -50,7 +51,8 @@ class RunnerPlan:
         if unfired := _certain(own):
             raise FaultNeverFired(
                 f"Planned, but never fired: {', '.join(unfired)}. "
-                f"Nothing of the kind happened in this execution.\n\n{result}"
+                f"Nothing of the kind happened in this execution, which had {_moments(result)}; "
+                f"runner.crash_points(input) lists them.\n\n{result}"
             )
 
     def check_all(self) -> None:
@@ -59,6 +61,15 @@ class RunnerPlan:
             raise FaultNeverFired(
                 f"Planned for all executions of this runner, but never fired: {', '.join(unmet)}."
             )
+
+
+def _moments(result: DurableFunctionTestResult) -> str:
+    """How many moments of each kind there were, in words."""
+    counts = Counter(each.moment.partition(":")[0] for each in result.crash_points)
+    if not counts:
+        return "no moments at which a fault can strike"
+    kinds = (f"{kind}:1" + (f" to {kind}:{n}" if n > 1 else "") for kind, n in counts.items())
+    return f"{counts.total()} moments ({', '.join(kinds)})"
 
 
 def _texts(faults: Faults) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 
 from async_durable_execution import ErrorObject
 
@@ -24,6 +25,17 @@ def text_of(name: str, value: str | None) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"{name}={value!r} cannot be sent: it is not UTF-8.") from None
     return value
+
+
+def inputs_of(inputs: Iterable[object]) -> Iterable[object]:
+    """`inputs`, one for each execution; `TypeError` for what is one input itself."""
+    if isinstance(inputs, Mapping | str | bytes):
+        kind = "text" if isinstance(inputs, str | bytes) else "mapping"
+        raise TypeError(
+            f"run_many() takes several inputs, and a {kind} is one: give a list, "
+            f"run_many([{inputs!r:.50}])."
+        )
+    return inputs
 
 
 def payload_of(value: object, *, text_is_json: bool = True) -> str:

@@ -154,7 +154,7 @@ class Attachment:
     def open(self) -> None:
         """Open a workspace, in the shared cluster or in one of this runner's own. This blocks."""
         if self._workspace is not None:
-            raise NotStarted("This runner is open already: one `with` at a time.")
+            raise NotStarted("This runner is open already.")
         self._cluster = cluster = Cluster(self._listen) if self._listen else shared_cluster()
         try:
             if self.workers and any(
@@ -232,4 +232,6 @@ class Attachment:
 
 
 def _not_open() -> NotStarted:
-    return NotStarted("The runner is not open: use it inside its `with` (or `async with`) block.")
+    return NotStarted(
+        "The runner is not open: use it in a `with` (or `async with`) block, or open() it."
+    )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import io
+import linecache
 import os
 import pickle
 import sys
@@ -83,7 +84,9 @@ def check(handler: object, *, durable: bool | None = None) -> Handler:
             f"{name} is decorated with @durable_callable or the like, which makes callables for "
             "steps: decorate the handler with @durable_execution."
         )
-    if is_durable(handler):
+    if (sdk := sdk_of(handler)) is not None:
+        if complaint := sdk.complaint(inspect.unwrap(handler)):
+            raise errors.HandlerNotLoadable(f"{name} {complaint}")
         if durable is False:
             raise errors.HandlerNotLoadable(
                 f"{name} is a durable function: register it as one (register_durable_function)."
@@ -213,12 +216,14 @@ def _import_path() -> list[str]:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """A pickler that takes durable handlers apart where their SDK needs that.
 
-    It also notes the files of the modules that the pickle refers to.
+    It also notes the files of the modules that the pickle refers to, and the source of its code.
     """
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         self.files: dict[str, str] = {}
+        #: The lines of each file, or cell of a notebook, that code in the pickle comes from.
+        self.sources: dict[str, list[str]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         sdk = choice.of(obj)
@@ -228,6 +233,12 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             and (rebuilding := sdk.rebuilding(obj)) is not NotImplemented
         ):
             return rebuilding
+        if isinstance(obj, types.CodeType):
+            # cloudpickle leaves out where code comes from.
+            make, arguments = self.dispatch_table[types.CodeType](obj)
+            if obj.co_filename not in self.sources:
+                self.sources[obj.co_filename] = linecache.getlines(obj.co_filename)
+            return _from_file, (make, arguments, obj.co_filename)
         if isinstance(obj, types.ModuleType):
             self._note(obj.__name__)
         elif isinstance(obj, type | types.FunctionType):
@@ -238,6 +249,11 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         file = getattr(sys.modules.get(name or ""), "__file__", None)
         if name and file and name != "__main__":
             self.files[name] = os.path.abspath(file)
+
+
+def _from_file(make: Any, arguments: tuple[Any, ...], filename: str) -> types.CodeType:
+    code: types.CodeType = make(*arguments)
+    return code.replace(co_filename=filename)
 
 
 def _pickle(handler: Handler) -> bytes:
@@ -259,7 +275,9 @@ def _pickle(handler: Handler) -> bytes:
             f"function, and pickling it failed ({type(error).__name__}: {error}): move it to "
             f"module level, keep what cannot be pickled out of what it refers to, or {_INLINE}."
         ) from error
-    head = pickle.dumps({"import_path": _import_path(), "files": pickler.files})
+    head = pickle.dumps(
+        {"import_path": _import_path(), "files": pickler.files, "sources": pickler.sources}
+    )
     return head + body.getvalue()
 
 
@@ -288,4 +306,8 @@ def load(code: pb.FunctionCode) -> Handler:
     modules.extend_import_path(head["import_path"])
     for name, file in head["files"].items():
         modules.know(name, file)
+    for name, lines in head["sources"].items():
+        if lines:
+            # Without a time of modification, `linecache` does not look for a file.
+            linecache.cache[name] = sum(map(len, lines)), None, lines, name
     return pickle.load(stream)  # type: ignore[no-any-return]

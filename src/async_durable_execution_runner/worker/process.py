@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import RunnerError
 from ..rpc import codec
@@ -61,7 +61,18 @@ def _take_over(output: int, stacks: int) -> None:
     # gRPC's and others would come first and take up the lines that are kept.
     faulthandler.enable(2, all_threads=False)
     install(stacks)
+    sys.breakpointhook = _breakpoint
     gc.enable()
+
+
+def _breakpoint(*args: Any, **kwargs: Any) -> Any:
+    if os.environ.get("PYTHONBREAKPOINT"):
+        return sys.__breakpointhook__(*args, **kwargs)
+    raise RuntimeError(
+        "breakpoint() has no terminal in a worker process: give the runner isolation='inline', "
+        "which runs the handler in the test process, or name a debugger that listens for a "
+        "connection in PYTHONBREAKPOINT."
+    )
 
 
 def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> int:

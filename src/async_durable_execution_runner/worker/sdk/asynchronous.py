@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import async_durable_execution as sdk
 
-from .choice import Handler
+from .choice import Handler, kind_of
 
 if TYPE_CHECKING:
     from ..connection import Connection
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 def bind(handler: Handler, client: Any) -> Handler:
     user_function = handler.__wrapped__  # type: ignore[attr-defined]
     return sdk.durable_execution(user_function, service_client=client)
+
+
+def complaint(function: object) -> str:
+    kind = kind_of(function)
+    if kind == "an async function":
+        return ""
+    remedy = "return its result" if "generator" in kind else "define it with async def"
+    return f"is {kind}, and the SDK awaits the handler: {remedy}."
 
 
 def rebuilding(handler: Handler) -> Any:

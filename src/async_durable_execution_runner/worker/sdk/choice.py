@@ -59,6 +59,9 @@ class Sdk(Protocol):
     def bind(self, handler: Handler, client: Any) -> Handler:
         """Return the decorated handler with `client` in place of the SDK's own client."""
 
+    def complaint(self, function: object) -> str:
+        """Say why the SDK cannot run the function below its decorator; empty if it can."""
+
     def rebuilding(self, handler: Handler) -> Any:
         """Say how to pickle the handler, as `__reduce__` does.
 
@@ -90,6 +93,19 @@ def is_decorator(function: object) -> bool:
     """Whether `function` is a `durable_execution` decorator itself."""
     name, _, _ = getattr(function, "__module__", "").partition(".")
     return name in _ADAPTERS and getattr(function, "__name__", "") == "durable_execution"
+
+
+def kind_of(function: Any) -> str:
+    """Say what kind of function this is: "an async function" and so on."""
+    # What an instance is when it is called, its class says.
+    for candidate in (function, type(function).__call__):
+        if inspect.isasyncgenfunction(candidate):
+            return "an async generator"
+        if inspect.iscoroutinefunction(candidate):
+            return "an async function"
+        if inspect.isgeneratorfunction(candidate):
+            return "a generator"
+    return "a plain function"
 
 
 def module_of(function: Any) -> types.ModuleType | None:

@@ -100,5 +100,9 @@ def bind(handler: Handler, client: Any) -> Handler:
     return handler
 
 
+def complaint(function: object) -> str:
+    return ""
+
+
 def rebuilding(handler: Handler) -> Any:
     return NotImplemented

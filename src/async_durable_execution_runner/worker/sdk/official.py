@@ -12,6 +12,7 @@ operation's identifier.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import queue
 import sys
@@ -37,7 +38,7 @@ from ...rpc import codec
 from ...rpc.v1 import worker_pb2, worker_pb2_grpc
 from ..connection import Connection
 from ..misdeeds import commit
-from .choice import Handler
+from .choice import Handler, kind_of
 from .lambda_event import lambda_event
 from .replay import Replay, install, watched
 from .threads import inheriting
@@ -60,6 +61,20 @@ def bind(handler: Handler, client: OfficialClient | None) -> Handler:
         return handler(brought, context)
 
     return bound
+
+
+def complaint(function: object) -> str:
+    # The SDK's own wrappers do not say what they wrap, but hold it as a variable.
+    while getattr(function, "__module__", "").startswith(f"{sdk.__name__}."):
+        variables = inspect.getclosurevars(function).nonlocals  # type: ignore[arg-type]
+        if "func" not in variables:
+            return ""
+        function = variables["func"]
+    kind = kind_of(function)
+    if kind == "a plain function":
+        return ""
+    remedy = "return its result" if "generator" in kind else "define it with def"
+    return f"is {kind}, and the SDK calls the handler without awaiting it: {remedy}."
 
 
 def rebuilding(handler: Handler) -> Any:
