@@ -68,7 +68,7 @@ DIES = """
 [functions.Dies]
 handler = "orders:dies"
 code = "code"
-execution_timeout = 2
+execution_timeout = SECONDS
 """
 
 TEMPLATE = """
@@ -325,13 +325,13 @@ Attachment.__init__.__kwdefaults__["retry_backoff"] = 0.001
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "failures"),
-    [([], "TIMED_OUT", range(7, 13)), (["--skip-time"], "FAILED", [6])],
+    ("arguments", "seconds", "status", "failures"),
+    [([], 2, "TIMED_OUT", range(7, 13)), (["--skip-time"], 60, "FAILED", [6])],
 )
 def test_what_only_fails_goes_on_until_its_time_out_where_a_pause_takes_time(
-    project: Path, arguments: list[str], status: str, failures: Sequence[int]
+    project: Path, arguments: list[str], seconds: int, status: str, failures: Sequence[int]
 ):
-    (project / "functions.toml").write_text(DIES)
+    (project / "functions.toml").write_text(DIES.replace("SECONDS", str(seconds)))
     (project / "sitecustomize.py").write_text(_SHORT_PAUSES)
     options = ["--functions=functions.toml", *arguments]
     with serving(project, *options, PYTHONPATH=str(project)) as (_, _, url):
