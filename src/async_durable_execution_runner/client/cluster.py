@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import resource
 import secrets
@@ -409,8 +410,15 @@ def _close_all() -> None:
         cluster.close()
 
 
+#: The clusters of the process that this one was forked from.
+_inherited: list[Cluster] = []
+
+
 def _after_fork() -> None:
     global _shared, _shared_lock, _forked
+    # A fork that frees what gRPC has made, now or when garbage is collected, hangs or is aborted.
+    gc.freeze()
+    _inherited.extend(Cluster._all)
     _shared, _shared_lock = None, threading.Lock()
     _forked = _forked or bool(Cluster._all)
     for cluster in list(Cluster._all):
