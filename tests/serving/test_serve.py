@@ -291,7 +291,9 @@ def test_a_handler_that_cannot_be_had_leaves_no_other_half_imported(project: Pat
             assert hanging.gone(5)
         finally:
             process.kill()
-        assert process.stderr.read() == (
+        # On a busy machine the imports take long enough for a word on how far they are.
+        said = process.stderr.read().removeprefix("durable-runner: 1 of 2 handlers are imported.\n")
+        assert said == (
             "durable-runner: Bad: bad:handler cannot be imported: ValueError: no way "
             f"({project / 'bad' / 'bad.py'}, line 2).\n"
         )
