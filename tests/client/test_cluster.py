@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import select
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from async_durable_execution import durable_execution, step, wait
 from processes import Watched, all_gone
@@ -350,6 +352,28 @@ def test_nothing_is_left_when_the_test_process_ends(end: str) -> None:
             continue
         assert process.gone(2.0)
     assert time.monotonic() - began < 20
+
+
+async def test_a_fork_of_the_test_process_may_collect_garbage(cluster: Cluster) -> None:
+    """A fork that frees a channel of asyncio's hangs, or is aborted."""
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+            self.channel = grpc.aio.insecure_channel(cluster.address)
+
+    gc.disable()
+    try:
+        Garbage()
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(5)
+            gc.collect()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0  # noqa: ASYNC222
+    finally:
+        gc.enable()
 
 
 def test_a_fork_of_the_test_process_does_not_own_the_cluster(cluster: Cluster) -> None:

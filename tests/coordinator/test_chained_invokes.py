@@ -285,7 +285,7 @@ async def test_children_that_have_ended_weigh_on_nobody(world: World) -> None:
     world.function(workspace, lambda run: succeeded(), "child")
     run = await world.ended(world.start(workspace))
     assert len(workspace.runs) == 21
-    assert run.family.runs == []
+    assert run.family.runs == {}
 
 
 async def test_a_function_registered_anew_between_checkpoint_and_invoke(world: World) -> None:

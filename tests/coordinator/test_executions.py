@@ -30,6 +30,7 @@ from .world import (
     event,
     events_of,
     for_ever,
+    invoke,
     retry,
     seconds_at,
     step,
@@ -460,3 +461,29 @@ async def test_a_checkpoint_calls_as_much_beside_many_open_executions(world: Wor
         await world.suspended(world.start(workspace, "waits"))
     await world.ended(world.start(workspace))
     assert calls[1] - calls[0] in range(-5, 6)
+
+
+async def test_a_checkpoint_calls_as_much_deep_in_a_chain(world: World) -> None:
+    """Nothing goes through all members of a family."""
+    world.host()
+    workspace, calls, deep = world.workspace(), list[int](), asyncio.Event()
+    goes_on = does(invoke("call", "order"))
+
+    def script(run: Script) -> str:
+        calls.append(0)
+
+        def count(*_: object) -> None:
+            calls[-1] += 1
+
+        if len(calls) > 200:
+            deep.set()
+        sys.setprofile(count)
+        answer = goes_on(run)
+        sys.setprofile(None)
+        return answer
+
+    world.function(workspace, script)
+    world.start(workspace)
+    await deep.wait()
+    world.executor.close_workspace(workspace)
+    assert calls[199] - calls[9] in range(-5, 6)

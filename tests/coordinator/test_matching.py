@@ -85,8 +85,8 @@ async def test_a_function_with_processes_of_its_own_shares_none(world: World) ->
     """An alias of it does; and when the host is full, another's idle one makes room."""
     host = world.host(slots=2)
     workspace = world.workspace(workers=1)
-    for name in ("a", "a:live", "b"):
-        world.function(workspace, lambda _: succeeded(), name, own_processes=True)
+    for name, group in (("a", "a"), ("a:live", "a"), ("b", "b")):
+        world.function(workspace, lambda _: succeeded(), name, process_group=group)
     world.function(workspace, lambda _: succeeded(), "shared")
     runs = [
         await world.ended(world.start(workspace, name)) for name in ("a", "a:live", "b", "shared")
@@ -95,6 +95,32 @@ async def test_a_function_with_processes_of_its_own_shares_none(world: World) ->
     assert first == alias
     assert [first, second, third] == host.started
     assert host.killed == [first]
+
+
+async def test_warm_workers_of_the_last_groups_only_outlive_their_runners(world: World) -> None:
+    host = world.host()
+    for group in "abcda":
+        workspace = world.workspace()
+        world.function(workspace, lambda _: succeeded(), process_group=group)
+        await world.ended(world.start(workspace))
+        world.executor.close_workspace(workspace)
+    assert (len(host.started), host.killed) == (4, [])
+    workspace = world.workspace()
+    world.function(workspace, lambda _: succeeded(), process_group="e")
+    await world.ended(world.start(workspace))
+    world.executor.close_workspace(workspace)
+    assert host.killed == [host.started[1]]
+
+
+async def test_a_warm_worker_of_another_group_is_none_that_is_ready(world: World) -> None:
+    host = world.host()
+    workspace = world.workspace()
+    world.function(workspace, lambda _: succeeded(), process_group="a")
+    await world.ended(world.start(workspace))
+    world.executor.pool.prepare(1, "a")
+    assert len(host.started) == 1
+    world.executor.pool.prepare(1, "b")
+    assert len(host.started) == 2
 
 
 async def test_the_worker_that_knows_the_function_is_preferred(world: World) -> None:

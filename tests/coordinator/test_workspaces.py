@@ -173,7 +173,7 @@ async def test_when_all_has_ended_nothing_is_kept_but_the_records(world: World) 
     for run in workspace.runs.values():
         assert (run.lease, run.watchers) == (None, [])
         family = run.family
-        assert (family.runs, family.calls, family.pending_calls) == ([], 0, 0)
+        assert (family.runs, family.calls, family.pending_calls) == ({}, 0, 0)
         assert (family.awaiting_end, family.armed, family.quiet) == ([], None, None)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import os
 import resource
 import secrets
@@ -23,7 +24,7 @@ import sysconfig
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -31,6 +32,7 @@ from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 from ..rpc import TOKEN_VARIABLE
 from ..security import secrecy
+from .surroundings import OURS
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -60,6 +62,7 @@ class ChildProcess:
         first_line: bytes = b"",
         level: str = "",
         shown: bool = False,
+        environment: Mapping[str, str] = os.environ,
         ended: Callable[[ChildProcess], None] = lambda _: None,
     ) -> None:
         """Start a process.
@@ -71,6 +74,7 @@ class ChildProcess:
             level: What the process logs, which then goes to the standard error of this process
                 with all else that it writes there; "" for nothing.
             shown: Whether what it writes goes to the standard error of this process anyhow.
+            environment: What the process finds in its environment beside these.
             ended: Is called, on a thread of its own, when the process has ended.
         """
         self._ended = threading.Event()
@@ -86,7 +90,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
-            env=_environment(level),
+            env=_environment(environment, level),
             start_new_session=True,
         )
         # A process that has ended already says why when it is waited for.
@@ -202,6 +206,10 @@ class Cluster:
             )
         self._level = log.chosen()
         self._shown = shown
+        #: What all processes of the cluster find in their environment, beside what is ours.
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(OURS)
+        }
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
         self._hosts: list[ChildProcess] = []
@@ -221,6 +229,7 @@ class Cluster:
                 first_line=secrecy.line(self.token, self._listen),
                 level=self._level,
                 shown=self._shown,
+                environment=self.environment,
             )
         except OSError as error:
             raise CoordinatorUnavailable(
@@ -312,6 +321,7 @@ class Cluster:
             first_line=secrecy.line(self.token, address),
             level=self._level,
             shown=self._shown,
+            environment=self.environment,
             ended=lambda host: self._replace(host, slots),
         )
         self._hosts.append(host)
@@ -379,19 +389,19 @@ def unavailable(
     return kind(f"{what}. {obituary}\nOpen a new runner to start afresh.")
 
 
-def _environment(level: str) -> dict[str, str]:
+def _environment(own: Mapping[str, str], level: str) -> dict[str, str]:
     """The environment of the children. No token is in it, as handlers inherit it."""
-    own = {key: value for key, value in os.environ.items() if key != TOKEN_VARIABLE}
-    return {**own, **_import_path(), log.VARIABLE: level}
+    kept = {key: value for key, value in own.items() if key != TOKEN_VARIABLE}
+    return {**kept, **_import_path(own), log.VARIABLE: level}
 
 
-def _import_path() -> dict[str, str]:
+def _import_path(environment: Mapping[str, str]) -> dict[str, str]:
     """What the children need to find this package where it is not installed."""
     here = str(Path(__file__).resolve().parents[2])
     installed = {*sysconfig.get_paths().values(), *site.getsitepackages()}
     if here in {os.path.realpath(path) for path in installed}:
         return {}
-    inherited = os.environ.get("PYTHONPATH", "")
+    inherited = environment.get("PYTHONPATH", "")
     return {"PYTHONPATH": os.pathsep.join(filter(None, (inherited, here)))}
 
 
@@ -400,8 +410,15 @@ def _close_all() -> None:
         cluster.close()
 
 
+#: The clusters of the process that this one was forked from.
+_inherited: list[Cluster] = []
+
+
 def _after_fork() -> None:
     global _shared, _shared_lock, _forked
+    # A fork that frees what gRPC has made, now or when garbage is collected, hangs or is aborted.
+    gc.freeze()
+    _inherited.extend(Cluster._all)
     _shared, _shared_lock = None, threading.Lock()
     _forked = _forked or bool(Cluster._all)
     for cluster in list(Cluster._all):

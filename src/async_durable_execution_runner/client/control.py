@@ -5,6 +5,8 @@ out."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -166,8 +168,24 @@ class ControlClient:
             isolation=codec.isolation_to_proto(settings.isolation),
             execution_timeout_seconds=settings.execution_timeout,
             retention_days=settings.retention_days or 0,
-            own_processes=settings.own_processes,
+            process_group=self._process_group(name, code, settings),
         )
+
+    def _process_group(
+        self, name: str, code: worker_pb2.FunctionCode | str, settings: FunctionSettings
+    ) -> str:
+        """Which functions share warm workers: those that find the same around them, as modules may
+        look at it when they are imported."""
+        if settings.own_processes:
+            return f"{self.workspace_id}/{name.partition(':')[0]}"
+        if isinstance(code, str):
+            return ""
+        around = code.surroundings
+        found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
+        # pytest's name of the test: nothing else would be alike in two tests.
+        found.pop("PYTEST_CURRENT_TEST", None)
+        text = json.dumps([sorted(found.items()), around.folder.hex()])
+        return hashlib.sha256(text.encode()).hexdigest()
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
         """Start an execution; return its ARN. With `hold_time`, no time is skipped until somebody

@@ -106,7 +106,8 @@ class ControlService(ControlServiceServicer):
         function = self._function(request)
         workspace.functions[function.name] = function
         if function.isolation is not Isolation.INLINE:
-            self._executor.pool.prepare(min(workspace.share.workers, os.cpu_count() or 1))
+            count = min(workspace.share.workers, os.cpu_count() or 1)
+            self._executor.pool.prepare(count, function.process_group)
         return pb.RegisterFunctionResponse(function_id=function.id)
 
     @_statuses
@@ -133,7 +134,7 @@ class ControlService(ControlServiceServicer):
             code=request.code,
             log_format=config.log_format,
             retention_days=request.retention_days,
-            own_processes=request.own_processes,
+            process_group=request.process_group,
         )
 
     @_statuses

@@ -178,6 +178,7 @@ class Executor:
                 trace.waits(run)
         finally:
             # The same is done after a refusal, as the time that passed first may have changed much.
+            run.family.note(run)
             self.timekeeper.settle(run.family)
             if run.watchers:
                 run.notify()
@@ -207,7 +208,7 @@ class Executor:
         return None
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
-        run.family.runs.remove(run)
+        run.family.remove(run)
         if injector := self.injectors.get(run.arn):
             injector.close()
         if run.lease is None:

@@ -19,6 +19,8 @@ _FAILED_STARTS = 3
 #: A process that has loaded this many functions of closed runners ends, as their handlers and what
 #: these hold open stay in it.
 _MOST_CLOSED = 50
+#: The warm workers of so many groups, those that served last, outlive the runners that had them.
+_WARM_GROUPS = 4
 #: Seconds that a host has to say why a worker's session ended.
 _EXIT_REPORT_SECONDS = 2.0
 
@@ -52,6 +54,8 @@ class WorkerPool:
         self.unmatched = False
         self.trouble = ""
         self._failed_starts = 0
+        #: The groups of the workers, the one that served last at the end.
+        self._groups: dict[str, None] = {}
         self._say = log.info(__name__)
         #: The jobs that were submitted since the last dispatch; kept only where there is a log.
         self._submitted: list[Job] = []
@@ -111,11 +115,7 @@ class WorkerPool:
             if worker.job is not None and worker.job.share is share:
                 self.end_lease(worker)
                 self.kill(worker, "its runner was closed")
-        open_ids = self.shares.keys()
-        for worker in list(self.workers.values()):
-            closed = sum(each not in open_ids for each in worker.functions.values())
-            if closed >= _MOST_CLOSED:
-                self._retire(worker, "it has loaded many functions of closed runners")
+        self._retire_old()
         self.dispatch()
 
     def finish(self, worker: Worker, request_id: str) -> Job | None:
@@ -211,6 +211,20 @@ class WorkerPool:
         for worker in list(self.workers.values()):
             if worker.functions.keys() & function_ids:
                 self._retire(worker, "its code has changed")
+
+    def _retire_old(self) -> None:
+        """Let no process serve again that nobody, or too many, had before."""
+        open_ids = self.shares.keys()
+        for worker in list(self.workers.values()):
+            closed = sum(each not in open_ids for each in worker.functions.values())
+            if closed >= _MOST_CLOSED:
+                self._retire(worker, "it has loaded many functions of closed runners")
+        for group in list(self._groups)[:-_WARM_GROUPS]:
+            del self._groups[group]
+            for worker in list(self.workers.values()):
+                idle = worker.state is WorkerState.IDLE and not worker.bound_to
+                if idle and worker.served and worker.process_group == group:
+                    self.kill(worker, "it served other surroundings than runners have had lately")
 
     def _retire(self, worker: Worker, why: str) -> None:
         """Kill the worker's process, if it has one, as soon as it is idle."""
@@ -354,7 +368,9 @@ class WorkerPool:
         worker.last_request_id = job.request_id
         job.share.leased += 1
         worker.served += 1
-        worker.owner = job.owner
+        group = worker.process_group = job.function.process_group
+        self._groups.pop(group, None)
+        self._groups[group] = None
         if job.function.isolation is Isolation.EXECUTION:
             worker.bound_to = job.execution_arn
         limit = job.function.memory_mb * 1024 * 1024 if job.function.enforce_memory else 0
@@ -391,9 +407,13 @@ class WorkerPool:
         while wanted > 0 and not self.trouble and self._start_one():
             wanted -= 1
 
-    def prepare(self, count: int) -> None:
-        """Start worker processes until there are `count`, before there is work for them."""
-        missing = count - sum(worker.host is not None for worker in self.workers.values())
+    def prepare(self, count: int, group: str = "") -> None:
+        """Start worker processes until there are `count` that may serve the group, before there is
+        work for them."""
+        missing = count - sum(
+            worker.host is not None and (not worker.served or worker.process_group == group)
+            for worker in self.workers.values()
+        )
         while missing > 0 and not self.trouble and self._start_one():
             missing -= 1
 
@@ -434,7 +454,7 @@ def _fitness(worker: Worker, job: Job) -> int:
     if worker.bound_to:
         return 3 if worker.bound_to == job.execution_arn else -1
     if job.function.isolation is Isolation.WORKER:
-        if worker.served and worker.owner != job.owner:
+        if worker.served and worker.process_group != job.function.process_group:
             return -1
         return 2 if job.function.id in worker.functions else 1 if worker.served else 0
     return 0 if worker.served == 0 else -1

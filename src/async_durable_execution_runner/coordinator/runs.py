@@ -5,8 +5,10 @@ calls, leases, and what happened in them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
@@ -81,7 +83,13 @@ class Family:
     answer_grace: float
     #: The levels of logging that the test wants in all invocations, by the names of the loggers.
     log_levels: Mapping[str, int] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
+    #: The members that have not ended, the oldest first.
+    runs: dict[str, Run] = field(default_factory=dict)
+    #: The members whose invocation is asked for or under way, and those who have had no turn yet.
+    busy: set[Run] = field(default_factory=set)
+    #: A heap of the members' earliest timers: the due time, the member's age, and the member.
+    _due: list[tuple[int, int, Run]] = field(default_factory=list)
+    _ages: Iterator[int] = field(default_factory=count)
     #: How many plain functions and copies are under way.
     calls: int = 0
     #: How many chained invokes have not begun yet, or have an end that has not been told yet.
@@ -99,18 +107,50 @@ class Family:
 
     @property
     def quiescent(self) -> bool:
-        return not (self.calls or self.pending_calls) and all(
-            run.execution.suspended or run.execution.ended for run in self.runs
-        )
+        return not (self.calls or self.pending_calls or self.busy)
+
+    def add(self, run: Run) -> None:
+        """Take in a member, whose first turn is to come."""
+        run.age = next(self._ages)
+        self.runs[run.arn] = run
+        self.busy.add(run)
+
+    def remove(self, run: Run) -> None:
+        """Let go of a member that has ended."""
+        del self.runs[run.arn]
+        self.busy.discard(run)
+
+    def clear(self) -> None:
+        """Let go of all members."""
+        self.runs.clear()
+        self.busy.clear()
+        self._due.clear()
+        self.calls = self.pending_calls = 0
+
+    def note(self, run: Run) -> None:
+        """Take note of what a turn has changed in a member."""
+        if run.arn not in self.runs:
+            return
+        if run.execution.suspended:
+            self.busy.discard(run)
+        else:
+            self.busy.add(run)
+        timer = run.execution.next_timer()
+        due = None if timer is None else timer[1]
+        if due != run.noted_due:
+            run.noted_due = due
+            if due is not None:
+                heapq.heappush(self._due, (due, run.age, run))
 
     def next_timer(self) -> tuple[int, Timer, Run] | None:
         """Return the earliest timer of any member, as the due time, the timer and the member."""
-        first: tuple[int, Timer, Run] | None = None
-        for run in self.runs:
+        while self._due:
+            due, _, run = self._due[0]
             timer = run.execution.next_timer()
-            if timer is not None and (first is None or timer[1] < first[0]):
-                first = (timer[1], timer[0], run)
-        return first
+            if run.arn in self.runs and timer is not None and timer[1] == due:
+                return due, timer[0], run
+            heapq.heappop(self._due)
+        return None
 
 
 @dataclass(slots=True)
@@ -186,6 +226,10 @@ class Run:
     watchers: list[Watcher] = field(default_factory=list)
     #: Set where the execution has a fault plan, or its crash points are recorded.
     injection: Injection | None = None
+    #: How many members the family had before.
+    age: int = 0
+    #: The due time of its earliest timer, as of its last turn.
+    noted_due: int | None = None
     #: Set when the execution has ended and will be forgotten.
     expiry: asyncio.TimerHandle | None = None
 

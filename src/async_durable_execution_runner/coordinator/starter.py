@@ -155,7 +155,7 @@ class Starter:
             result_bytes=result_bytes,
         )
         run = Run(Execution(config), workspace, function, family)
-        family.runs.append(run)
+        family.add(run)
         self._runs[arn] = run
         workspace.runs[arn] = run
         workspace.names[function.name, name] = run

@@ -55,8 +55,7 @@ class Timekeeper:
     def forget(self, family: Family) -> None:
         """Let no timer of the family fire any more."""
         self._disarm(family)
-        family.runs.clear()
-        family.calls = family.pending_calls = 0
+        family.clear()
         self._settled(family)
 
     def settle(self, family: Family) -> None:
@@ -94,7 +93,7 @@ class Timekeeper:
             return 0
         open_callbacks = [
             (run, operation.id)
-            for run in family.runs
+            for run in family.runs.values()
             for operation in run.execution.waiting
             if operation.type is OperationType.CALLBACK
         ]

@@ -67,7 +67,7 @@ def _callee(leases: Leases, run: Run, operation: Operation) -> str:
 def _chain(run: Run, operation: Operation) -> list[Run]:
     """Return the execution that `operation` has invoked, then the one that this has invoked and
     waits for, and so on to the last; empty where `operation` has invoked no execution."""
-    invoked = {child.parent: child for child in run.family.runs}
+    invoked = {child.parent: child for child in run.family.runs.values()}
     chain = []
     child = invoked.get((run, operation.id))
     while child is not None:

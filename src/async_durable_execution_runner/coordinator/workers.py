@@ -59,8 +59,8 @@ class Function:
     #: How many days an execution is remembered after its end; with 0, as long as its workspace is
     #: open.
     retention_days: int = 0
-    #: Whether warm workers serve this function and no other, as on Lambda.
-    own_processes: bool = False
+    #: Warm workers serve the functions of one group only; "" for those without a group.
+    process_group: str = ""
 
     @property
     def arn(self) -> str:
@@ -129,13 +129,6 @@ class Job:
             isolation is Isolation.EXECUTION and not self.execution_arn
         )
 
-    @property
-    def owner(self) -> str:
-        """The workspace and function whose warm workers may serve the job; "" for any worker that
-        no function has for itself."""
-        name = self.function.name.partition(":")[0]
-        return f"{self.share.workspace_id}/{name}" if self.function.own_processes else ""
-
     def __str__(self) -> str:
         whose = log.short(self.execution_arn) or f"function {self.function.name!r}"
         return f"invocation {log.short(self.request_id)} of {whose}"
@@ -197,8 +190,8 @@ class Worker:
     #: The ids of the functions whose code the worker has, each with the id of its workspace.
     functions: dict[str, str] = field(default_factory=dict)
     served: int = 0
-    #: The owner of the jobs that the worker serves.
-    owner: str = ""
+    #: The group of the functions that the worker serves.
+    process_group: str = ""
     #: The execution that has the worker for itself; "" where the worker serves any execution.
     bound_to: str = ""
     #: The limit in bytes; 0 for no limit.

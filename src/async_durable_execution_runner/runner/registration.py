@@ -94,6 +94,7 @@ class Attachment:
         self._cluster: Cluster | None = None
         self._workspace: WorkspaceCall | None = None
         self._control: ControlClient | None = None
+        self._surroundings: worker_pb2.Surroundings | None = None
 
     # -- functions -------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class Attachment:
         the functions' files now."""
         self.functions = dict(functions)
         if self._control is not None:
-            made = [(name, f.code, f.durable, f.settings) for name, f in functions.items()]
+            made = [(name, self._sent(f), f.durable, f.settings) for name, f in functions.items()]
             drive(self._control.replace_functions(made))
 
     def mock(self, mock: MockFunction) -> None:
@@ -139,7 +140,7 @@ class Attachment:
     def _announce(self, name: str, function: Registration) -> None:
         drive(
             self.control.register(
-                name, function.code, durable=function.durable, settings=function.settings
+                name, self._sent(function), durable=function.durable, settings=function.settings
             )
         )
         if function.settings.isolation is Isolation.INLINE:
@@ -148,6 +149,15 @@ class Attachment:
             self.inline.ensure(count, self.cluster, self._workspace.id)
         elif self.workers:
             self.cluster.ensure_slots(self.workers)
+
+    def _sent(self, function: Registration) -> worker_pb2.FunctionCode | str:
+        """The function's code, with what this process had around it when the runner was opened."""
+        if self._surroundings is None or isinstance(function.code, str):
+            return function.code
+        code = type(function.code)()
+        code.CopyFrom(function.code)
+        code.surroundings.CopyFrom(self._surroundings)
+        return code
 
     # -- opening and closing ---------------------------------------------------------------
 
@@ -161,8 +171,10 @@ class Attachment:
                 each.settings.isolation is not Isolation.INLINE for each in self.functions.values()
             ):
                 cluster.ensure_slots(self.workers)
-            from ..client import transport
+            from ..client import surroundings, transport
 
+            # A folder of this machine, and its variables, mean nothing to hosts that are elsewhere.
+            self._surroundings = None if self._listen else surroundings.take(cluster.environment)
             channel = transport.channel_to(cluster)
             self._workspace = transport.WorkspaceCall(
                 channel,

@@ -53,9 +53,11 @@ class Functions:
         self._loaded = loaded
         self._code: dict[str, worker_pb2.FunctionCode] = {}
         self._handlers: dict[str, tuple[Handler, Client | None]] = {}
-        self._environments: dict[str, dict[str, str]] = {}
+        self._environments: dict[str, dict[str, str | None]] = {}
         self._environment_id = uuid4().hex
-        self._environment: dict[str, str] | None = None
+        #: The working folder where a function brings none; "" for an inline worker, which has none.
+        self._folder = os.getcwd() if inline is None else ""
+        self._environment: dict[str, str | None] | None = None
         self._in_environment = ExitStack()
         self._recorder = EffectRecorder(connection)
 
@@ -78,6 +80,7 @@ class Functions:
             log_records.levels(invocation.log_levels if self._inline is None else {}),
         ):
             try:
+                self._enter_folder(function)
                 handler, client = self._handler(function)
             except Exception as error:
                 result.error.CopyFrom(_load_error(error, self._handler_name(function)))
@@ -85,7 +88,7 @@ class Functions:
             context = LambdaContext(
                 function,
                 invocation.request_id,
-                log_stream=variables["AWS_LAMBDA_LOG_STREAM_NAME"],
+                log_stream=variables["AWS_LAMBDA_LOG_STREAM_NAME"] or "",
                 tenant_id=invocation.tenant_id if invocation.HasField("tenant_id") else None,
                 deadline=received + function.timeout_seconds,
                 client_context=(
@@ -133,7 +136,7 @@ class Functions:
             # The function's module is being imported.
             request.outside_step = True
 
-    def _environment_of(self, variables: dict[str, str]) -> AbstractContextManager[None]:
+    def _environment_of(self, variables: dict[str, str | None]) -> AbstractContextManager[None]:
         """Set `variables` around an invocation.
 
         A worker process keeps the variables until it serves another function.
@@ -151,18 +154,36 @@ class Functions:
         self._environment = None
         self._in_environment.close()
 
-    def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str]:
+    def _enter_folder(self, function: worker_pb2.FunctionConfig) -> None:
+        """Change to the working folder that the client had, or to the worker's own, for each
+        invocation anew."""
+        code = self._code.get(function.function_id)
+        brought = b"" if code is None else code.surroundings.folder
+        folder = os.fsdecode(brought) or self._folder
+        if not folder:
+            return
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise errors.HandlerNotLoadable(
+                f"The working folder {folder}, in which the runner was opened, cannot be entered "
+                f"({error.strerror}): keep it until the runner is closed."
+            ) from None
+
+    def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str | None]:
         """Return the function's environment, which stays the same for the worker's life."""
         known = self._environments.get(function.function_id)
         if known is None:
             # The new environment must not take anything from another function's.
             self._leave_environment()
             day = time.strftime("%Y/%m/%d", time.gmtime())
+            code = self._code.get(function.function_id)
             known = self._environments[function.function_id] = environment.variables(
                 function,
                 self._handler_name(function),
                 log_group_name(function),
                 log_stream_name(function, day, self._environment_id),
+                None if code is None else code.surroundings,
             )
         return known
 

@@ -53,22 +53,22 @@ class OpenWorkspaceResponse(_message.Message):
     def __init__(self, workspace_id: _Optional[str] = ...) -> None: ...
 
 class RegisterFunctionRequest(_message.Message):
-    __slots__ = ("workspace_id", "config", "code", "isolation", "execution_timeout_seconds", "retention_days", "own_processes")
+    __slots__ = ("workspace_id", "config", "code", "isolation", "execution_timeout_seconds", "retention_days", "process_group")
     WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     RETENTION_DAYS_FIELD_NUMBER: _ClassVar[int]
-    OWN_PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_GROUP_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     config: _worker_pb2.FunctionConfig
     code: _worker_pb2.FunctionCode
     isolation: Isolation
     execution_timeout_seconds: int
     retention_days: int
-    own_processes: bool
-    def __init__(self, workspace_id: _Optional[str] = ..., config: _Optional[_Union[_worker_pb2.FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[_worker_pb2.FunctionCode, _Mapping]] = ..., isolation: _Optional[_Union[Isolation, str]] = ..., execution_timeout_seconds: _Optional[int] = ..., retention_days: _Optional[int] = ..., own_processes: bool = ...) -> None: ...
+    process_group: str
+    def __init__(self, workspace_id: _Optional[str] = ..., config: _Optional[_Union[_worker_pb2.FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[_worker_pb2.FunctionCode, _Mapping]] = ..., isolation: _Optional[_Union[Isolation, str]] = ..., execution_timeout_seconds: _Optional[int] = ..., retention_days: _Optional[int] = ..., process_group: _Optional[str] = ...) -> None: ...
 
 class RegisterFunctionResponse(_message.Message):
     __slots__ = ("function_id",)

@@ -230,14 +230,33 @@ class Misdeed(_message.Message):
     def __init__(self, kind: _Optional[_Union[MisdeedKind, str]] = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class FunctionCode(_message.Message):
-    __slots__ = ("reference", "pickled", "inline_key")
+    __slots__ = ("reference", "pickled", "inline_key", "surroundings")
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     PICKLED_FIELD_NUMBER: _ClassVar[int]
     INLINE_KEY_FIELD_NUMBER: _ClassVar[int]
+    SURROUNDINGS_FIELD_NUMBER: _ClassVar[int]
     reference: ModuleReference
     pickled: bytes
     inline_key: str
-    def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ...) -> None: ...
+    surroundings: Surroundings
+    def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ..., surroundings: _Optional[_Union[Surroundings, _Mapping]] = ...) -> None: ...
+
+class Surroundings(_message.Message):
+    __slots__ = ("variables", "unset", "folder")
+    class VariablesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VARIABLES_FIELD_NUMBER: _ClassVar[int]
+    UNSET_FIELD_NUMBER: _ClassVar[int]
+    FOLDER_FIELD_NUMBER: _ClassVar[int]
+    variables: _containers.ScalarMap[str, str]
+    unset: _containers.RepeatedScalarFieldContainer[str]
+    folder: bytes
+    def __init__(self, variables: _Optional[_Mapping[str, str]] = ..., unset: _Optional[_Iterable[str]] = ..., folder: _Optional[bytes] = ...) -> None: ...
 
 class ModuleReference(_message.Message):
     __slots__ = ("module", "file", "qualname", "import_path")
