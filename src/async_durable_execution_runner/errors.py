@@ -107,6 +107,12 @@ class HandlerNotLoadable(RunnerError):
     grpc_status = "INVALID_ARGUMENT"
 
 
+class SetupFailed(RunnerError):
+    """What `worker_setup=` names cannot be imported, or raised an error; the text says where."""
+
+    grpc_status = "INVALID_ARGUMENT"
+
+
 class InvalidConfiguration(RunnerError):
     """A file of functions, or an argument of a command, makes no sense; the text says where."""
 

@@ -184,7 +184,8 @@ class ControlClient:
         found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
         # pytest's name of the test: nothing else would be alike in two tests.
         found.pop("PYTEST_CURRENT_TEST", None)
-        text = json.dumps([sorted(found.items()), around.folder.hex()])
+        setup = code.setup.SerializeToString(deterministic=True)
+        text = json.dumps([sorted(found.items()), around.folder.hex(), setup.hex()])
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:

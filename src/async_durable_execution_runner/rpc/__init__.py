@@ -16,7 +16,7 @@ WORKER_ID = "worker-id"
 #: The environment variable that has the coordinator's token.
 TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """The version of the wire, which grows with every change that an older worker host could not
 follow."""
 

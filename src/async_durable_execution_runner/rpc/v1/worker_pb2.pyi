@@ -230,16 +230,18 @@ class Misdeed(_message.Message):
     def __init__(self, kind: _Optional[_Union[MisdeedKind, str]] = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class FunctionCode(_message.Message):
-    __slots__ = ("reference", "pickled", "inline_key", "surroundings")
+    __slots__ = ("reference", "pickled", "inline_key", "surroundings", "setup")
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     PICKLED_FIELD_NUMBER: _ClassVar[int]
     INLINE_KEY_FIELD_NUMBER: _ClassVar[int]
     SURROUNDINGS_FIELD_NUMBER: _ClassVar[int]
+    SETUP_FIELD_NUMBER: _ClassVar[int]
     reference: ModuleReference
     pickled: bytes
     inline_key: str
     surroundings: Surroundings
-    def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ..., surroundings: _Optional[_Union[Surroundings, _Mapping]] = ...) -> None: ...
+    setup: FunctionCode
+    def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ..., surroundings: _Optional[_Union[Surroundings, _Mapping]] = ..., setup: _Optional[_Union[FunctionCode, _Mapping]] = ...) -> None: ...
 
 class Surroundings(_message.Message):
     __slots__ = ("variables", "unset", "folder")
