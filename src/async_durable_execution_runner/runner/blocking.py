@@ -19,6 +19,7 @@ from ..client.drive import drive
 from ..client.settings import FunctionSettings, Seconds, seconds, settings
 from ..core.model import Isolation
 from ..results.result import DurableFunctionTestResult
+from . import patched
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
@@ -471,6 +472,7 @@ def explorer(
     """What explores the crashes of `start`, in any thread, for either runner."""
     from .explore import Explorer
 
+    patched.note(engine.attachment.modules_of_workers())
     view = engine.blocking()
     play = None if outside is None else lambda arn: outside(ExecutionHandle(view, arn))
     return Explorer(view, start, seconds(timeout), check, callbacks, play)

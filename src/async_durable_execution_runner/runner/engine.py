@@ -24,6 +24,7 @@ from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
 from ..worker import log_records
+from . import patched
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of
@@ -136,11 +137,13 @@ class Engine:
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
+        patched.note(self.attachment.modules_of_workers())
         self._last_arn = await self.control.start(start, hold_time=hold_time)
         return self._last_arn
 
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         start = _named(start)
+        patched.note(self.attachment.modules_of_workers())
         with self._interruptible(lambda: start):
             record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
@@ -154,6 +157,7 @@ class Engine:
         self, starts: Sequence[Start], timeout: Seconds
     ) -> list[DurableFunctionTestResult]:
         control, progress = self.control, Progress(len(starts))
+        patched.note(self.attachment.modules_of_workers())
         starts = list(map(_named, starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:

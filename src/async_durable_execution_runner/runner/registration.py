@@ -131,6 +131,11 @@ class Attachment:
             made = [(name, self._sent(f), f.durable, f.settings) for name, f in functions.items()]
             drive(self._control.replace_functions(made))
 
+    def modules_of_workers(self) -> set[str]:
+        """The names of the modules from which workers import handlers."""
+        codes = [each.code for each in self.functions.values() if not isinstance(each.code, str)]
+        return {code.reference.module for code in codes if code.HasField("reference")}
+
     def mock(self, mock: MockFunction) -> None:
         """Have `mock` stand in for the function of its name."""
         inline = replace(self.defaults, isolation=Isolation.INLINE, worker_setup=None)
