@@ -303,6 +303,7 @@ class ControlClient:
         allow_hosts: Sequence[str],
         skip_time: bool,
         faults: Sequence[str],
+        functions_follow: bool,
     ) -> str:
         """Have the coordinator serve the AWS API.
 
@@ -313,6 +314,7 @@ class ControlClient:
                 from.
             skip_time: Whether the executions that are started there skip time.
             faults: The fault plan of these executions.
+            functions_follow: Whether requests wait for the first `replace_functions`.
 
         Returns:
             The endpoint's URL.
@@ -328,6 +330,7 @@ class ControlClient:
             allow_hosts=allow_hosts,
             skip_time=skip_time,
             faults=faults,
+            functions_follow=functions_follow,
         )
         answer = await self._call("ServeAwsApi", request)
         endpoint_url: str = answer[0].endpoint_url

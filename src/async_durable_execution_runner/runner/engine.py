@@ -213,11 +213,12 @@ class Engine:
         port: int,
         access_keys: Mapping[str, str] | None,
         allow_hosts: Sequence[str],
+        functions_follow: bool = False,
     ) -> str:
         # Nobody sees here whether a fault struck an execution that is started over HTTP.
         faults = self.plan.of_all()
         return await self.control.serve_aws_api(
-            host, port, access_keys or {}, allow_hosts, self._skip_time, faults
+            host, port, access_keys or {}, allow_hosts, self._skip_time, faults, functions_follow
         )
 
     async def status(self) -> RunnerStatus:
