@@ -124,6 +124,8 @@ class ControlService(ControlServiceServicer):
 
     def _function(self, request: pb.RegisterFunctionRequest) -> Function:
         config = request.config
+        if request.code.sdk:
+            self._executor.pool.sdks.add(request.code.sdk)
         return Function(
             id=self._new_id(),
             name=config.name,

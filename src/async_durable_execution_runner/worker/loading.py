@@ -45,7 +45,11 @@ def describe(handler: object, *, durable: bool | None = None) -> pb.FunctionCode
     Raises:
         HandlerNotLoadable: A worker cannot call `handler`, or it is of the other kind.
     """
-    return travelling(check(handler, durable=durable), describe_name(handler))
+    function = check(handler, durable=durable)
+    code = travelling(function, describe_name(handler))
+    sdk = sdk_of(function)
+    code.sdk = choice.preloadable(sdk) if sdk is not None else ""
+    return code
 
 
 def travelling(function: Callable[..., Any], name: str) -> pb.FunctionCode:
