@@ -75,7 +75,7 @@ def raised(error: Any) -> errors.RunnerError | None:
         if key == "error-code":
             return error_named(value, details)
     match error.code():
-        case grpc.StatusCode.UNAUTHENTICATED:
+        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
             return errors.Unauthenticated(details)
         case grpc.StatusCode.CANCELLED if details.startswith("Locally cancelled"):
             return errors.RunnerError("The call was given up: the test was interrupted.")
