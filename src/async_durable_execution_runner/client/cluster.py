@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import gc
 import os
-import resource
 import secrets
 import selectors
 import shutil
@@ -30,7 +29,7 @@ from typing import IO, ClassVar
 
 from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
-from ..rpc import TOKEN_VARIABLE
+from ..rpc import TOKEN_VARIABLE, check_descriptors
 from ..security import secrecy
 from .surroundings import OURS
 
@@ -45,8 +44,6 @@ STOP_TIMEOUT = 2.0
 _HOST_RESTARTS = 3
 _HOST_RESTART_WINDOW = 30.0
 _MIN_SLOTS = 64
-#: How many descriptors the coordinator and a host need for a few workers.
-_MIN_DESCRIPTORS = 64
 # sun_path has 104 bytes on macOS and 108 on Linux.
 _MAX_SOCKET_PATH = 100
 _PACKAGE = __name__.partition(".")[0]
@@ -198,12 +195,7 @@ class Cluster:
                 "This process was forked from one that had a runner, and gRPC does not survive "
                 'that: start it with "spawn" or "forkserver", or before the first runner.'
             )
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if 0 <= descriptors < _MIN_DESCRIPTORS:
-            raise RunnerError(
-                f"A process may open {descriptors} files here, and the runner's need "
-                f"{_MIN_DESCRIPTORS}: raise the limit with `ulimit -n {_MIN_DESCRIPTORS}` or more."
-            )
+        check_descriptors()
         self._level = log.chosen()
         self._shown = shown
         #: What all processes of the cluster find in their environment, beside what is ours.
