@@ -66,6 +66,13 @@ _PATIENCE = 3.0
 _exit_status = pytest.StashKey[int]()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    # That of an asynchronous test is on the cancellation from which asyncio made the interrupt.
+    for note in getattr(excinfo.value.__context__, "__notes__", ()):
+        excinfo.value.add_note(note)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[_exit_status] = int(exitstatus)
