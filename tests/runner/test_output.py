@@ -154,9 +154,11 @@ def interrupted(fifo: str) -> Iterator[pytest.ExceptionInfo[KeyboardInterrupt]]:
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(KeyboardInterrupt) as caught:
-        yield caught
-    ended.set()
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            yield caught
+    finally:
+        ended.set()
     thread.join()
 
 
