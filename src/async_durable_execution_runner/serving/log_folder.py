@@ -112,9 +112,10 @@ def open_to_read(path: Path) -> BinaryIO:
 def _append(path: Path, data: bytes) -> None:
     # The file is opened each time, since somebody may move or delete it, and never through a link,
     # which may lead to what is not a log.
-    # A pipe that nobody reads would keep the server waiting.
+    # A pipe that nobody has opened to read would keep the server waiting.
     how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     file = os.open(path, how, 0o666)
+    os.set_blocking(file, True)
     try:
         before, left = os.fstat(file).st_size, memoryview(data)
         try:
