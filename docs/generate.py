@@ -67,7 +67,7 @@ CAUSES = {
     ),
     "Runtime.ImportModuleError": (
         "The handler's module could not be imported in the worker, "
-        "or raised an error when it was imported.",
+        "or raised an error when it was imported; or what `worker_setup=` names failed before.",
         "The message and the stack trace are those of the import. A worker imports under the "
         "test's `sys.path`, but in a fresh process: what the test set up before importing is not "
         "there.",

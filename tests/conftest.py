@@ -7,11 +7,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from conformance.cases import SUITE
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 
 #: Seconds. No test without processes takes a tenth of it; one that waits in vain fails by it.
 _WITHOUT_PROCESSES = 10
+
+#: These hold what the published requirements say, which are no part of the repository.
+collect_ignore = [
+    "conformance/test_over_http.py",
+    "conformance/test_published.py",
+    "official/test_plugins.py",
+]
+if SUITE.is_dir():
+    collect_ignore.clear()
 
 
 # A shell ignores Ctrl-C for what it runs in the background, and so would the commands under test.

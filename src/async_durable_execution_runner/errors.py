@@ -20,7 +20,7 @@ RunnerError
 ├── WorkersUnavailable                no worker process can be started
 ├── LambdaCallFailed                  Lambda cannot be asked: no region, no access, no such endpoint
 ├── VersionMismatch                   two parts of the runner speak different protocol versions
-└── Unauthenticated                   a missing or wrong token
+└── Unauthenticated                   a missing or wrong token, or one that is not good for the call
 """
 
 from __future__ import annotations
@@ -107,6 +107,12 @@ class HandlerNotLoadable(RunnerError):
     grpc_status = "INVALID_ARGUMENT"
 
 
+class SetupFailed(RunnerError):
+    """What `worker_setup=` names cannot be imported, or raised an error; the text says where."""
+
+    grpc_status = "INVALID_ARGUMENT"
+
+
 class InvalidConfiguration(RunnerError):
     """A file of functions, or an argument of a command, makes no sense; the text says where."""
 
@@ -172,6 +178,7 @@ class VersionMismatch(RunnerError):
 
 
 class Unauthenticated(RunnerError):
-    """A token is missing or wrong; worker hosts take it from `DURABLE_RUNNER_TOKEN`."""
+    """A token is missing or wrong, or not good for this call; worker hosts take it from
+    `DURABLE_RUNNER_TOKEN`."""
 
     grpc_status = "UNAUTHENTICATED"

@@ -79,6 +79,25 @@ def test_what_cannot_be_shown_is_one_line(
     assert len(error.splitlines()) == 1
 
 
+def test_what_is_not_a_file_of_the_folder_is_not_read(tmp_path: Path, capsys: Output):
+    (tmp_path / "secret").write_text("password\n")
+    write(tmp_path / "logs", "Order", "plain")
+    path = tmp_path / "logs" / "Price.jsonl"
+    refusal = f"durable-runner: {path} cannot be read: it is "
+    for target in ("../secret", "missing"):
+        path.symlink_to(target)
+        for options in [], ["--function=Price"], ["--follow"]:
+            assert main(["logs", str(path.parent), *options]) == 2
+            output = capsys.readouterr()
+            assert "password" not in output.out
+            refused = output.err.splitlines()
+            assert refused == [f"{refusal}a symbolic link, which is not followed."]
+        path.unlink()
+    os.mkfifo(path)
+    assert main(["logs", str(path.parent)]) == 2
+    assert capsys.readouterr().err == f"{refusal}not a file.\n"
+
+
 def following(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*COMMAND, "logs", str(folder), "--follow", *arguments],

@@ -288,6 +288,13 @@ def test_too_few_descriptors_are_named_at_once() -> None:
             Cluster()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    # A host that is started by hand is a process of its own.
+    host = f"{sys.executable} -m async_durable_execution_runner worker-host --connect 127.0.0.1:1"
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -n 20; exec {host}"], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 2
+    assert "may open 20 files here" in done.stderr
 
 
 _KILLED_WHILE_IT_STARTS = """
@@ -415,3 +422,36 @@ def test_a_runner_with_more_workers_than_there_are_slots_gets_another_host() -> 
     with DurableFunctionTestRunner(handler=echo, workers=200) as runner:
         assert runner.run(1).result == "1"
         assert shared_cluster().slots >= 200
+
+
+_INTERRUPTED = """
+import random, signal, sys
+sys.path.insert(0, {folder!r})
+from async_durable_execution_runner import DurableFunctionTestRunner
+from client.test_cluster import echo
+
+def strike(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, strike)
+chance = random.Random(1)
+with DurableFunctionTestRunner(echo, workers=1) as runner:
+    runner.run(1)
+    for _ in range(120):
+        # An interrupt that strikes within a destructor is lost; another follows.
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.008), 0.5)
+        try:
+            while True:
+                runner.run(1)
+        except KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    assert runner.run(2, timeout=10).get_deserialized_result() == 2
+"""
+
+
+def test_interrupts_at_any_moment_leave_a_runner_that_works() -> None:
+    program = _INTERRUPTED.format(folder=str(Path(__file__).parents[1]))
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

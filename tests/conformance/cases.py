@@ -1,6 +1,7 @@
 """The requirement files, read where they lie; nothing of them is copied into this repository.
 
-`CONFORMANCE_SUITE` names their folder; without it, `shared/conformance` beside the checkout.
+`CONFORMANCE_SUITE` names their folder; without it, `shared/conformance` beside the checkout. Where
+that is missing, the tests that need it are not collected.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def read(path: Path) -> Case:
 
 def published() -> list[Case]:
     """All but those of the OpenTelemetry plugin, whose assertions are on spans, which are not
-    read here; none where the folder is not there."""
+    read here."""
     paths = [path for path in SUITE.glob("*/*.yaml") if not path.stem.startswith("otel-")]
     paths.sort(key=lambda path: [int(n) for n in path.stem.split("-")])
     return [read(path) for path in paths]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .cases import SUITE, Case
+from .cases import Case
 from .deployments import DEPLOYMENTS
 from .driver import check
 from .http_driver import HttpDriver, served
@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.processes,
     # They mostly wait, so all are under way at once, in one test.
     pytest.mark.timeout(300),
-    pytest.mark.skipif(not CASES, reason=f"no requirements in {SUITE}"),
 ]
 #: For each isolation, of cases and of workers.
 _AT_ONCE = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .cases import SUITE, Case, published
+from .cases import Case, published
 from .deployments import DEPLOYMENTS
 from .driver import Driver, RunnerDriver, check
 
@@ -12,10 +12,7 @@ from .driver import Driver, RunnerDriver, check
 pytest.importorskip("async_durable_execution", minversion="2.5.0")
 
 CASES = published()
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.skipif(not CASES, reason=f"no requirements in {SUITE}"),
-]
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(params=["worker", "invocation"])

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Any
 
 import grpc
 import pytest
 import pytest_asyncio
 
+from async_durable_execution_runner.errors import Unauthenticated
 from async_durable_execution_runner.rpc.v1 import control_pb2 as control
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
+from async_durable_execution_runner.worker.connection import Connection
+from async_durable_execution_runner.worker.recorder import EffectRecorder
+from async_durable_execution_runner.worker.sdk.official import OfficialClient
+from async_durable_execution_runner.worker.sdk.service_client import (
+    CheckpointError,
+    GrpcServiceClient,
+)
 
 from .wire import (
     CoordinatorProcess,
@@ -145,6 +154,43 @@ async def test_it_is_not_good_for_anothers_effects(two: list[tuple[Process, Leas
     assert (
         refused.value.details == f"Invocation {request_id!r} was never given to worker {thief.id}."
     )
+
+
+async def test_a_refused_handler_does_not_read_that_the_coordinator_is_gone(
+    coordinator: CoordinatorProcess, two: list[tuple[Process, Leased]]
+) -> None:
+    (thief, _), (_, leased) = two
+    credential = thief.wire.metadata[0][1].removeprefix("Bearer ")
+    connection = Connection(coordinator.address, credential, thief.id)
+    token = leased.invocation.checkpoint_token
+
+    def asynchronous() -> None:
+        loop, client = asyncio.new_event_loop(), GrpcServiceClient(connection)
+        try:
+            loop.run_until_complete(client.checkpoint(leased.arn, token, [], None))
+        finally:
+            client.close()
+
+    def official() -> None:
+        with closing(OfficialClient(connection)) as client:
+            client.checkpoint_durable_execution(
+                DurableExecutionArn=leased.arn, CheckpointToken=token, Updates=[]
+            )
+
+    def effect() -> None:
+        with closing(EffectRecorder(connection)) as recorder:
+            recorder.of(leased.invocation, lambda _: None)("charge", None, {})
+
+    words = (
+        "CheckpointDurableExecution failed: the runner's coordinator refused it: "
+        f"Execution {leased.arn!r} was never given to worker {thief.id}."
+    )
+    for call in (asynchronous, official):
+        with pytest.raises((CheckpointError, RuntimeError)) as refused:
+            await asyncio.to_thread(call)
+        assert str(refused.value) == words
+    with pytest.raises(Unauthenticated, match="The effect 'charge' was not recorded: Invocation"):
+        await asyncio.to_thread(effect)
 
 
 async def test_it_is_good_for_one_session(

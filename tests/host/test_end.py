@@ -50,7 +50,7 @@ async def busy_processes(
 
 async def test_the_forkserver_has_one_thread_only(coordinator: Coordinator, host: Process) -> None:
     """Forking any other process is a gamble."""
-    await coordinator.start_worker()
+    await coordinator.start_worker(sdks=["official"])
     (forkserver,) = children(host.pid)
     assert os.listdir(f"/proc/{forkserver}/task") == [str(forkserver)]
 
@@ -64,7 +64,7 @@ def test_a_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with host_end, own_end, open(os.devnull) as output:
         forkserver = Forkserver(own_end)
         for descriptors in ([output.fileno()] * 2, [output.fileno()], []):
-            order = b'{"start": "w-1"}\n'
+            order = b'{"start": "w-1", "sdks": []}\n'
             socket.send_fds(host_end, [order], descriptors)
             assert forkserver.receive()
             report = json.loads(host_end.recv(4096))

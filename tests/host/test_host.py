@@ -47,6 +47,14 @@ async def test_a_host_says_what_it_has(coordinator: Coordinator) -> None:
     assert dict(hello.labels) == {"zone": "a", "disk": "fast"}
 
 
+async def test_an_sdk_that_cannot_be_imported_beforehand_prevents_nothing(
+    coordinator: Coordinator,
+) -> None:
+    worker = await coordinator.start_worker(sdks=["nowhere"])
+    result = await coordinator.invoke(worker, handlers.echo, payload="1")
+    assert output(result)["event"] == 1
+
+
 async def test_the_host_brings_the_token_and_a_worker_its_own_credential(
     coordinator: Coordinator,
 ) -> None:

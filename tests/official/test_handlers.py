@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import async_durable_execution as other
 import boto3
 import pytest
 
@@ -32,6 +33,20 @@ def isolation(request: pytest.FixtureRequest) -> str:
 def run(handler: Any, input: Any = None, **options: Any) -> Any:
     with DurableFunctionTestRunner(handler, workers=2) as runner:
         return runner.run(input or {}, **options)
+
+
+def test_workers_are_forked_with_the_sdk_once_a_handler_needs_it() -> None:
+    @other.durable_execution
+    async def seen(event: Any) -> bool:
+        return "aws_durable_execution_sdk_python" in sys.modules
+
+    # With listen= it has processes of its own.
+    how = {"isolation": "invocation", "workers": 1, "listen": "127.0.0.1:0"}
+    with DurableFunctionTestRunner(seen, **how) as runner:
+        before = runner.run({}).get_deserialized_result()
+        runner.register_durable_function("order", handlers.order)
+        after = runner.run({}).get_deserialized_result()
+    assert (before, after) == (False, True)
 
 
 def test_step_wait_and_child_context(isolation: str) -> None:

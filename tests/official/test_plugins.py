@@ -13,7 +13,7 @@ pytest.importorskip(
 # For the handlers of the other requirements, which come along.
 pytest.importorskip("async_durable_execution", minversion="2.5.0")
 
-from conformance.cases import SUITE, Case, published
+from conformance.cases import Case, published
 from conformance.driver import RunnerDriver, check
 from conformance.handlers.deployment import Deployment
 
@@ -21,10 +21,7 @@ from .plugins import REQUIREMENTS
 
 DEPLOYMENTS = {case_id: Deployment(handler) for case_id, handler in REQUIREMENTS.items()}
 CASES = [case for case in published() if case.id in DEPLOYMENTS]
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.skipif(not CASES, reason=f"no requirements in {SUITE}"),
-]
+pytestmark = pytest.mark.processes
 
 
 @pytest.mark.parametrize("isolation", ["worker", "invocation", "inline"])

@@ -22,6 +22,11 @@ FLOWS = """
         return event["order"]
 """
 
+HINT = (
+    "patched in this process, but the handler ran in another one, which has the original: "
+    "see docs/fakes.md (worker_setup=, env=, a server, isolation='inline')."
+)
+
 
 @pytest.mark.processes
 def test_a_marker_names_the_handler_and_the_options(pytester: pytest.Pytester):
@@ -72,6 +77,63 @@ def test_a_report_of_every_crash_point(pytester: pytest.Pytester):
             "*charge happened twice (in the clean run once)*",
         ]
     )
+
+
+@pytest.mark.processes
+def test_a_failed_test_that_patched_its_own_process_is_told_so(pytester: pytest.Pytester):
+    pytester.makepyfile(bank="def charge(): return 'charged'")
+    pytester.makepyfile(
+        orders="""
+        import bank
+        from async_durable_execution import durable_execution
+
+        @durable_execution
+        async def pay(event):
+            return bank.charge()
+        """
+    )
+    pytester.makepyfile(
+        """
+        from unittest.mock import patch
+        import bank, orders, pytest
+        from async_durable_execution_runner import DurableFunctionTestRunner
+
+        @pytest.fixture(scope="module")
+        def runner():
+            with DurableFunctionTestRunner(orders.pay, workers=1) as runner:
+                yield runner
+
+        def test_mock(runner):
+            with patch("bank.charge", return_value="faked"):
+                assert runner.run().result == '"faked"'
+
+        @pytest.fixture
+        def faked(monkeypatch):
+            monkeypatch.setattr(bank, "NAME", "a constant", raising=False)
+
+        def test_monkeypatch(runner, faked):
+            runner.explore_crashes().assert_ok()
+            assert False
+
+        def test_inline():
+            with patch("bank.charge", return_value="faked"):
+                with DurableFunctionTestRunner(orders.pay, isolation="inline") as runner:
+                    assert runner.run().result == "other"
+
+        def test_without_a_patch(runner):
+            assert runner.run().result == "other"
+
+        def test_that_passes(runner):
+            with patch("bank.charge"):
+                assert runner.run().result == '"charged"'
+        """
+    )
+    outcome = pytester.runpytest_subprocess("--tb=short")
+    outcome.assert_outcomes(failed=4, passed=1)
+    assert [line for line in outcome.outlines if "is patched" in line] == [
+        f"`bank.charge` is {HINT}",
+        f"`bank.NAME` is {HINT}",
+    ]
 
 
 @pytest.mark.processes

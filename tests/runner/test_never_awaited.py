@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from async_durable_execution import (
+    CompletionConfig,
     create_callback,
     durable_execution,
     invoke,
@@ -72,6 +73,18 @@ async def awaits_nothing(event: dict) -> None:
 
 
 @durable_execution
+async def keeps_what_it_never_awaits(event: dict) -> None:
+    tasks = []
+    asyncio.gather(step(one, name="gathered"), step(two, name="too"))
+    asyncio.gather(*[step(one, name="starred")])
+    asyncio.ensure_future(step(one, name="ensured"))  # noqa: RUF006
+    asyncio.shield(asyncio.ensure_future(wait(HOUR, name="shielded")))
+    tasks.append(step(one, name="listed"))
+    pair = [step(one, name="first"), step(two, name="second")]  # noqa: F841
+    await step(two)
+
+
+@durable_execution
 async def awaits_all_but_one(event: dict) -> int:
     async def inside() -> None:
         step(one, name="charge")
@@ -100,6 +113,15 @@ def test_every_operation_that_is_never_awaited_is_found(isolation: str) -> None:
         assert f"test_never_awaited.py:{line} in awaits_nothing\n" in text
 
 
+def test_what_is_only_gathered_or_kept_is_found() -> None:
+    with pytest.warns(NonDeterministicWarning, match="is `await` missing"):
+        result = run(keeps_what_it_never_awaits)
+
+    assert {each.kind for each in result.divergences} == {DivergenceKind.NEVER_AWAITED}
+    names = ["gathered", "too", "starred", "ensured", "shielded", "listed", "first", "second"]
+    assert [each.recorded.name for each in result.divergences] == names
+
+
 def test_it_is_found_where_it_was_recorded_all_the_same() -> None:
     with pytest.warns(NonDeterministicWarning):
         result = run(awaits_all_but_one)
@@ -108,6 +130,24 @@ def test_it_is_found_where_it_was_recorded_all_the_same() -> None:
     (found,) = result.divergences
     assert found.kind is DivergenceKind.NEVER_AWAITED
     assert (found.recorded.name, found.recorded.parent_name) == ("charge", "box")
+
+
+kept_elsewhere: list[Any] = []
+
+
+def await_all(tasks: list[Any]) -> None:
+    kept_elsewhere.extend(tasks)
+
+
+async def adds_to(tasks: list[Any]) -> None:
+    if not tasks:
+        tasks = []
+    tasks.append(step(one))
+
+
+async def gather(*awaitables: Any) -> None:
+    for each in awaitables:
+        await each
 
 
 @durable_execution
@@ -119,6 +159,23 @@ async def awaited_in_other_ways(event: dict) -> None:
     tasks.extend(builtins.map(step, [one, two]))
     tasks.append(step(one))
     by_name = {"two": step(two)}
+    both = asyncio.gather(step(one), step(two))
+    results = [await step(one), await step(two)]  # noqa: F841
+    asyncio.ensure_future(step(one)).add_done_callback(tasks.append)
+    shared = kept_elsewhere
+    shared.append(step(one))
+    pair = [step(one), step(two)]
+    more = []
+    more.append(step(one))
+    await_all(more)
+    await both
+    await asyncio.gather(*pair, *[step(one)], asyncio.shield(step(two)))
+    await gather(step(one))
+    cancelled = step(asyncio.Event().wait)
+    cancelled.cancel()
+    early = CompletionConfig.first_successful()
+    await parallel([one, asyncio.Event().wait], completion_config=early)
+    await adds_to(kept_elsewhere)
     first, *_ = step(one), step(two)
     late = step(one)
     await wait(HOUR)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from async_durable_execution import create_callback, durable_execution, invoke
 
-from async_durable_execution_runner import InvocationStatus
+from async_durable_execution_runner import AsyncDurableFunctionTestRunner, InvocationStatus
+from async_durable_execution_runner.pytest_plugin import pytest_keyboard_interrupt
 
 pytestmark = pytest.mark.processes
 log = logging.getLogger("shop.orders")
@@ -111,6 +115,35 @@ def test_an_interrupt_says_what_was_waited_for_and_where_it_was_stuck(
         "run_many": lambda: runner.run_many([fifo], timeout=30),
     }
 
+    with interrupted(fifo) as caught:
+        calls[call]()
+    check_note(caught)
+
+
+def test_an_interrupt_of_asyncio_says_so_too(fifo: str) -> None:
+    async def several() -> None:
+        async with AsyncDurableFunctionTestRunner(chatty_and_stuck, workers=1) as runner:
+            await asyncio.gather(runner.run(fifo, timeout=30))
+
+    with interrupted(fifo) as caught:
+        asyncio.run(several())
+    # As pytest does.
+    pytest_keyboard_interrupt(caught)
+    check_note(caught)
+
+
+async def test_a_wait_that_is_cancelled_otherwise_ends_at_once() -> None:
+    async with AsyncDurableFunctionTestRunner(chatty_approval, isolation="inline") as runner:
+        handle = await runner.start()
+        with pytest.raises(TimeoutError) as late:
+            async with asyncio.timeout(0.01):
+                await handle.result()
+        assert not hasattr(late.value.__cause__, "__notes__")
+
+
+@contextlib.contextmanager
+def interrupted(fifo: str) -> Iterator[pytest.ExceptionInfo[KeyboardInterrupt]]:
+    """Interrupt what is called in the block when its handler is stuck."""
     ended = threading.Event()
 
     def interrupt() -> None:
@@ -121,10 +154,15 @@ def test_an_interrupt_says_what_was_waited_for_and_where_it_was_stuck(
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(KeyboardInterrupt) as caught:
-        calls[call]()
-    ended.set()
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            yield caught
+    finally:
+        ended.set()
     thread.join()
+
+
+def check_note(caught: pytest.ExceptionInfo[KeyboardInterrupt]) -> None:
     (note,) = caught.value.__notes__
     assert "it waits for" in note
     assert "stuck, waiting" in note

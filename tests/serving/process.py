@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-m", "async_durable_execution_runner.cli.main"]
 
 @contextmanager
 def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple[Any, str, str]]:
-    """The process, what it said before the line to copy, and the URL in that line."""
+    """The process, what it said until all functions are served, and the URL in the line to copy."""
     with subprocess.Popen(
         [*COMMAND, "serve", *arguments],
         cwd=folder,
@@ -33,13 +33,17 @@ def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple
         try:
             for line in process.stdout:
                 said += line
-                if found := re.match("export AWS_ENDPOINT_URL_LAMBDA=(.*)", line):
-                    yield process, said, found[1]
+                if line.endswith(" served.\n"):
+                    yield process, said, url_in(said)
                     break
             else:
                 pytest.fail(process.stderr.read())
         finally:
             process.kill()
+
+
+def url_in(said: str) -> str:
+    return re.search("^export AWS_ENDPOINT_URL_LAMBDA=(.*)$", said, re.MULTILINE)[1]
 
 
 def client(url: str, key: str = "any", secret: str = "any") -> Any:

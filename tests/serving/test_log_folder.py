@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,9 @@ def test_no_link_is_followed(tmp_path: Path):
     assert "it is a symbolic link, which is not followed" in warnings[0]
     with pytest.raises(InvalidConfiguration, match="symbolic link"):
         log_folder.begin(["F"])
+
+
+def test_a_pipe_that_nobody_reads_does_not_keep_the_server_waiting(tmp_path: Path):
+    os.mkfifo(tmp_path / "F.jsonl")
+    with pytest.raises(InvalidConfiguration, match="cannot be written to: "):
+        LogFolder(tmp_path, print).begin(["F"])

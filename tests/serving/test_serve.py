@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from processes import Watched, all_gone, children
 
 from async_durable_execution_runner.serving import serve
 
-from .process import COMMAND, client, invoked, serving
+from .process import COMMAND, client, invoked, serving, url_in
 
 pytestmark = pytest.mark.processes
 
@@ -205,7 +206,7 @@ def test_a_function_of_an_argument_is_found_from_here_and_ends_when_asked(
 
 
 def test_it_ends_when_asked_while_it_begins(project: Path):
-    """Long before the URL is there: a handler's module takes its time."""
+    """Long before the functions are known: a handler's module takes its time."""
     fifo = project / "fifo"
     os.mkfifo(fifo)
     slow = f"import time\nopen({str(fifo)!r}, 'w').close()\ntime.sleep(60)\n"
@@ -221,13 +222,61 @@ def test_it_ends_when_asked_while_it_begins(project: Path):
             watched = children(process.pid)
             importing = next(each for each in watched if b"serving.discovery" in each.command)
             watched += children(importing.pid)
-            assert len(watched) == 3
+            assert len(watched) == 4
             process.send_signal(signal.SIGTERM)
             assert process.wait(10) == 0
             assert all_gone(watched, 5)
         finally:
             process.kill()
-        assert process.stdout.read() == process.stderr.read() == b""
+        assert b"export AWS_ENDPOINT_URL_LAMBDA=" in process.stdout.read().splitlines()[-2]
+        assert process.stderr.read() == b""
+
+
+def test_it_listens_before_handlers_are_imported_and_requests_wait(project: Path):
+    """None is answered as if the functions that are known so far were all."""
+    fifo = project / "fifo"
+    os.mkfifo(fifo)
+    (project / "code" / "slow.py").write_text(
+        f"import os\nif 'SLOW' in os.environ: open({str(fifo)!r}).read()\n"
+        "def handler(event, context):\n    return context.function_name\n"
+    )
+    (project / "functions.toml").write_text(
+        '[functions.Quick]\nhandler = "orders:price"\ncode = "code"\n'
+        '[functions.Slow]\nhandler = "slow:handler"\ncode = "code"\nenvironment = { SLOW = "1" }\n'
+    )
+    with subprocess.Popen(
+        [*COMMAND, "serve", "--functions=functions.toml"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            said = ""
+            while "AWS_ENDPOINT_URL_LAMBDA" not in said:
+                said += process.stdout.readline()
+            aws = client(url_in(said))
+            with ThreadPoolExecutor() as asking:
+                listed = asking.submit(aws.list_functions)
+                quick = asking.submit(invoked, aws, "Quick")
+                fifo.write_bytes(b"")
+                assert [each["FunctionName"] for each in listed.result()["Functions"]] == [
+                    "Quick",
+                    "Slow",
+                ]
+                assert quick.result() == {"price": 7, "by": "Quick"}
+            rest = [process.stdout.readline()]
+            while not rest[-1].endswith(" served.\n"):
+                rest.append(process.stdout.readline())
+            # On a busy machine the imports take long enough for a word on how far they are.
+            assert [line for line in rest if " of 2 handlers " not in line] == [
+                "\n",
+                "Quick  orders:price  plain\n",
+                "Slow  slow:handler  plain\n",
+                "\n",
+                "2 functions are served.\n",
+            ]
+        finally:
+            process.kill()
 
 
 _SPEAKS = """
@@ -239,11 +288,16 @@ for process in ("coordinator", "host"):
 
 
 @pytest.mark.parametrize(
-    "command",
-    [["cli.main", "serve", "--function=Slow=slow:handler"], ["cli.dex", "start-server"]],
-    ids=lambda command: command[1],
+    ("command", "speakers"),
+    [
+        (["cli.main", "serve", "--function=Slow=slow:handler"], ["coordinator", "host"]),
+        (["cli.dex", "start-server"], ["coordinator"]),
+    ],
+    ids=["serve", "start-server"],
 )
-def test_what_its_processes_write_is_on_its_standard_error(project: Path, command: Sequence[str]):
+def test_what_its_processes_write_is_on_its_standard_error(
+    project: Path, command: Sequence[str], speakers: Sequence[str]
+):
     (project / "sitecustomize.py").write_text(_SPEAKS)
     (project / "slow.py").write_text("import time\ntime.sleep(60)\n")
     module, *arguments = command
@@ -257,7 +311,8 @@ def test_what_its_processes_write_is_on_its_standard_error(project: Path, comman
     ) as process:
         try:
             assert select.select([process.stderr], [], [], 10)[0]
-            assert process.stderr.readline() == "the coordinator speaks\n"
+            heard = sorted(process.stderr.readline() for _ in speakers)
+            assert heard == [f"the {each} speaks\n" for each in speakers]
         finally:
             process.kill()
 
@@ -365,7 +420,8 @@ PRICE = "--function=Price=orders:price"
         ([PRICE, "--access-key="], 2, "--access-key: "),
         ([PRICE, "--host=0.0.0.0"], 1, "key"),
         ([PRICE, "--logs=orders.py/logs"], 2, "--logs: orders.py/logs cannot be written to: Not "),
-        ([PRICE, "--port=PORT"], 1, "address already in use"),
+        # This is known before anything is imported.
+        (["--function=Price=nowhere:price", "--port=PORT"], 1, "address already in use"),
     ],
 )
 def test_what_cannot_be_served_is_one_line(
@@ -400,4 +456,4 @@ def test_it_says_how_far_the_imports_are_while_some_are_left(monkeypatch: pytest
     done = serve._progress(3, said.append)
     for number in (1, 2, 3):
         done(number)
-    assert said == ["1 of 3 handlers are imported.", "2 of 3 handlers are imported."]
+    assert said == ["1 of 3 handlers are imported.\n", "2 of 3 handlers are imported.\n"]

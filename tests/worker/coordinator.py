@@ -206,11 +206,11 @@ class Coordinator(worker_pb2_grpc.WorkerServiceServicer, grpc.aio.ServerIntercep
         worker_id = worker if isinstance(worker, str) else worker.hello.worker_id
         return await _soon(self._exit(worker_id))
 
-    async def start_worker(self) -> Worker:
+    async def start_worker(self, **how: Any) -> Worker:
         """A new process, and a new execution for it to serve."""
         self.execution = Execution()
         worker_id = f"w-{next(self._ids)}"
-        self.order(start=pb.StartWorker(worker_id=worker_id, credential=worker_id))
+        self.order(start=pb.StartWorker(worker_id=worker_id, credential=worker_id, **how))
         worker = await _soon(self.workers.get())
         assert worker.hello.worker_id == worker_id
         return worker

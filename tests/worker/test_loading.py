@@ -195,6 +195,18 @@ def test_what_is_no_handler_is_refused_in_one_sentence(
     assert "\n" not in message
 
 
+def test_an_sdk_is_imported_beforehand_unless_the_handler_s_folder_has_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = official.durable_execution(plain)
+    assert describe(handler).sdk == "official"
+    copy = tmp_path / official.__name__
+    copy.mkdir()
+    (copy / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert describe(handler).sdk == ""
+
+
 def test_what_cannot_be_pickled_names_handler_reason_and_remedies() -> None:
     lock = threading.Lock()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.text import visible
 from ..errors import InvalidConfiguration
-from ..serving.log_folder import SUFFIX
+from ..serving.log_folder import SUFFIX, open_to_read
 from . import execution_names
 
 #: Milliseconds after which the files are looked at although no change was reported.
@@ -68,12 +68,12 @@ class _Reader:
     def files(self) -> list[Path]:
         if self._function is not None:
             path = self._folder / f"{self._function}{SUFFIX}"
-            return [path] if path.is_file() else []
+            return [path] if os.path.lexists(path) else []
         return sorted(self._folder.glob(f"*{SUFFIX}"))
 
     def _of(self, path: Path) -> Iterator[_Line]:
         time = ""
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             position = self._positions.get(path, 0)
             # The file was begun anew.
             if os.fstat(file.fileno()).st_size < position:

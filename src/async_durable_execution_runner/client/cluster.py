@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import gc
 import os
-import resource
 import secrets
 import selectors
 import shutil
@@ -30,7 +29,7 @@ from typing import IO, ClassVar
 
 from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
-from ..rpc import TOKEN_VARIABLE
+from ..rpc import TOKEN_VARIABLE, check_descriptors
 from ..security import secrecy
 from .surroundings import OURS
 
@@ -45,8 +44,6 @@ STOP_TIMEOUT = 2.0
 _HOST_RESTARTS = 3
 _HOST_RESTART_WINDOW = 30.0
 _MIN_SLOTS = 64
-#: How many descriptors the coordinator and a host need for a few workers.
-_MIN_DESCRIPTORS = 64
 # sun_path has 104 bytes on macOS and 108 on Linux.
 _MAX_SOCKET_PATH = 100
 _PACKAGE = __name__.partition(".")[0]
@@ -82,7 +79,7 @@ class ChildProcess:
         #: What has been read of lines that nobody has asked for yet.
         self._read = b""
         # The file is unlinked from the start: nothing stays on disk, however this process ends.
-        self._stderr = None if level or shown else tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = None if level or shown else _nameless_file()
         # `-P`, as a module in the current directory must not shadow one of this package. A session
         # of its own, as Ctrl-C is for the test process, which then takes the cluster down.
         self._process = subprocess.Popen(
@@ -198,12 +195,7 @@ class Cluster:
                 "This process was forked from one that had a runner, and gRPC does not survive "
                 'that: start it with "spawn" or "forkserver", or before the first runner.'
             )
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if 0 <= descriptors < _MIN_DESCRIPTORS:
-            raise RunnerError(
-                f"A process may open {descriptors} files here, and the runner's need "
-                f"{_MIN_DESCRIPTORS}: raise the limit with `ulimit -n {_MIN_DESCRIPTORS}` or more."
-            )
+        check_descriptors()
         self._level = log.chosen()
         self._shown = shown
         #: What all processes of the cluster find in their environment, beside what is ours.
@@ -300,7 +292,7 @@ class Cluster:
     def _private_socket(self) -> str:
         # The coordinator makes the folder and removes it, however this process ends. Nobody else
         # can make it before: its name cannot be guessed, and is on no command line.
-        for parent in (tempfile.gettempdir(), "/tmp"):
+        for parent in _temporary_folders():
             directory = os.path.join(parent, f"durable-{secrets.token_hex(8)}")
             path = os.path.join(directory, "coordinator.sock")
             # These characters have a meaning in gRPC's addresses.
@@ -387,6 +379,19 @@ def unavailable(
     if obituary is None:
         what, obituary = f"{what} ({detail})" if detail else what, "Its process is alive."
     return kind(f"{what}. {obituary}\nOpen a new runner to start afresh.")
+
+
+def _nameless_file() -> IO[bytes]:
+    if sys.platform == "linux":
+        return open(os.memfd_create("stderr"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def _temporary_folders() -> list[str]:
+    """Where a folder for a socket may be. `tempfile` tries each by a file in it, which stays there
+    if the process is killed at that moment."""
+    own = os.environ.get("TMPDIR", "")
+    return [own, "/tmp"] if os.path.isabs(own) and os.access(own, os.W_OK | os.X_OK) else ["/tmp"]
 
 
 def _environment(own: Mapping[str, str], level: str) -> dict[str, str]:

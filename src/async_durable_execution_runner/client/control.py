@@ -184,7 +184,8 @@ class ControlClient:
         found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
         # pytest's name of the test: nothing else would be alike in two tests.
         found.pop("PYTEST_CURRENT_TEST", None)
-        text = json.dumps([sorted(found.items()), around.folder.hex()])
+        setup = code.setup.SerializeToString(deterministic=True)
+        text = json.dumps([sorted(found.items()), around.folder.hex(), setup.hex()])
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
@@ -302,6 +303,7 @@ class ControlClient:
         allow_hosts: Sequence[str],
         skip_time: bool,
         faults: Sequence[str],
+        functions_follow: bool,
     ) -> str:
         """Have the coordinator serve the AWS API.
 
@@ -312,6 +314,7 @@ class ControlClient:
                 from.
             skip_time: Whether the executions that are started there skip time.
             faults: The fault plan of these executions.
+            functions_follow: Whether requests wait for the first `replace_functions`.
 
         Returns:
             The endpoint's URL.
@@ -327,6 +330,7 @@ class ControlClient:
             allow_hosts=allow_hosts,
             skip_time=skip_time,
             faults=faults,
+            functions_follow=functions_follow,
         )
         answer = await self._call("ServeAwsApi", request)
         endpoint_url: str = answer[0].endpoint_url

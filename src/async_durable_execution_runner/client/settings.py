@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf, isfinite
@@ -35,6 +35,8 @@ class FunctionSettings:
     log_format: str | None = None
     #: How long an execution is remembered after its end; None: until the runner is closed.
     retention_days: int | None = None
+    #: What each process runs before it loads the handler: a callable, or "module:function".
+    worker_setup: Callable[[], object] | str | None = None
     #: Whether warm workers that serve this function serve no other: the function's modules may read
     #: its `env` when they are imported.
     own_processes: bool = False
@@ -50,6 +52,7 @@ def settings(
     env: Mapping[str, str] | None = None,
     log_format: str | None = None,
     retention_days: int | None = None,
+    worker_setup: Callable[[], object] | str | None = None,
     own_processes: bool | None = None,
 ) -> FunctionSettings:
     """The settings of `base`, with those that are given here instead.
@@ -63,6 +66,7 @@ def settings(
         env: Environment variables, which are added to those of `base`.
         log_format: "JSON" or "Text".
         retention_days: How long an execution is remembered after its end.
+        worker_setup: What each process runs before it loads the handler.
         own_processes: Whether warm workers that serve the function serve no other.
 
     Raises:
@@ -96,6 +100,7 @@ def settings(
         env={**base.env, **(env or {})},
         log_format=log_format or base.log_format,
         retention_days=retention_days or base.retention_days,
+        worker_setup=worker_setup or base.worker_setup,
         own_processes=base.own_processes if own_processes is None else own_processes,
     )
 

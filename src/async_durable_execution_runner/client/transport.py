@@ -10,10 +10,12 @@ of a call that fails.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -75,7 +77,7 @@ def raised(error: Any) -> errors.RunnerError | None:
         if key == "error-code":
             return error_named(value, details)
     match error.code():
-        case grpc.StatusCode.UNAUTHENTICATED:
+        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
             return errors.Unauthenticated(details)
         case grpc.StatusCode.CANCELLED if details.startswith("Locally cancelled"):
             return errors.RunnerError("The call was given up: the test was interrupted.")
@@ -129,7 +131,61 @@ def _ended(call: Any, request: Any, timeout: float) -> Iterator[None]:
         raise
     finally:
         timer.cancel()
-        call.cancel()
+        in_peace(call.cancel)
+
+
+class _Helper:
+    """A thread that calls functions for the main thread."""
+
+    def __init__(self) -> None:
+        self._functions: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        threading.Thread(target=self._serve, name="durable-calls", daemon=True).start()
+
+    def call(self, function: Callable[[], T]) -> T:
+        self._functions.put(function)
+        result: T
+        result, error = self._answers.get()
+        if error is not None:
+            raise error
+        return result
+
+    def end(self) -> None:
+        self._functions.put(None)
+
+    def _serve(self) -> None:
+        while (function := self._functions.get()) is not None:
+            try:
+                self._answers.put((function(), None))
+            except BaseException as error:
+                self._answers.put((None, error))
+            del function
+
+
+#: The helpers that nobody uses now.
+_helpers: list[_Helper] = []
+os.register_at_fork(after_in_child=_helpers.clear)
+
+
+def in_peace(function: Callable[[], T]) -> T:
+    """Call what calls gRPC, and blocks.
+
+    Ctrl-C interrupts the main thread. Within gRPC's own code that would leave a lock locked, and
+    all later calls would hang; so another thread runs that code for the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return function()
+    helper = _helpers.pop() if _helpers else _Helper()
+    try:
+        result = helper.call(function)
+    except (grpc.RpcError, grpc.FutureCancelledError, ChannelClosed, StopIteration):
+        _helpers.append(helper)
+        raise
+    except BaseException:
+        helper.end()
+        raise
+    _helpers.append(helper)
+    return result
 
 
 class Transport(Protocol):
@@ -156,18 +212,18 @@ class BlockingTransport:
         if method in _STREAMS:
             return [message async for message in self.messages(method, request, timeout)]
         if request.ByteSize() <= _BUFFERED:
-            return [self._begin(method, request, timeout)]
+            return [in_peace(lambda: self._begin(method, request, timeout))]
         # A call that can be given up costs half as much again.
-        future = self._begin(method, request, timeout, as_future=True)
+        future = in_peace(lambda: self._begin(method, request, timeout, as_future=True))
         with _ended(future, request, timeout):
-            return [future.result()]
+            return [in_peace(future.result)]
 
     async def messages(
         self, method: str, request: Any, timeout: float
     ) -> AsyncGenerator[Any, None]:
-        call = self._begin(method, request, timeout)
+        call = in_peace(lambda: self._begin(method, request, timeout))
         with _ended(call, request, timeout):
-            for message in call:
+            while (message := in_peace(lambda: next(call, None))) is not None:
                 yield message
 
     def _begin(self, method: str, request: Any, timeout: float, *, as_future: bool = False) -> Any:
@@ -276,11 +332,11 @@ class WorkspaceCall:
             epoch_ms=epoch_ms,
         )
         # Open without a deadline, as long as the runner; so its first answer has a timer here.
-        self._call: Any = stub.OpenWorkspace(request, metadata=self._metadata)
+        self._call: Any = in_peace(lambda: stub.OpenWorkspace(request, metadata=self._metadata))
         timer = threading.Timer(ANSWER_TIMEOUT, self._call.cancel)
         timer.start()
         try:
-            self.id: str = next(self._call).workspace_id
+            self.id: str = in_peace(lambda: next(self._call)).workspace_id
         except grpc.RpcError as error:
             what = "The coordinator did not let a runner in"
             raise raised(error) or unavailable(what, error.details()) from None

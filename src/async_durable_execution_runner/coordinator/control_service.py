@@ -24,7 +24,7 @@ from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
 from .executor import Executor
 from .following import Follower
 from .pages import pages
-from .runs import Run
+from .runs import Run, Workspace
 from .until import until
 from .waiting_for import waiting_for
 from .worker_service import Context
@@ -106,9 +106,11 @@ class ControlService(ControlServiceServicer):
         function = self._function(request)
         workspace.functions[function.name] = function
         if function.isolation is not Isolation.INLINE:
-            count = min(workspace.share.workers, os.cpu_count() or 1)
-            self._executor.pool.prepare(count, function.process_group)
+            self._prepare(workspace, function.process_group)
         return pb.RegisterFunctionResponse(function_id=function.id)
+
+    def _prepare(self, workspace: Workspace, group: str = "") -> None:
+        self._executor.pool.prepare(min(workspace.share.workers, os.cpu_count() or 1), group)
 
     @_statuses
     async def ReplaceFunctions(
@@ -117,10 +119,13 @@ class ControlService(ControlServiceServicer):
         workspace = self._executor.workspace(request.workspace_id)
         functions = list(map(self._function, request.functions))
         self._executor.replace_functions(workspace, functions)
+        self._prepare(workspace)
         return pb.ReplaceFunctionsResponse()
 
     def _function(self, request: pb.RegisterFunctionRequest) -> Function:
         config = request.config
+        if request.code.sdk:
+            self._executor.pool.sdks.add(request.code.sdk)
         return Function(
             id=self._new_id(),
             name=config.name,
@@ -144,7 +149,12 @@ class ControlService(ControlServiceServicer):
         workspace = self._executor.workspace(request.workspace_id)
         module = await asyncio.to_thread(_lambda_service)
         operations = module.operations(
-            self._executor, workspace, self._new_id, request.skip_time, _plan(request.faults)
+            self._executor,
+            workspace,
+            self._new_id,
+            request.skip_time,
+            _plan(request.faults),
+            request.functions_follow,
         )
         listener = await module.listen(
             operations, request.host, request.port, request.access_keys, request.allow_hosts

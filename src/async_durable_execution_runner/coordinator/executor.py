@@ -132,6 +132,7 @@ class Executor:
         """
         self.pool.retire({function.id for function in workspace.functions.values()})
         workspace.functions = {function.name: function for function in functions}
+        workspace.functions_known.set()
         for run in workspace.runs.values():
             now = workspace.functions.get(run.function.name)
             if now is not None and now.durable:

@@ -48,6 +48,8 @@ class WorkerPool:
         self._unavailable = unavailable
         self.hosts: dict[str, ConnectedHost] = {}
         self.workers: dict[str, Worker] = {}
+        #: The adapters of SDKs that workers are forked with, as functions need them.
+        self.sdks: set[str] = set()
         #: The shares by workspace; the share that had its turn last is at the end.
         self.shares: dict[str, Share] = {}
         #: Whether jobs were submitted since the last dispatch.

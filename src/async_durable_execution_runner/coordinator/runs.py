@@ -42,6 +42,8 @@ class Workspace:
     retry_backoff_ms: int
     epoch_ms: int | None
     functions: dict[str, Function] = field(default_factory=dict)
+    #: Set once the functions were given all at once.
+    functions_known: asyncio.Event = field(default_factory=asyncio.Event)
     #: The executions that are remembered, by ARN.
     runs: dict[str, Run] = field(default_factory=dict)
     #: The same executions by function name and execution name, which is unique for a function.

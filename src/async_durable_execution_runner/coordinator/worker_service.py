@@ -52,7 +52,10 @@ class WorkerService(WorkerServiceServicer):
         outbox: asyncio.Queue[pb.SuperviseResponse] = asyncio.Queue()
 
         def start_worker(worker_id: str) -> None:
-            start = pb.StartWorker(worker_id=worker_id, credential=self._credentials.of(worker_id))
+            credential = self._credentials.of(worker_id)
+            start = pb.StartWorker(
+                worker_id=worker_id, credential=credential, sdks=sorted(self._pool.sdks)
+            )
             outbox.put_nowait(pb.SuperviseResponse(start=start))
 
         def kill_worker(worker_id: str) -> None:

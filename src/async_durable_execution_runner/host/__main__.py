@@ -20,7 +20,7 @@ import sys
 from typing import NoReturn
 
 from .. import errors, log
-from ..rpc import TOKEN_VARIABLE, is_local, set_up_grpc
+from ..rpc import TOKEN_VARIABLE, check_descriptors, is_local, set_up_grpc
 from ..security import secrecy
 
 #: The environment variable with the descriptor of the pipe that has the token, in a host that has
@@ -53,6 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
             "yet, the token would travel in the clear.",
             2,
         )
+    try:
+        check_descriptors()
+    except errors.RunnerError as error:
+        return _say(str(error), 2)
     if not options.lifeline and _SECRET_VARIABLE not in os.environ:
         return _start_anew(options.connect)
     try:

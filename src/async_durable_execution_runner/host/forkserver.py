@@ -7,8 +7,8 @@ forkserver speak over a socket, with one JSON object per line. `start` comes wit
 the worker's output file, and the pipe with the worker's credential, which only the worker reads.
 When the socket ends, the forkserver kills every worker, and all that a worker has left, and exits.
 
-Orders: {"start": id}, {"kill": id}, {"limit": id, "bytes": n}, {"stop": id, "on": bool},
-{"inspect": id, "request": request id}.
+Orders: {"start": id, "sdks": names}, {"kill": id}, {"limit": id, "bytes": n},
+{"stop": id, "on": bool}, {"inspect": id, "request": request id}.
 Reports: {"started": id, "pid": n}, {"failed": id, "why": text},
 {"exited": id, "status": wait status, "memory": bool, "peak": bytes},
 {"inspected": id, "request": request id, "answers": texts, "busy": share or null, "why": text}.
@@ -26,7 +26,9 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, NoReturn
 
 from . import orphans
@@ -139,7 +141,8 @@ class Forkserver:
                 self._report(failed=worker_id, why="no descriptor is left for its output")
                 while self._fds:
                     os.close(self._fds.pop())
-            case {"start": str(worker_id)}:
+            case {"start": str(worker_id), "sdks": list(sdks)}:
+                _preload(sdks)
                 self._start(worker_id, self._fds.pop(0), self._fds.pop(0))
             case {"kill": str(worker_id)}:
                 if (worker := self._workers.get(worker_id)) is not None:
@@ -263,6 +266,15 @@ class Forkserver:
     def _prctl(self, option: int, value: int | bytes) -> None:
         if self._libc is not None:
             self._libc.prctl(option, value, 0, 0, 0)
+
+
+def _preload(sdks: Iterable[str]) -> None:
+    """Import these adapters, with their SDKs, once for all workers that are forked from now on."""
+    for sdk in sdks:
+        # Where one cannot be imported, the handler that needs it says so.
+        with contextlib.suppress(Exception):
+            import_module(f"..worker.sdk.{sdk}", __package__)
+        gc.freeze()
 
 
 def _kill(pid: int) -> None:

@@ -182,7 +182,7 @@ class WorkerHost:
     def _obey(self, order: worker_pb2.SuperviseResponse) -> None:
         match order.WhichOneof("message"):
             case "start":
-                self._start(order.start.worker_id, order.start.credential)
+                self._start(order.start)
             case "kill":
                 self._tell_forkserver({"kill": order.kill.worker_id})
             case "limit_memory":
@@ -197,7 +197,8 @@ class WorkerHost:
                 wanted = order.take_stacks
                 self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
 
-    def _start(self, worker_id: str, credential: str) -> None:
+    def _start(self, order: worker_pb2.StartWorker) -> None:
+        worker_id = order.worker_id
         try:
             file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed at its exit
         except OSError as error:
@@ -209,12 +210,13 @@ class WorkerHost:
             file.close()
             self._not_started(worker_id, f"no pipe for its credential: {error}")
             return
-        os.write(told, secrecy.line(credential, self.connection.address))
+        os.write(told, secrecy.line(order.credential, self.connection.address))
         os.close(told)
         # The worker, its children and the C code in them always append to the file.
         fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
         self._workers[worker_id] = _Worker(file)
-        self._tell_forkserver({"start": worker_id}, [file.fileno(), secret])
+        start = {"start": worker_id, "sdks": list(order.sdks)}
+        self._tell_forkserver(start, [file.fileno(), secret])
         os.close(secret)
 
     def _not_started(self, worker_id: str, why: str) -> None:

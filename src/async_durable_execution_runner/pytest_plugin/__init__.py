@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,6 +66,13 @@ _PATIENCE = 3.0
 _exit_status = pytest.StashKey[int]()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    # That of an asynchronous test is on the cancellation from which asyncio made the interrupt.
+    for note in getattr(excinfo.value.__context__, "__notes__", ()):
+        excinfo.value.add_note(note)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     session.config.stash[_exit_status] = int(exitstatus)
@@ -93,6 +100,22 @@ def _end_anyway(status: int) -> None:
             sys.stderr.write(f"{thread.name}\n{''.join(stack)}")
     sys.stderr.flush()
     os._exit(status)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to the report of a failed test that what it patched was not patched in the workers."""
+    report = yield
+    patched = sys.modules.get(f"{__name__.partition('.')[0]}.runner.patched")
+    if patched is not None and report.when == "call" and report.failed:
+        monkeypatch = getattr(item, "funcargs", {}).get("monkeypatch")
+        # The list is not public; without it, fewer patches are noticed.
+        replaced = [each[:2] for each in getattr(monkeypatch, "_setattr", ())]
+        if hint := patched.hint(item.nodeid, replaced):
+            report.sections.append(("durable functions", hint))
+    return report
 
 
 def _interpreter_ends() -> bool:

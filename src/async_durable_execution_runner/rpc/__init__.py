@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import resource
 import string
 import urllib.parse
+
+from ..errors import RunnerError
 
 #: The metadata of a worker's calls that names the worker.
 WORKER_ID = "worker-id"
@@ -16,7 +19,7 @@ WORKER_ID = "worker-id"
 #: The environment variable that has the coordinator's token.
 TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
 
-PROTOCOL_VERSION = 4
+PROTOCOL_VERSION = 5
 """The version of the wire, which grows with every change that an older worker host could not
 follow."""
 
@@ -42,6 +45,9 @@ OPTIONS = [
     ("grpc.enable_http_proxy", 0),
 ]
 
+
+#: How many descriptors the coordinator and a host need for a few workers.
+_MIN_DESCRIPTORS = 64
 
 #: The most bytes of a status's text when escaped, as a peer drops a status with 8 KiB of headers.
 _DETAILS_BYTES = 7_000
@@ -74,6 +80,16 @@ def set_up_grpc() -> None:
     """
     os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+def check_descriptors() -> None:
+    """Raise `RunnerError` where a process may open fewer files than gRPC and a few workers need."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= most < _MIN_DESCRIPTORS:
+        raise RunnerError(
+            f"A process may open {most} files here, and the runner's need {_MIN_DESCRIPTORS}: "
+            f"raise the limit with `ulimit -n {_MIN_DESCRIPTORS}` or more."
+        )
 
 
 def is_local(address: str) -> bool:

@@ -19,6 +19,7 @@ from ..client.drive import drive
 from ..client.settings import FunctionSettings, Seconds, seconds, settings
 from ..core.model import Isolation
 from ..results.result import DurableFunctionTestResult
+from . import patched
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
@@ -53,6 +54,7 @@ class BaseRunner:
         invocation_timeout: Seconds | None = None,
         memory: int | None = None,
         env: Mapping[str, str] | None = None,
+        worker_setup: Callable[[], object] | str | None = None,
         invocation_retries: int | None = DEFAULT_INVOCATION_RETRIES,
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
@@ -72,6 +74,9 @@ class BaseRunner:
             invocation_timeout: Seconds of real time, or a timedelta; by default 30 seconds.
             memory: MiB that a worker may use before it is killed; by default there is no limit.
             env: Environment variables of the function.
+            worker_setup: What each worker runs once before it loads a handler, to fake what
+                handlers call: a callable without parameters, or "module:function". A context
+                manager that it returns is entered. `docs/fakes.md` has examples.
             invocation_retries: How many failed invocations in a row an execution survives. None:
                 any number until the execution's time-out, as on Lambda.
             retry_backoff: Seconds before the first of these retries, or a timedelta.
@@ -83,7 +88,8 @@ class BaseRunner:
                 "kill@after-commit:3"; `docs/fault-testing.md` describes the language.
 
         Raises:
-            HandlerNotLoadable: The handler cannot travel to a worker, or is not durable.
+            HandlerNotLoadable: The handler, or `worker_setup`, cannot travel to a worker, or the
+                handler is not durable.
             ValueError: One of the other arguments cannot be.
         """
         super().__init__()
@@ -94,6 +100,7 @@ class BaseRunner:
             invocation_timeout=invocation_timeout,
             memory=memory,
             env=env,
+            worker_setup=worker_setup,
         )
         attachment = Attachment(
             defaults,
@@ -465,6 +472,7 @@ def explorer(
     """What explores the crashes of `start`, in any thread, for either runner."""
     from .explore import Explorer
 
+    patched.note(engine.attachment.modules_of_workers())
     view = engine.blocking()
     play = None if outside is None else lambda arn: outside(ExecutionHandle(view, arn))
     return Explorer(view, start, seconds(timeout), check, callbacks, play)

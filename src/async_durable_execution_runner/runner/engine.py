@@ -8,13 +8,16 @@ them to their end in place (`drive`) and the asynchronous one can await them.
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
+from weakref import WeakSet
 
 from ..client.drive import drive
 from ..client.settings import Seconds, seconds
@@ -24,6 +27,7 @@ from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
 from ..worker import log_records
+from . import patched
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of
@@ -47,6 +51,26 @@ _MOST_RUNNING = 100
 def _named(start: Start) -> Start:
     """The start with a name by which the execution can be found before there is an answer."""
     return start if start.name else replace(start, name=str(uuid4()))
+
+
+_interrupted: WeakSet[asyncio.Runner] = WeakSet()
+
+
+def _first_of_an_interrupt() -> bool:
+    """Whether Ctrl-C, and nothing else, has cancelled tasks of this thread's `asyncio.run`, and
+    this is the first to know: no event loop is kept waiting for each of a thousand."""
+    # asyncio does not say so elsewhere. Where it changes this, the note is missing.
+    on_interrupt = getattr(signal.getsignal(signal.SIGINT), "func", None)
+    runner = getattr(on_interrupt, "__self__", None)
+    if (
+        not isinstance(runner, asyncio.Runner)
+        or not getattr(runner, "_interrupt_count", 0)
+        or runner.get_loop() is not asyncio.get_running_loop()
+        or runner in _interrupted
+    ):
+        return False
+    _interrupted.add(runner)
+    return True
 
 
 class Engine:
@@ -136,11 +160,13 @@ class Engine:
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
+        patched.note(self.attachment.modules_of_workers())
         self._last_arn = await self.control.start(start, hold_time=hold_time)
         return self._last_arn
 
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         start = _named(start)
+        patched.note(self.attachment.modules_of_workers())
         with self._interruptible(lambda: start):
             record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
@@ -154,6 +180,7 @@ class Engine:
         self, starts: Sequence[Start], timeout: Seconds
     ) -> list[DurableFunctionTestResult]:
         control, progress = self.control, Progress(len(starts))
+        patched.note(self.attachment.modules_of_workers())
         starts = list(map(_named, starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
@@ -209,11 +236,12 @@ class Engine:
         port: int,
         access_keys: Mapping[str, str] | None,
         allow_hosts: Sequence[str],
+        functions_follow: bool = False,
     ) -> str:
         # Nobody sees here whether a fault struck an execution that is started over HTTP.
         faults = self.plan.of_all()
         return await self.control.serve_aws_api(
-            host, port, access_keys or {}, allow_hosts, self._skip_time, faults
+            host, port, access_keys or {}, allow_hosts, self._skip_time, faults, functions_follow
         )
 
     async def status(self) -> RunnerStatus:
@@ -271,15 +299,19 @@ class Engine:
     def _interruptible(self, waited_for: Callable[[], str | Start]) -> Iterator[None]:
         """Say, in a note on the `KeyboardInterrupt`, what an interrupted wait was waiting for.
 
+        `asyncio.run` cancels its task instead, and raises `KeyboardInterrupt` when that has ended.
+        The note is then on the `CancelledError`, which is the context of the interrupt.
+
         Args:
             waited_for: Returns the execution, by its ARN or by its named start.
         """
         try:
             yield
-        except KeyboardInterrupt as interrupt:
-            # Whatever fails here must not hide the interrupt.
-            with suppress(Exception):
-                interrupt.add_note(drive(self.blocking()._state_of(waited_for())))
+        except (KeyboardInterrupt, asyncio.CancelledError) as interrupt:
+            if isinstance(interrupt, KeyboardInterrupt) or _first_of_an_interrupt():
+                # Whatever fails here must not hide the interrupt.
+                with suppress(Exception):
+                    interrupt.add_note(drive(self.blocking()._state_of(waited_for())))
             raise
 
     async def _state_of(self, waited_for: str | Start) -> str:

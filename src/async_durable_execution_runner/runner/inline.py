@@ -7,6 +7,7 @@ can only be seen here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..client.cluster import Cluster
     from ..client.transport import Transport
     from ..worker.inline import InlineWorker
+    from ..worker.setup import Setup
     from ..worker.stacks import Report
 
 #: Seconds for a handler to return when its runner is closed.
@@ -26,12 +28,22 @@ class InlineWorkers:
     def __init__(self) -> None:
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._workers: list[InlineWorker] = []
+        self._set_up: list[Setup] = []
+        self._setups = ExitStack()
 
     def add(self, name: str, handler: Callable[..., Any]) -> str:
         """Keep `handler`, and return the key by which workers will find it."""
         key = f"{len(self._handlers)}:{name}"
         self._handlers[key] = handler
         return key
+
+    def set_up(self, worker_setup: Setup) -> None:
+        """Run the setup in this process, unless that was done; `stop` ends what it has begun."""
+        from ..worker import setup
+
+        if worker_setup not in self._set_up:
+            setup.enter(worker_setup, self._setups)
+            self._set_up.append(worker_setup)
 
     def ensure(self, count: int, cluster: Cluster, workspace_id: str) -> None:
         """Have at least `count` workers."""
@@ -50,6 +62,8 @@ class InlineWorkers:
         for timeout in (0.0, _STOP_TIMEOUT):
             for worker in workers:
                 worker.stop(timeout)
+        self._set_up.clear()
+        self._setups.close()
 
     async def stacks(self, waiting_for: str, transport: Transport) -> dict[str, Report]:
         """What the workers that are named in `waiting_for` are doing, by their ids."""

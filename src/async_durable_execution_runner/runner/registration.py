@@ -108,15 +108,19 @@ class Attachment:
     ) -> None:
         """Register `handler` as the function `name`; `HandlerNotLoadable` if workers cannot load
         it."""
-        from ..worker import loading
+        from ..worker import loading, setup
 
         chosen = settings or self.defaults
+        if chosen.worker_setup is not None:
+            setup.check(chosen.worker_setup)
         if chosen.isolation is Isolation.INLINE:
             code: worker_pb2.FunctionCode | str = self.inline.add(
                 name, loading.check(handler, durable=durable)
             )
         else:
             code = loading.describe(handler, durable=durable)
+            if chosen.worker_setup is not None:
+                code.setup.CopyFrom(setup.describe(chosen.worker_setup))
         self._add(name, Registration(code, durable, chosen))
 
     def replace_functions(self, functions: Mapping[str, Registration]) -> None:
@@ -127,9 +131,14 @@ class Attachment:
             made = [(name, self._sent(f), f.durable, f.settings) for name, f in functions.items()]
             drive(self._control.replace_functions(made))
 
+    def modules_of_workers(self) -> set[str]:
+        """The names of the modules from which workers import handlers."""
+        codes = [each.code for each in self.functions.values() if not isinstance(each.code, str)]
+        return {code.reference.module for code in codes if code.HasField("reference")}
+
     def mock(self, mock: MockFunction) -> None:
         """Have `mock` stand in for the function of its name."""
-        inline = replace(self.defaults, isolation=Isolation.INLINE)
+        inline = replace(self.defaults, isolation=Isolation.INLINE, worker_setup=None)
         self._add(mock.name, Registration(self.inline.add(mock.name, mock), False, inline))
 
     def _add(self, name: str, function: Registration) -> None:
@@ -138,12 +147,15 @@ class Attachment:
             self._announce(name, function)
 
     def _announce(self, name: str, function: Registration) -> None:
+        inline = function.settings.isolation is Isolation.INLINE
+        if inline and function.settings.worker_setup is not None:
+            self.inline.set_up(function.settings.worker_setup)
         drive(
             self.control.register(
                 name, self._sent(function), durable=function.durable, settings=function.settings
             )
         )
-        if function.settings.isolation is Isolation.INLINE:
+        if inline:
             assert self._workspace is not None
             count = self.workers if function.durable else 1
             self.inline.ensure(count, self.cluster, self._workspace.id)
@@ -211,11 +223,13 @@ class Attachment:
     def close(self) -> None:
         workspace, self._workspace = self._workspace, None
         self._control = None
-        self.inline.stop()
-        if workspace is not None:
-            workspace.close()
-        if self._listen and self._cluster is not None:
-            self._cluster.close()
+        try:
+            self.inline.stop()
+        finally:
+            if workspace is not None:
+                workspace.close()
+            if self._listen and self._cluster is not None:
+                self._cluster.close()
 
     @property
     def is_open(self) -> bool:

@@ -18,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,10 @@ def main() -> None:
     # That SDK is an extra.
     with suppress(ImportError):
         import_module(f"{worker}.sdk.official")
+
+    def say(count: int, more: int = 0) -> None:
+        os.write(answer_fd, f"{count + more}\n".encode())
+
     folders: dict[str, list[int]] = {}
     for number, (_, _, code, _) in enumerate(asked):
         folders.setdefault(code, []).append(number)
@@ -141,7 +146,7 @@ def main() -> None:
             numbers = waiting.popleft()
             begun.append((numbers, _Fork([asked[each] for each in numbers])))
         numbers, fork = begun.popleft()
-        answers = dict(zip(numbers, fork.answers(), strict=False))
+        answers = dict(zip(numbers, fork.answers(partial(say, len(found))), strict=False))
         if len(numbers) == 1:
             found |= answers
         else:
@@ -149,7 +154,7 @@ def main() -> None:
             # Another module or variable may have been in the way: in a process of its own, a
             # function fails for its own reasons only.
             waiting.extendleft([each] for each in reversed(numbers) if each not in found)
-        os.write(answer_fd, f"{len(found)}\n".encode())
+        say(len(found))
     failed = [each for each in found.values() if isinstance(each, str)]
     answer = failed[0] if failed else [found[number] for number in range(len(asked))]
     os.write(answer_fd, f"{json.dumps(answer)}\n".encode())
@@ -174,9 +179,10 @@ class _Fork:
                 os._exit(1)
         os.close(write_end)
 
-    def answers(self) -> list[Any]:
+    def answers(self, progress: Callable[[int], object]) -> list[Any]:
         """For each function whether it is durable and its code in base64, or a text that says why
-        the handler cannot be loaded. An import that ends the process has the last answer."""
+        the handler cannot be loaded. An import that ends the process has the last answer.
+        `progress` is called with the number of answers that there are."""
         data = b""
         while data.count(b"\n") < len(self._asked):
             ready, _, _ = select.select([0, self._pipe], [], [])
@@ -188,6 +194,7 @@ class _Fork:
                 if not piece:
                     break
                 data += piece
+                progress(data.count(b"\n"))
         os.close(self._pipe)
         status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         answers: list[Any] = [json.loads(line) for line in data.split(b"\n")[:-1]]

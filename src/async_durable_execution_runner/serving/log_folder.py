@@ -11,9 +11,10 @@ import errno
 import json
 import logging
 import os
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..core.model import OutputLine, OutputStream
 from ..core.text import load_json
@@ -95,10 +96,26 @@ def _why(path: Path, error: OSError) -> str:
     return "it is a symbolic link, which is not followed" if is_link else str(error.strerror)
 
 
+def open_to_read(path: Path) -> BinaryIO:
+    """Open the file of a function; `InvalidConfiguration` where it is a link, or no file."""
+    try:
+        # A pipe would keep its reader waiting for somebody who writes.
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise InvalidConfiguration(f"{path} cannot be read: {_why(path, error)}.") from None
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return open(file, "rb")
+    os.close(file)
+    raise InvalidConfiguration(f"{path} cannot be read: it is not a file.")
+
+
 def _append(path: Path, data: bytes) -> None:
     # The file is opened each time, since somebody may move or delete it, and never through a link,
     # which may lead to what is not a log.
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    # A pipe that nobody has opened to read would keep the server waiting.
+    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = os.open(path, how, 0o666)
+    os.set_blocking(file, True)
     try:
         before, left = os.fstat(file).st_size, memoryview(data)
         try:

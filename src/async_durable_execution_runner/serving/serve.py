@@ -97,24 +97,27 @@ def serve(
         if reload is not None:
             # Python dates bytecode to the second, in which a file may change twice.
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        # The cluster starts while the handlers are looked at.
-        shared_cluster(shown=True)
-        lines = served.load(functions, _progress(len(functions), warn))
+        # The workers' host starts beside the coordinator, and while the handlers are imported.
+        shared_cluster(shown=True).ensure_slots(attachment.workers)
         attachment.open()
         if folder is not None:
             served.follow()
+        url = drive(
+            engine.serve_aws_api(host, port, access_keys, allow_hosts, functions_follow=True)
+        )
+        for export in _exports(access_keys or {}):
+            say(f"{export}\n")
+        say(f"export AWS_ENDPOINT_URL_LAMBDA={url}\n\n")
+        found, lines = served.find(functions, _progress(len(functions), say))
         if reload is not None:
             # A change before this is seen all the same: the first invocation loads the file.
             reloading = _Reloading(served, reload, say, warn)
             stack.callback(reloading.close)
             reloading.begin(functions)
-        url = drive(engine.serve_aws_api(host, port, access_keys, allow_hosts))
+        attachment.replace_functions(found)
         for line in lines:
             say(f"{line}\n")
-        say("\n")
-        for export in _exports(access_keys or {}):
-            say(f"{export}\n")
-        say(f"export AWS_ENDPOINT_URL_LAMBDA={url}\n")
+        say(f"\n{_count(len(lines))} served.\n")
         cluster = attachment.cluster
         cluster.coordinator.wait(threading.TIMEOUT_MAX)
         raise CoordinatorUnavailable(
@@ -135,6 +138,10 @@ def _exports(access_keys: Mapping[str, str]) -> Iterator[str]:
         yield "export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"
 
 
+def _count(number: int) -> str:
+    return f"{number} functions are" if number != 1 else "1 function is"
+
+
 def _progress(count: int, say: Say) -> Callable[[int], object]:
     """What says every few seconds how many of so many handlers have been imported."""
     last = time.monotonic()
@@ -143,7 +150,7 @@ def _progress(count: int, say: Say) -> Callable[[int], object]:
         nonlocal last
         if number < count and time.monotonic() - last > _PROGRESS_SECONDS:
             last = time.monotonic()
-            say(f"{number} of {count} handlers are imported.")
+            say(f"{number} of {count} handlers are imported.\n")
 
     return done
 
@@ -180,13 +187,19 @@ class _Served:
         self._folder = folder
         self._writing: threading.Thread | None = None
 
-    def load(
+    def load(self, functions: Sequence[FunctionConfig]) -> list[str]:
+        """Serve these functions as they are in their files now, and no others; return a line on
+        each of them."""
+        found, lines = self.find(functions)
+        self._attachment.replace_functions(found)
+        return lines
+
+    def find(
         self,
         functions: Sequence[FunctionConfig],
         progress: Callable[[int], object] = lambda _: None,
-    ) -> list[str]:
-        """Serve these functions as they are in their files now, and no others; return a line on
-        each of them."""
+    ) -> tuple[dict[str, Registration], list[str]]:
+        """Return what these functions are in their files now, by name, and a line on each."""
         for config in functions:
             if config.code is not None and not config.code.is_dir():
                 raise InvalidConfiguration(
@@ -204,8 +217,7 @@ class _Served:
             lines.append(f"{config.name}{aliases}  {config.handler}  {kind}")
         if self._folder is not None:
             self._folder.begin(config.name for config in functions)
-        self._attachment.replace_functions(made)
-        return lines
+        return made, lines
 
     def _settings(self, config: FunctionConfig, durable: bool) -> FunctionSettings:
         try:

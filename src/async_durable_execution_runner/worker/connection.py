@@ -20,9 +20,11 @@ from ..rpc import OPTIONS, WORKER_ID
 #: The error that the coordinator means when it ends a call with one of these statuses. Any other
 #: status means that the coordinator is gone.
 REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
+    grpc.StatusCode.ALREADY_EXISTS: errors.InvalidParameterValue,
     grpc.StatusCode.FAILED_PRECONDITION: errors.VersionMismatch,
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidParameterValue,
     grpc.StatusCode.NOT_FOUND: errors.ResourceNotFound,
+    grpc.StatusCode.PERMISSION_DENIED: errors.Unauthenticated,
     grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
     grpc.StatusCode.UNIMPLEMENTED: errors.VersionMismatch,
 }
@@ -56,6 +58,15 @@ class Connection:
     def blocking_channel(self) -> grpc.Channel:
         """Open a channel for threads without a loop."""
         return grpc.insecure_channel(self.address, options=OPTIONS)
+
+
+def why_ended(code: grpc.StatusCode | None, details: str | None) -> str:
+    """Say what the coordinator means by the status with which a call has ended."""
+    if code is not None and code in REFUSALS:
+        return f"the runner's coordinator refused it: {details or code.name}"
+    # gRPC says no more of a stream that breaks while something is being sent.
+    unknown = details in (None, "", "Internal error from Core")
+    return f"the runner's coordinator is gone ({'the stream broke' if unknown else details})."
 
 
 async def end_stream(call: Any) -> None:

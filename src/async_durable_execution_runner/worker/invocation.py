@@ -23,7 +23,7 @@ from .. import errors, ledger
 from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
-from . import environment, json_log, loading, log_records
+from . import environment, json_log, loading, log_records, setup
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
@@ -60,6 +60,9 @@ class Functions:
         self._environment: dict[str, str | None] | None = None
         self._in_environment = ExitStack()
         self._recorder = EffectRecorder(connection)
+        self._set_up: set[bytes] = set()
+        #: Holds what setups have begun for the rest of the process's life: it is never closed.
+        self._setups = ExitStack()
 
     def invoke(self, invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         """Run the handler; the result has either `output` or `error`."""
@@ -81,6 +84,7 @@ class Functions:
         ):
             try:
                 self._enter_folder(function)
+                self._run_setup(function)
                 handler, client = self._handler(function)
             except Exception as error:
                 result.error.CopyFrom(_load_error(error, self._handler_name(function)))
@@ -169,6 +173,16 @@ class Functions:
                 f"The working folder {folder}, in which the runner was opened, cannot be entered "
                 f"({error.strerror}): keep it until the runner is closed."
             ) from None
+
+    def _run_setup(self, function: worker_pb2.FunctionConfig) -> None:
+        """Run the setup that came with the function, unless this process has."""
+        code = self._code.get(function.function_id)
+        if code is None or not code.HasField("setup"):
+            return
+        key = code.setup.SerializeToString(deterministic=True)
+        if key not in self._set_up:
+            setup.enter(code.setup, self._setups)
+            self._set_up.add(key)
 
     def _variables(self, function: worker_pb2.FunctionConfig) -> dict[str, str | None]:
         """Return the function's environment, which stays the same for the worker's life."""
@@ -263,6 +277,8 @@ def _load_error(error: Exception, handler: str) -> model_pb2.ErrorObject:
     match error:
         case errors.HandlerNotLoadable():
             kind, message = "Runtime.HandlerNotFound", str(error)
+        case errors.SetupFailed():
+            kind, message = "Runtime.ImportModuleError", str(error)
         case SyntaxError():
             kind = "Runtime.UserCodeSyntaxError"
             message = f"Syntax error in module '{handler.rpartition('.')[0]}': {error}"

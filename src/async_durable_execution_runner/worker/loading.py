@@ -18,6 +18,7 @@ import os
 import pickle
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
@@ -45,15 +46,25 @@ def describe(handler: object, *, durable: bool | None = None) -> pb.FunctionCode
         HandlerNotLoadable: A worker cannot call `handler`, or it is of the other kind.
     """
     function = check(handler, durable=durable)
+    code = travelling(function, describe_name(handler))
+    sdk = sdk_of(function)
+    code.sdk = choice.preloadable(sdk) if sdk is not None else ""
+    return code
+
+
+def travelling(function: Callable[..., Any], name: str) -> pb.FunctionCode:
+    """Say where a worker finds `function`, which errors call `name`."""
     found = _find(function)
-    if found is not None:
-        module, file, qualname = found
-        return pb.FunctionCode(
-            reference=pb.ModuleReference(
-                module=module, file=file, qualname=qualname, import_path=_import_path()
-            )
+    return pb.FunctionCode(pickled=_pickle(function, name)) if found is None else by_name(*found)
+
+
+def by_name(module: str, file: str, qualname: str) -> pb.FunctionCode:
+    """Say that a worker finds a function in a module, of which the file may be unknown ("")."""
+    return pb.FunctionCode(
+        reference=pb.ModuleReference(
+            module=module, file=file, qualname=qualname, import_path=_import_path()
         )
-    return pb.FunctionCode(pickled=_pickle(function))
+    )
 
 
 def check(handler: object, *, durable: bool | None = None) -> Handler:
@@ -195,7 +206,10 @@ def _find(handler: Handler) -> tuple[str, str, str] | None:
     file = getattr(module, "__file__", None)
     if not file:
         return None
-    names = [handler.__qualname__, *(n for n, value in vars(module).items() if value is handler)]
+    names = [
+        getattr(handler, "__qualname__", ""),
+        *(n for n, value in vars(module).items() if value is handler),
+    ]
     for name in names:
         if _lookup(module, name) is handler:
             return module.__name__, os.path.abspath(file), name
@@ -256,7 +270,7 @@ def _from_file(make: Any, arguments: tuple[Any, ...], filename: str) -> types.Co
     return code.replace(co_filename=filename)
 
 
-def _pickle(handler: Handler) -> bytes:
+def _pickle(handler: Handler, name: str) -> bytes:
     """Return two pickles: what to do before the handler is unpickled, and the handler."""
     body = io.BytesIO()
     pickler = _Pickler(body)
@@ -271,7 +285,7 @@ def _pickle(handler: Handler) -> bytes:
                 cloudpickle.unregister_pickle_by_value(module)
     except Exception as error:
         raise errors.HandlerNotLoadable(
-            f"{describe_name(handler)} cannot be sent to a worker: it is not a module-level "
+            f"{name} cannot be sent to a worker: it is not a module-level "
             f"function, and pickling it failed ({type(error).__name__}: {error}): move it to "
             f"module level, keep what cannot be pickled out of what it refers to, or {_INLINE}."
         ) from error

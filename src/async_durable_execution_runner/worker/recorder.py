@@ -19,7 +19,7 @@ from .. import errors
 from ..core.text import utf8
 from ..ledger import Recorder
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from .connection import REFUSALS, Connection
+from .connection import REFUSALS, Connection, why_ended
 from .misdeeds import commit
 
 Locate = Callable[[worker_pb2.RecordEffectRequest], None]
@@ -100,9 +100,8 @@ def _json(name: str, field: str, value: object) -> str:
 
 def _refusal(name: str, error: Any) -> errors.RunnerError:
     what = f"The effect {name!r} was not recorded: "
-    kind = REFUSALS.get(error.code())
+    code, details = error.code(), error.details()
+    kind = REFUSALS.get(code)
     if kind is None:
-        return errors.CoordinatorUnavailable(
-            f"{what}the runner's coordinator is gone ({error.details() or error.code().name})."
-        )
-    return kind(what + (error.details() or error.code().name))
+        return errors.CoordinatorUnavailable(what + why_ended(code, details or code.name))
+    return kind(what + (details or code.name))

@@ -400,7 +400,7 @@ class WorkerStatus(_message.Message):
     def __init__(self, worker_id: _Optional[str] = ..., host_id: _Optional[str] = ..., pid: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ServeAwsApiRequest(_message.Message):
-    __slots__ = ("workspace_id", "host", "port", "access_keys", "skip_time", "faults", "allow_hosts")
+    __slots__ = ("workspace_id", "host", "port", "access_keys", "skip_time", "faults", "allow_hosts", "functions_follow")
     class AccessKeysEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -415,6 +415,7 @@ class ServeAwsApiRequest(_message.Message):
     SKIP_TIME_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     ALLOW_HOSTS_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FOLLOW_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     host: str
     port: int
@@ -422,7 +423,8 @@ class ServeAwsApiRequest(_message.Message):
     skip_time: bool
     faults: _containers.RepeatedScalarFieldContainer[str]
     allow_hosts: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, workspace_id: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., access_keys: _Optional[_Mapping[str, str]] = ..., skip_time: bool = ..., faults: _Optional[_Iterable[str]] = ..., allow_hosts: _Optional[_Iterable[str]] = ...) -> None: ...
+    functions_follow: bool
+    def __init__(self, workspace_id: _Optional[str] = ..., host: _Optional[str] = ..., port: _Optional[int] = ..., access_keys: _Optional[_Mapping[str, str]] = ..., skip_time: bool = ..., faults: _Optional[_Iterable[str]] = ..., allow_hosts: _Optional[_Iterable[str]] = ..., functions_follow: bool = ...) -> None: ...
 
 class ServeAwsApiResponse(_message.Message):
     __slots__ = ("endpoint_url",)

@@ -110,12 +110,14 @@ class HostWelcome(_message.Message):
     def __init__(self, coordinator_id: _Optional[str] = ...) -> None: ...
 
 class StartWorker(_message.Message):
-    __slots__ = ("worker_id", "credential")
+    __slots__ = ("worker_id", "credential", "sdks")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    SDKS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     credential: str
-    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ...) -> None: ...
+    sdks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ..., sdks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class KillWorker(_message.Message):
     __slots__ = ("worker_id",)
@@ -230,16 +232,20 @@ class Misdeed(_message.Message):
     def __init__(self, kind: _Optional[_Union[MisdeedKind, str]] = ..., code: _Optional[int] = ..., message: _Optional[str] = ...) -> None: ...
 
 class FunctionCode(_message.Message):
-    __slots__ = ("reference", "pickled", "inline_key", "surroundings")
+    __slots__ = ("reference", "pickled", "inline_key", "surroundings", "setup", "sdk")
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     PICKLED_FIELD_NUMBER: _ClassVar[int]
     INLINE_KEY_FIELD_NUMBER: _ClassVar[int]
     SURROUNDINGS_FIELD_NUMBER: _ClassVar[int]
+    SETUP_FIELD_NUMBER: _ClassVar[int]
+    SDK_FIELD_NUMBER: _ClassVar[int]
     reference: ModuleReference
     pickled: bytes
     inline_key: str
     surroundings: Surroundings
-    def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ..., surroundings: _Optional[_Union[Surroundings, _Mapping]] = ...) -> None: ...
+    setup: FunctionCode
+    sdk: str
+    def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ..., surroundings: _Optional[_Union[Surroundings, _Mapping]] = ..., setup: _Optional[_Union[FunctionCode, _Mapping]] = ..., sdk: _Optional[str] = ...) -> None: ...
 
 class Surroundings(_message.Message):
     __slots__ = ("variables", "unset", "folder")

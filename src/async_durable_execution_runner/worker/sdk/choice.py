@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
@@ -82,6 +83,16 @@ def of(function: object) -> Sdk | None:
     if _own_parameters(function) != ["event", "context"]:
         return None
     return cast(Sdk, import_module(f".{_ADAPTERS[package]}", __package__))
+
+
+def preloadable(sdk: Sdk) -> str:
+    """Return the name of the adapter `sdk` where an import finds its SDK now as it was found
+    before, and "" where the import path has another copy of it, as a code folder may."""
+    adapter = cast(types.ModuleType, sdk).__name__.rpartition(".")[2]
+    package = next(package for package, name in _ADAPTERS.items() if name == adapter)
+    found = PathFinder.find_spec(package)
+    before = getattr(sys.modules.get(package), "__file__", "")
+    return adapter if found and found.origin == before else ""
 
 
 def makes_callables(function: object) -> bool:

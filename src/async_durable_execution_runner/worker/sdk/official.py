@@ -36,7 +36,7 @@ from ...core.divergence import Divergence
 from ...core.text import utf8
 from ...rpc import codec
 from ...rpc.v1 import worker_pb2, worker_pb2_grpc
-from ..connection import Connection
+from ..connection import Connection, why_ended
 from ..misdeeds import commit
 from .choice import Handler, kind_of
 from .lambda_event import lambda_event
@@ -165,10 +165,11 @@ class OfficialClient:
                 reply = next(self._call)
             except (grpc.RpcError, StopIteration) as error:
                 self._end()
-                why = getattr(error, "details", lambda: None)() or "the stream broke"
-                raise RuntimeError(
-                    f"{operation} failed: the runner's coordinator is gone ({why})."
-                ) from None
+                code, details = (
+                    getattr(error, each, lambda: None)() for each in ("code", "details")
+                )
+                why = why_ended(code, details)
+                raise RuntimeError(f"{operation} failed: {why}") from None
         if reply.HasField("misdeed"):
             if reply.misdeed.kind == worker_pb2.MISDEED_KIND_ASK_AGAIN:
                 return self._exchange(request, operation)

@@ -8,11 +8,9 @@ of the code that asks. The SDK's adapter knows where that class is.
 from __future__ import annotations
 
 import asyncio
-import dis
 import os
 import sys
 import sysconfig
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +21,7 @@ from ...core.divergence import Divergence, Identity, Recorded, Source, compare, 
 from ...rpc import codec
 from ...rpc.v1 import model_pb2
 from .. import OUR_FOLDERS
+from .thrown_away import throws_away
 
 _START = model_pb2.OPERATION_ACTION_START
 _SUCCEED = model_pb2.OPERATION_ACTION_SUCCEED
@@ -203,8 +202,6 @@ _STANDARD = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "pla
 _INSTALLED = tuple(f"{os.sep}{name}-packages{os.sep}" for name in ("site", "dist"))
 _LOOPS = tuple(os.path.dirname(asyncio.__file__) + os.sep + name for name in ("events", "base_"))
 _NOWHERE = Source()
-#: The instructions that load a function, by the beginnings of their names.
-_LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FAST", "LOAD_DEREF", "LOAD_ATTR", "LOAD_METHOD")
 
 _files: dict[str, int] = {}
 _sources: dict[tuple[str, int, str, int, bool], tuple[Source, bool]] = {}
@@ -245,49 +242,10 @@ def _source(frame: FrameType | None, new: bool) -> tuple[Source, bool]:
         thrown_away = (
             called is not None
             and called.f_code.co_filename.startswith(tuple(_sdks))
-            and _throws_away(asking, called.f_code.co_name)
+            and throws_away(asking, called.f_code.co_name)
         )
         found = _sources[key] = source, thrown_away
     return found
-
-
-def _throws_away(frame: FrameType, called: str) -> bool:
-    """Whether the code of `frame` drops what the function `called`, which it calls just now,
-    returns, or gives that a name which it never reads."""
-    instructions = list(dis.get_instructions(frame.f_code))
-    number = bisect_right(instructions, frame.f_lasti, key=lambda each: each.offset)
-    call, following = instructions[number - 1 : number + 1]
-    if not call.opname.startswith("CALL"):
-        return False
-    # The function may be called from C too, by `map` for one, whose result the frame calls for.
-    loaded = [
-        each.argval
-        for each in instructions[:number]
-        if each.opname.startswith(_LOADS) and _start(each) == _start(call)
-    ]
-    if loaded[-1:] != [called]:
-        return False
-    if following.opname == "POP_TOP":
-        return True
-    if not following.opname.startswith("STORE_FAST"):
-        return False
-    # Some instructions do two things at once, with two names.
-    stored = _names(following)[0]
-    return not any(
-        stored in _names(each)[1 if each is following else 0 :]
-        for each in instructions
-        if "FAST" in each.opname and each.opname != "STORE_FAST"
-    )
-
-
-def _start(instruction: dis.Instruction) -> tuple[int | None, int | None] | None:
-    positions = instruction.positions
-    return (positions.lineno, positions.col_offset) if positions else None
-
-
-def _names(instruction: dis.Instruction) -> tuple[Any, ...]:
-    names = instruction.argval
-    return names if isinstance(names, tuple) else (names,)
 
 
 def is_handlers(frame: FrameType | None) -> bool:

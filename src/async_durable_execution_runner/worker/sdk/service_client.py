@@ -28,7 +28,7 @@ from async_durable_execution import (
 from ...core.text import utf8
 from ...rpc import codec
 from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
-from ..connection import Connection, end_stream, why_refused
+from ..connection import Connection, end_stream, why_ended, why_refused
 from ..misdeeds import commit
 from . import async_models
 from .replay import Replay
@@ -224,11 +224,11 @@ class _Stream:
         stub = worker_pb2_grpc.WorkerServiceStub(self.channel)
         return stub.Checkpoint(metadata=self._connection.metadata)
 
-    async def why(self, code: grpc.StatusCode, details: str | None) -> str | None:
+    async def why(self, code: grpc.StatusCode, details: str | None) -> str:
         """Why the coordinator ended the call, of which gRPC says `code` and `details`."""
         if code is grpc.StatusCode.INTERNAL and (refused := await why_refused(self._begin())):
-            return str(refused.details())
-        return details
+            code, details = refused.code(), refused.details()
+        return why_ended(code, details)
 
     async def end(self) -> None:
         await end_stream(self.call)
@@ -334,16 +334,17 @@ class GrpcServiceClient:
                 reply = await call.read()
             except grpc.aio.AioRpcError as error:
                 why = await stream.why(error.code(), error.details())
-                raise _gone(failure, why) from None
+                raise failure(f"{failure.operation} failed: {why}") from None
             except asyncio.InvalidStateError:
                 why = await stream.why(await call.code(), await call.details())
-                raise _gone(failure, why) from None
+                raise failure(f"{failure.operation} failed: {why}") from None
             except BaseException:
                 # The reply to come would be taken for the next request's.
                 call.cancel()
                 raise
         if not isinstance(reply, worker_pb2.CheckpointResponse):
-            raise _gone(failure, "it closed the stream")
+            why = why_ended(None, "it closed the stream")
+            raise failure(f"{failure.operation} failed: {why}")
         if reply.HasField("misdeed"):
             if reply.misdeed.kind == worker_pb2.MISDEED_KIND_ASK_AGAIN:
                 return await self._exchange(request, failure)
@@ -360,11 +361,3 @@ class GrpcServiceClient:
                 refusal.http_status,
             )
         return reply
-
-
-def _gone(
-    failure: type[CheckpointError] | type[GetExecutionStateError], details: str | None
-) -> CheckpointError | GetExecutionStateError:
-    # gRPC says no more of a stream that breaks while something is being sent.
-    why = "the stream broke" if details in (None, "", "Internal error from Core") else details
-    return failure(f"{failure.operation} failed: the runner's coordinator is gone ({why}).")
