@@ -25,6 +25,7 @@ from .operations import (
     shorten,
 )
 from .tables import effects_table, elide, table
+from .tracebacks import FATAL, own_frames, pieces
 from .values import shown
 
 if TYPE_CHECKING:
@@ -189,30 +190,41 @@ def _error(error: ErrorObject) -> str:
     # The entries of a Python traceback end with a line break and may have several; those of other
     # stack traces do not.
     trace = [line for entry in error.stack_trace or () for line in entry.splitlines()]
-    return "\n".join([error_text(error), *_telling(trace, _SHOWN_TRACE_LINES)])
+    return "\n".join([error_text(error), *_telling(own_frames(trace), _SHOWN_TRACE_LINES)])
 
 
 def _telling(lines: list[str], most: int) -> list[str]:
     """The last lines, or where a fatal signal left them the first: the innermost frames come
     first there."""
     for number, line in enumerate(lines):
-        if line.startswith("Fatal Python error"):
+        if line.startswith(FATAL):
             return lines[number : number + most]
     return lines[-most:]
 
 
 def _output(invocation: Invocation) -> Iterator[str]:
-    printed = invocation.output.splitlines()
-    left_out = len(printed) - _SHOWN_OUTPUT_LINES
-    if left_out > 0:
-        yield f"     | … {left_out} more lines"
-    yield from (f"     | {line}" for line in _telling(printed, _SHOWN_OUTPUT_LINES))
+    printed = list(pieces(invocation.output.splitlines()))
+    yield from (f"     | {line}" for line in _last(printed, _SHOWN_OUTPUT_LINES))
+
+
+def _last(printed: list[list[str]], most: int) -> list[str]:
+    """The last lines, but the first ones of a traceback: its cause is there."""
+    left_out = sum(map(len, printed)) - most
+    # A line takes no more room than the note that it was left out.
+    if left_out < 2:
+        return [line for piece in printed for line in piece]
+    note = f"… {left_out} more lines"
+    lines: list[str] = []
+    for piece in reversed(printed):
+        room = most - len(lines)
+        if len(piece) > room > 0:
+            return [*piece[:room], note, *lines]
+        lines = piece[:room] + lines
+    return [note, *lines]
 
 
 def _doing(invocation: Invocation) -> Iterator[str]:
     if invocation.verdict:
         yield f"     {invocation.verdict}"
         lines = [line for dump in invocation.stacks[-1:] for line in dump.splitlines()]
-        yield from (f"       {line}" for line in lines[:_SHOWN_TRACE_LINES])
-        if (left_out := len(lines) - _SHOWN_TRACE_LINES) > 0:
-            yield f"       … {left_out} more lines"
+        yield from (f"       {line}" for line in _last([lines], _SHOWN_TRACE_LINES))
