@@ -182,6 +182,8 @@ async def flow(event):
 
 @durable_execution
 async def fails(event):
+    for number in range(20):
+        print(f"line {number}")
     raise ValueError(event)
 """
 
@@ -249,6 +251,15 @@ def test_a_worker_host_can_be_heard():
 def test_a_run_that_does_not_succeed_is_an_exit_code(here: Path, capsys: Output):
     assert main(["run", "cli_flows:fails", '--input="no"', "--workers=1"]) == 1
     assert "ValueError: no" in capsys.readouterr().out
+
+
+def test_what_a_handler_writes_is_printed_once_and_wholly(here: Path, capsys: Output):
+    assert main(["run", "cli_flows:fails", '--input="no"', "--workers=1"]) == 1
+    out, err = capsys.readouterr()
+    assert [line for line in out.splitlines() if "| line " in line] == [
+        f"     | line {number}" for number in range(20)
+    ]
+    assert "line 1" not in err
 
 
 def test_a_run_that_is_replayed_at_every_checkpoint(here: Path, capsys: Output):

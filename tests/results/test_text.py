@@ -79,6 +79,30 @@ def test_of_a_long_traceback_the_first_lines_are_shown() -> None:
     assert described(text) == ["| " + each for each in [*text[1:10], "… 6 more lines", "bye"]]
 
 
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (["ab", "ab"], [1, "a", "b", 2, "2: the same"]),
+        (["x", "ab", "ab", "ab", "c"], [1, "x", 2, "a", "b", 3, 4, "3 to 4: the same", 5, "c"]),
+        (["ab", "ac", "ab"], [1, "a", "b", 2, "a", "c", 3, "a", "b"]),
+        # One line is no longer than what would stand in its place.
+        (["a", "a", "", ""], [1, "a", 2, "a", 3, 4]),
+    ],
+)
+def test_what_attempts_in_a_row_have_all_written_is_shown_once(
+    written: list[str], shown: list[int | str]
+) -> None:
+    invocations = [
+        replace(INVOCATION, output=tuple(OutputLine(OutputStream.STDOUT, each) for each in line))
+        for line in written
+    ]
+    text = DurableFunctionTestResult(replace(RECORD, invocations=invocations)).describe()
+    lines = text[text.index("invocations ") :].splitlines()[1:]
+    rows = [f"     | {each}" if isinstance(each, str) else f"{each:>3}  " for each in shown]
+    for line, row in zip(lines[: len(rows)], rows, strict=True):
+        assert line == row if "|" in row else line.startswith(row)
+
+
 def test_what_a_terminal_would_obey_is_described_escaped() -> None:
     hostile = "\x1b]0;owned\x07 \x9b2J \u202e"
     lines = (OutputLine(OutputStream.STDOUT, hostile),)

@@ -148,10 +148,13 @@ def _runner(arguments: argparse.Namespace) -> DurableFunctionTestRunner:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..results.statuses import InvocationStatus
+    from ..results.text import describe
 
     with _runner(arguments) as runner:
+        # The description has it.
+        runner._engine.relays_output = False
         result = _result(runner, arguments)
-    sys.stdout.write(f"{result}\n")
+    sys.stdout.write(f"{describe(result, output_lines=sys.maxsize)}\n")
     return 0 if result.status is InvocationStatus.SUCCEEDED else 1
 
 

@@ -37,7 +37,8 @@ _INVOKE = OperationType.CHAINED_INVOKE
 _NOT_FOUND = re.compile(r"Function not found: arn:[^ ]*:function:([^ ]+)")
 
 
-def describe(result: DurableFunctionTestResult) -> str:
+def describe(result: DurableFunctionTestResult, output_lines: int = _SHOWN_OUTPUT_LINES) -> str:
+    """Return the text, with that many lines of what each invocation wrote."""
     name = result.function_name or result.execution_name or "execution"
     heading = [name, result.status.value]
     if result.duration is not None:
@@ -59,7 +60,7 @@ def describe(result: DurableFunctionTestResult) -> str:
         rows = [_operation_row(prefix, each) for prefix, each in _branches(result.operations)]
         lines += ["", *table(header, rows), *_unregistered(result)]
     if result.invocations:
-        lines += ["", *_invocations(result.invocations)]
+        lines += ["", *_invocations(result.invocations, output_lines)]
     if result.faults or result.unfired_faults:
         lines += ["", *_faults(result)]
     if result.ledger:
@@ -148,7 +149,7 @@ def _unregistered(result: DurableFunctionTestResult) -> Iterator[str]:
         )
 
 
-def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
+def _invocations(invocations: Sequence[Invocation], most: int) -> Iterator[str]:
     header = ("invocations", "outcome", "took", "worker", "")
     numbered = elide(list(enumerate(invocations, start=1)))
     rows = [
@@ -157,11 +158,26 @@ def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
     ]
     heading, *lines = table(header, rows)
     yield heading
-    for line, each in zip(lines, numbered, strict=True):
+    outputs = [None if isinstance(each, str) else list(_output(each[1], most)) for each in numbered]
+    same: list[int] = []
+    for line, each, output, following in zip(
+        lines, numbered, outputs, [*outputs[1:], None], strict=True
+    ):
         yield line
-        if not isinstance(each, str):
-            yield from _output(each[1])
-            yield from _doing(each[1])
+        if isinstance(each, str) or output is None:
+            continue
+        number, invocation = each
+        if not same:
+            yield from output
+        elif output != following or invocation.verdict:
+            yield f"     | {_numbers(same)}: the same"
+        is_repeated = len(output) > 1 and output == following and not invocation.verdict
+        same = [*same, number + 1] if is_repeated else []
+        yield from _doing(invocation)
+
+
+def _numbers(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
@@ -202,9 +218,9 @@ def _telling(lines: list[str], most: int) -> list[str]:
     return lines[-most:]
 
 
-def _output(invocation: Invocation) -> Iterator[str]:
+def _output(invocation: Invocation, most: int) -> Iterator[str]:
     printed = list(pieces(invocation.output.splitlines()))
-    yield from (f"     | {line}" for line in _last(printed, _SHOWN_OUTPUT_LINES))
+    yield from (f"     | {line}" for line in _last(printed, most))
 
 
 def _last(printed: list[list[str]], most: int) -> list[str]:

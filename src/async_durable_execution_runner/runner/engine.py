@@ -90,6 +90,9 @@ class Engine:
         self._skip_time = skip_time
         self.plan = RunnerPlan(faults)
         self._relay = OutputRelay()
+        #: Whether what is written in executions is brought to the process's own output. What is
+        #: written in those that they invoke always is, as no description has it.
+        self.relays_output = True
         self._last_arn: str | None = None
         self._control_on_loop: ControlClient | None = None
         self.function_name = function_name or ""
@@ -349,7 +352,8 @@ class Engine:
         running, left = 0, deque([record])
         while left:
             each = left.popleft()
-            self._hand_on(each)
+            if self.relays_output or each is not record:
+                self._hand_on(each)
             running += each.status is model.ExecutionStatus.RUNNING
             if running <= _MOST_RUNNING:
                 for arn in each.children:
