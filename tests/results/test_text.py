@@ -73,10 +73,18 @@ def test_twelve_lines_of_a_stack_are_shown_and_how_many_more_there_are(
     assert shown == [*(f"       frame {n}" for n in range(length - left_out)), *note]
 
 
-def test_of_a_long_traceback_the_first_lines_are_shown() -> None:
+@pytest.mark.parametrize(
+    ("after", "shown", "left_out"), [(1, 9, 6), (8, 2, 13), (9, 0, 15), (10, 0, 15)]
+)
+def test_of_a_long_traceback_the_first_lines_are_shown(
+    after: int, shown: int, left_out: int
+) -> None:
+    """The heading is not shown by itself."""
     frames = [f'  File "/app/flow.py", line {n}, in charge' for n in range(12)]
-    text = ["hi", "Traceback (most recent call last):", *frames, "KeyError: 'card'", "bye"]
-    assert described(text) == ["| " + each for each in [*text[1:10], "… 6 more lines", "bye"]]
+    trace = ["Traceback (most recent call last):", *frames, "KeyError: 'card'"]
+    last = [f"line {n}" for n in range(after)]
+    lines = [*trace[:shown], f"… {left_out} more lines", *last]
+    assert described(["hi", *trace, *last]) == [f"| {line}" for line in lines]
 
 
 @pytest.mark.parametrize(

@@ -229,14 +229,15 @@ def _last(printed: list[list[str]], most: int) -> list[str]:
     # A line takes no more room than the note that it was left out.
     if left_out < 2:
         return [line for piece in printed for line in piece]
-    note = f"… {left_out} more lines"
     lines: list[str] = []
     for piece in reversed(printed):
         room = most - len(lines)
-        if len(piece) > room > 0:
-            return [*piece[:room], note, *lines]
-        lines = piece[:room] + lines
-    return [note, *lines]
+        if len(piece) > room:
+            # The heading of a traceback says nothing by itself.
+            first = piece[:room] if room > 1 else []
+            return [*first, f"… {left_out + room - len(first)} more lines", *lines]
+        lines = piece + lines
+    return lines
 
 
 def _doing(invocation: Invocation) -> Iterator[str]:
