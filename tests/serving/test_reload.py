@@ -137,17 +137,25 @@ def test_an_execution_that_waits_goes_on_with_the_new_code(project: Path, served
     assert json.loads(found["Result"]) == ["yes", 2]
 
 
-def test_a_mistake_is_one_sentence_and_what_was_served_is_served_on(
+def test_a_mistake_is_told_and_only_workers_that_have_the_old_code_go_on(
     project: Path, served: tuple[Any, Any]
 ):
     process, aws = served
     assert invoked(aws, "Price") == 1
     price(project, "(")
     sentence = process.stderr.readline()
-    assert sentence.startswith("durable-runner: Not reloaded, and served as before: Price: ")
+    assert sentence.startswith("durable-runner: Not reloaded: Price: ")
     assert "handlers:price cannot be imported: SyntaxError: " in sentence
     assert "(prices.py, line 1)" in sentence
+    assert sentence.endswith(
+        ". What a worker has already goes on with the old code; whatever imports this anew fails "
+        "until it is mended.\n"
+    )
     assert invoked(aws, "Price") == 1
+    # No worker has this function yet.
+    failed = json.load(aws.invoke(FunctionName="Held", Payload=b"{}")["Payload"])
+    assert failed["errorType"] == "Runtime.UserCodeSyntaxError"
+    assert [line for line in failed["stackTrace"] if "importlib" in line] == []
     price(project, 3)
     reloaded(process)
     assert invoked(aws, "Price") == 3

@@ -15,7 +15,12 @@ from typing import Any, NoReturn
 from ..client.cluster import shared_cluster
 from ..client.drive import drive
 from ..client.settings import FunctionSettings, settings
-from ..errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
+from ..errors import (
+    CoordinatorUnavailable,
+    HandlerNotLoadable,
+    InvalidConfiguration,
+    RunnerError,
+)
 from ..rpc import codec
 from ..runner.engine import Engine
 from ..runner.registration import DEFAULT_INVOCATION_RETRIES, Attachment, Registration
@@ -280,6 +285,12 @@ class _Reloading:
     def _changed(self, paths: Collection[Path]) -> None:
         try:
             self._load(paths)
+        except HandlerNotLoadable as error:
+            # The file is as it is, and a worker that starts now reads it.
+            self._warn(
+                f"Not reloaded: {error} What a worker has already goes on with the old code; "
+                "whatever imports this anew fails until it is mended."
+            )
         except RunnerError as error:
             self._warn(f"Not reloaded, and served as before: {error}")
         except Exception as error:

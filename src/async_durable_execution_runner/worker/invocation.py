@@ -7,6 +7,7 @@ like pass through: whether they end the process depends on whether it is the wor
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import os
@@ -31,6 +32,7 @@ from .recorder import EffectRecorder
 from .sdk.choice import Client, Handler
 
 _PACKAGE = str(Path(__file__).parent)
+_OF_IMPORTS = ("<frozen importlib", importlib.__file__)
 
 
 class Functions:
@@ -301,8 +303,13 @@ def _message(error: BaseException) -> str:
 
 
 def _stack(error: BaseException) -> list[str]:
-    """Return the formatted frames of the handler's code, without the runner's above them."""
-    frames = traceback.extract_tb(error.__traceback__)
-    while frames and frames[0].filename.startswith((_PACKAGE + os.sep, "<frozen importlib")):
+    """Return the formatted frames of the handler's code, without the runner's above them, and
+    without those of the import system."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_OF_IMPORTS)
+    ]
+    while frames and frames[0].filename.startswith(_PACKAGE + os.sep):
         del frames[0]
     return traceback.format_list(frames)
