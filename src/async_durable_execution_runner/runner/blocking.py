@@ -472,7 +472,7 @@ def explorer(
     """What explores the crashes of `start`, in any thread, for either runner."""
     from .explore import Explorer
 
-    patched.note(engine.attachment.modules_of_workers())
+    patched.note_all(engine.attachment)
     view = engine.blocking()
     play = None if outside is None else lambda arn: outside(ExecutionHandle(view, arn))
     return Explorer(view, start, seconds(timeout), check, callbacks, play)

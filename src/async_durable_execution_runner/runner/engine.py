@@ -163,13 +163,13 @@ class Engine:
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
-        patched.note(self.attachment.modules_of_workers())
+        patched.note_all(self.attachment)
         self._last_arn = await self.control.start(start, hold_time=hold_time)
         return self._last_arn
 
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         start = _named(start)
-        patched.note(self.attachment.modules_of_workers())
+        patched.note_all(self.attachment)
         with self._interruptible(lambda: start):
             record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
@@ -183,7 +183,7 @@ class Engine:
         self, starts: Sequence[Start], timeout: Seconds
     ) -> list[DurableFunctionTestResult]:
         control, progress = self.control, Progress(len(starts))
-        patched.note(self.attachment.modules_of_workers())
+        patched.note_all(self.attachment)
         starts = list(map(_named, starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:

@@ -136,6 +136,16 @@ class Attachment:
         codes = [each.code for each in self.functions.values() if not isinstance(each.code, str)]
         return {code.reference.module for code in codes if code.HasField("reference")}
 
+    def changed_around(self) -> list[str]:
+        """What this process has around it that workers do not see, as it was changed since the
+        runner was opened: the variables' names, and "the working folder"."""
+        in_workers = any(not isinstance(each.code, str) for each in self.functions.values())
+        if self._surroundings is None or not in_workers:
+            return []
+        from ..client import surroundings
+
+        return surroundings.changes(self._surroundings, self.cluster.environment)
+
     def mock(self, mock: MockFunction) -> None:
         """Have `mock` stand in for the function of its name."""
         inline = replace(self.defaults, isolation=Isolation.INLINE, worker_setup=None)
