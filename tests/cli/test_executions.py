@@ -199,6 +199,23 @@ def test_what_asks_lambda_itself_says_so_and_in_which_account(
     assert "Nobody answers at https://lambda.nowhere-1.amazonaws.com" in failed
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["invoke", "order"], ["callback", "succeed", "id"], ["diff", "order/one", "order/other"]],
+)
+def test_without_a_region_it_is_said_that_lambda_itself_is_to_be_asked(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch, command: list[str]
+):
+    for name in ("REGION", "DEFAULT_REGION", "PROFILE", "ENDPOINT_URL", "ENDPOINT_URL_LAMBDA"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    assert main(command) in (1, 2)
+    assert capsys.readouterr().err.partition(": ")[2] == (
+        "Lambda itself is to be asked, as neither --endpoint nor AWS_ENDPOINT_URL_LAMBDA is "
+        "given, but no AWS region is configured: give --region, or set AWS_DEFAULT_REGION.\n"
+    )
+
+
 @pytest.mark.usefixtures("endpoint")
 def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Output):
     arn = started(capsys, "approved", approve=True)

@@ -248,6 +248,13 @@ def test_a_worker_host_can_be_heard():
     assert "was forked (pid " in said
 
 
+def test_a_fault_that_never_fired_is_told_without_advice_for_tests(here: Path, capsys: Output):
+    assert main(["run", "cli_flows:flow", "--fault=kill@after-commit:9", "--workers=1"]) == 1
+    first_line = capsys.readouterr().err.splitlines()[0]
+    assert "Planned, but never fired: kill@after-commit:9." in first_line
+    assert first_line.endswith(").")
+
+
 def test_a_run_that_does_not_succeed_is_an_exit_code(here: Path, capsys: Output):
     assert main(["run", "cli_flows:fails", '--input="no"', "--workers=1"]) == 1
     assert "ValueError: no" in capsys.readouterr().out

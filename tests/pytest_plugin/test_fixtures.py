@@ -149,6 +149,28 @@ def test_a_failed_test_that_patched_its_own_process_is_told_so(
     ]
 
 
+def test_cloud_mode_without_a_region_names_its_own_options(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("REGION", "DEFAULT_REGION", "PROFILE", "ENDPOINT_URL", "ENDPOINT_URL_LAMBDA"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.durable(handler=len, function_name="order")
+        def test_order(durable_runner):
+            pass
+        """
+    )
+    outcome = pytester.runpytest_inprocess("--durable-mode=cloud", "-p", "no:xdist")
+    outcome.assert_outcomes(errors=1)
+    outcome.stdout.fnmatch_lines(
+        ["*as neither --durable-endpoint nor AWS_ENDPOINT_URL_LAMBDA*: give --durable-region, or*"]
+    )
+
+
 @pytest.mark.processes
 def test_threads_that_an_inline_handler_leaves_do_not_hold_up_the_end(pytester: pytest.Pytester):
     pytester.makepyfile(

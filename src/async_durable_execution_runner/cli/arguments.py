@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from ..core.limits import DURATION_SECONDS
 from ..core.text import load_json
 
+#: How the region and the endpoint are given to commands that ask Lambda.
+REGION_AND_ENDPOINT = ("--region", "--endpoint")
 _MOST = 9999
 
 

@@ -18,7 +18,7 @@ from ..client.drive import drive
 from ..core.text import visible
 from ..errors import InvalidConfiguration, InvalidParameterValue
 from . import execution_names
-from .arguments import count, payload, url, utf8
+from .arguments import REGION_AND_ENDPOINT, count, payload, url, utf8
 
 if TYPE_CHECKING:
     from ..aws.api import Client
@@ -263,7 +263,7 @@ def _done(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
 def _client(arguments: argparse.Namespace) -> Client:
     from ..aws.api import make_client
 
-    return make_client(arguments.region, arguments.endpoint)
+    return make_client(arguments.region, arguments.endpoint, options=REGION_AND_ENDPOINT)
 
 
 def _say_if_real(arguments: argparse.Namespace) -> None:

@@ -167,6 +167,7 @@ def _result(
 
     engine, every = runner._engine, arguments.replay_every_checkpoint
     faults = [*arguments.fault, *arguments.faults]
+    engine.plan.lister = ""
     start = engine.start_of(
         None, None, arguments.input, faults=faults, replay_every_checkpoint=every
     )

@@ -150,6 +150,7 @@ def durable_runner(
 
 def _cloud_runner(config: pytest.Config, marker: pytest.Mark) -> DurableFunctionCloudTestRunner:
     """A runner for the marker's function where it is deployed; options of workers do not apply."""
+    from ..aws.api import make_client
     from ..runner.blocking import DurableFunctionTestRunner
     from ..runner.cloud import DurableFunctionCloudTestRunner
     from ..runner.registration import function_name_of
@@ -158,8 +159,11 @@ def _cloud_runner(config: pytest.Config, marker: pytest.Mark) -> DurableFunction
     given = signature.bind(*marker.args, **marker.kwargs).arguments
     return DurableFunctionCloudTestRunner(
         given.get("function_name") or function_name_of(given["handler"]),
-        region=config.getoption("--durable-region"),
-        lambda_endpoint=config.getoption("--durable-endpoint"),
+        client=make_client(
+            config.getoption("--durable-region"),
+            config.getoption("--durable-endpoint"),
+            options=("--durable-region", "--durable-endpoint"),
+        ),
     )
 
 

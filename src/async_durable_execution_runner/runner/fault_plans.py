@@ -30,6 +30,8 @@ class RunnerPlan:
     def __init__(self, faults: Faults) -> None:
         self._faults = _texts(faults)
         self._unmet = dict.fromkeys(self._faults)
+        #: What lists the moments at which faults can strike, where anything does.
+        self.lister = "; runner.crash_points(input) lists them"
 
     def of_run(self, faults: Faults, replay_every_checkpoint: bool) -> tuple[str, ...]:
         """The plan of one execution; `InvalidParameterValue` for a text that is not a fault."""
@@ -51,8 +53,8 @@ class RunnerPlan:
         if unfired := _certain(own):
             raise FaultNeverFired(
                 f"Planned, but never fired: {', '.join(unfired)}. "
-                f"Nothing of the kind happened in this execution, which had {_moments(result)}; "
-                f"runner.crash_points(input) lists them.\n\n{result}"
+                "Nothing of the kind happened in this execution, which had "
+                f"{_moments(result)}{self.lister}.\n\n{result}"
             )
 
     def check_all(self) -> None:
