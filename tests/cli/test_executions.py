@@ -237,6 +237,14 @@ def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Outpu
 
 
 @pytest.mark.usefixtures("endpoint")
+def test_a_callback_of_another_name_is_named(runner: DurableFunctionTestRunner, capsys: Output):
+    arn = started(capsys, "misnamed", approve=True)
+    runner.wait_for_callback(arn, "approval")
+    assert main(["callback", "succeed", "--execution", arn, "--name=aproval"]) == 1
+    assert "No callback 'aproval' was open (open: 'approval'); " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("endpoint")
 def test_an_execution_is_stopped(runner: DurableFunctionTestRunner, capsys: Output):
     arn = started(capsys, "stopped", approve=True)
     runner.wait_for_callback(arn, "approval")

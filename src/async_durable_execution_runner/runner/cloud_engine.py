@@ -206,10 +206,8 @@ class CloudEngine:
                     f"\n\n{state}"
                 )
             if self._clock.time() >= deadline:
-                raise TimeoutError(
-                    f"No {wanted} was open within {limit:g} s; the execution waits for "
-                    f"{record.waiting_for}.\n\n{state}"
-                )
+                no_callback = record.no_callback(name, limit)
+                raise TimeoutError(f"{no_callback}{record.waiting_for}.\n\n{state}")
             await pause.take()
 
     def _find_callback(self, operations: Sequence[model.Operation], name: str | None) -> str | None:

@@ -274,7 +274,8 @@ class Engine:
             callback_id, why, status = await self.control.wait_for_callback(arn, name, limit)
         if callback_id:
             return callback_id
-        state = (await self.wait(arn, "now", limit)).describe()
+        result = await self.wait(arn, "now", limit)
+        state = result.describe()
         wanted = f"callback {name!r}" if name else "callback"
         if status is not model.ExecutionStatus.RUNNING:
             raise OperationNotFound(
@@ -282,9 +283,8 @@ class Engine:
             )
         stacks = await self.attachment.inline.stacks(why, self.control.transport)
         why += "".join(f"; {each.verdict}" for each in stacks.values())
-        raise TimeoutError(
-            f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
-        )
+        no_callback = result._record.no_callback(name, limit)
+        raise TimeoutError(f"{no_callback}{why}.\n\n{state}")
 
     async def callback_success(self, callback_id: str, result: object) -> None:
         await self.control.callback_success(callback_id, callback_payload(result))
