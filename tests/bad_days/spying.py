@@ -74,7 +74,7 @@ def main() -> None:
             "host": found.pop(str(host)),
             "coordinator": found.pop(str(status.pid)),
             "others": found,
-            "in memory": [holds(each, runner.token) for each in (pid, *above)],
+            "in memory": holds(pid, runner.token),
             "known in memory": holds(pid, worker),
         }
     print(json.dumps(answer))

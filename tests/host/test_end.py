@@ -186,3 +186,14 @@ async def test_no_token_is_one_sentence(coordinator: Coordinator) -> None:
     stderr = await last_words(host)
     assert host.returncode == 2
     assert stderr.startswith("DURABLE_RUNNER_TOKEN is not set")
+
+
+async def test_a_worker_without_a_credential_is_one_sentence(
+    coordinator: Coordinator, host: Process
+) -> None:
+    coordinator.order(start=pb.StartWorker(worker_id="w-0", credential=""))
+    exited = await coordinator.exited("w-0")
+    assert exited.exit_code == 1
+    assert [line.text for line in exited.output] == [
+        "No credential came for worker w-0: another process took it, or the host ended."
+    ]

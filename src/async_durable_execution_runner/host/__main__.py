@@ -77,12 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
     # Ctrl-C reaches the whole group of a terminal; there must be no moment in which it
     # ends the forkserver instead of the host.
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    secrecy.shield()
     pid = os.fork()
     if pid == 0:
         host_end.close()
         _become_forkserver(forkserver_end, secret)
     forkserver_end.close()
-    secrecy.shield()
     token, address = secrecy.read(secret)
     if not token:
         return _say("No token came on standard input.", 2)

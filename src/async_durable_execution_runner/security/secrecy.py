@@ -33,8 +33,18 @@ def read(fd: int) -> tuple[str, str]:
 
 def shield() -> None:
     """Have the system refuse other processes of the user a look at the memory, the environment and
-    the descriptors of this process, where that can be asked for: on Linux."""
+    the descriptors of this process, where that can be asked for: on Linux. What this process forks
+    is shielded too."""
+    _set_dumpable(0)
+
+
+def unshield() -> None:
+    """Let debuggers look into this process again, and the system write core files of it."""
+    _set_dumpable(1)
+
+
+def _set_dumpable(value: int) -> None:
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, value, 0, 0, 0)

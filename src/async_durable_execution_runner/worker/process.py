@@ -41,7 +41,14 @@ def main(worker_id: str, output: int, secret: int, stacks: int) -> NoReturn:
         _take_over(output, stacks)
         credential, address = secrecy.read(secret)
         os.close(secret)
-        code = _serve(Connection(address, credential, worker_id), worker_id, output, stacks)
+        secrecy.unshield()
+        if credential:
+            code = _serve(Connection(address, credential, worker_id), worker_id, output, stacks)
+        else:
+            sys.stderr.write(
+                f"No credential came for worker {worker_id}: another process took it, or the host "
+                "ended.\n"
+            )
     except BaseException:
         traceback.print_exc()
     finally:
