@@ -279,6 +279,9 @@ def test_a_run_that_is_replayed_at_every_checkpoint(here: Path, capsys: Output):
     ("arguments", "complaint"),
     [
         (["run", "cli_flows:nothing"], "There is no cli_flows:nothing"),
+        (["run", "cli_flows:flwo"], "has no attribute 'flwo': did you mean 'flow'?\n"),
+        (["run", "cli_flows.py:flow"], "a module is named, not its file, as in cli_flows:flow."),
+        (["run", "./sub/flows.py:flow"], "as in sub.flows:flow."),
         (["run", "no_such_module:flow"], "No module named 'no_such_module'"),
         (["run", "cli_flows:where"], "where"),
         (["run", "cli_flows:flow", "--fault=kill@after-commit:9"], "never fired"),
@@ -329,6 +332,8 @@ FLOW = "cli_flows:flow"
         (["cli_flows"], "a handler is needed, as in MODULE:HANDLER, not 'cli_flows'"),
         (["cli_flows:"], "a handler is needed"),
         ([":flow"], "a handler is needed"),
+        (["--inptu", "x", FLOW], "there is no option --inptu: did you mean --input?"),
+        ([FLOW, "--xyzzy=1"], "there is no option --xyzzy\n"),
         ([FLOW, "--input={"], "--input: this is not JSON: Expecting property name"),
         ([FLOW, "--input=NaN"], "--input: this is not JSON: NaN is not a JSON value"),
         ([FLOW, "--input=" + "[" * 100_000], "--input: this is not JSON"),

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     The code is 0 where the command is done, 1 where it failed, 2 where it was called wrongly.
     """
-    parser = argparse.ArgumentParser(
+    parser = kinds.Parser(
         prog="durable-runner", description="Run AWS Lambda durable functions in worker processes."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version(_PACKAGE)}")

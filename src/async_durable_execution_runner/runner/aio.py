@@ -18,6 +18,7 @@ from .blocking import BaseRunner, explorer
 from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
+from .keywords import suggesting
 from .opening import AwaitedOpening
 from .payloads import inputs_of
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 
+@suggesting
 class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
     """`DurableFunctionTestRunner` for `async with` and `await`.
 

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 
+@suggesting
 class BaseRunner:
     """What the synchronous and the asynchronous runner have in common."""
 
-    @suggesting
     def __init__(
         self,
         handler: Callable[..., Any],
@@ -225,6 +225,7 @@ class BaseRunner:
         return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
 
 
+@suggesting
 class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
     """Runs a durable function in worker processes.
 
