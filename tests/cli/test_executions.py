@@ -145,7 +145,7 @@ def test_an_execution_is_named_by_its_function_and_name(
     assert main(["executions", "get", "third"]) == 1
     assert "give its ARN, or FUNCTION/NAME" in capsys.readouterr().err
     answer = "--execution=order/third", "--name=approval", "--result=yes"
-    assert said(capsys, "callback", "succeed", *answer) == ""
+    assert said(capsys, "callback", "succeed", *answer).startswith("succeeded    ")
     assert json.loads(runner.wait_for_result(arn).result or "") == {"approval": "yes"}
     assert said(capsys, "diff", "order/third", arn).startswith("The same")
     assert "step charge" in said(capsys, "executions", "history", "order/third")
@@ -220,8 +220,9 @@ def test_without_a_region_it_is_said_that_lambda_itself_is_to_be_asked(
 def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Output):
     arn = started(capsys, "approved", approve=True)
     callback_id = runner.wait_for_callback(arn, "approval")
-    assert said(capsys, "callback", "heartbeat", callback_id) == ""
-    assert said(capsys, "callback", "succeed", callback_id, "--result=yes") == ""
+    assert said(capsys, "callback", "heartbeat", callback_id) == f"heartbeat    {callback_id}\n"
+    answer = said(capsys, "callback", "succeed", callback_id, "--result=yes")
+    assert answer == f"succeeded    {callback_id}\n"
     assert main(["callback", "succeed", callback_id]) == 1
     assert "durable-runner: " in capsys.readouterr().err
 
@@ -229,7 +230,8 @@ def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Outpu
 
     arn = started(capsys, "refused", approve=True)
     callback_id = runner.wait_for_callback(arn, "approval")
-    said(capsys, "callback", "fail", callback_id, "--message=no", "--type=Refused")
+    answer = said(capsys, "callback", "fail", callback_id, "--message=no", "--type=Refused")
+    assert answer == f"failed       {callback_id}\n"
     answered = next(
         each for each in runner.wait_for_result(arn).history if each.event_type == "CallbackFailed"
     )
@@ -253,6 +255,10 @@ def test_an_execution_is_stopped(runner: DurableFunctionTestRunner, capsys: Outp
     shown = said(capsys, "executions", "get", arn)
     assert "STOPPED" in shown
     assert "enough" in shown
+
+    arn = started(capsys, "stopped-without-a-reason", approve=True)
+    assert said(capsys, "executions", "stop", arn) == f"stopped      {arn}\n"
+    assert "error        without a type or a message" in said(capsys, "executions", "history", arn)
 
 
 @pytest.mark.parametrize(
