@@ -1,9 +1,9 @@
 """The coordinator and the worker hosts that this process starts for its own use.
 
 One shared cluster serves all runners of the process; the first runner starts the cluster, and the
-next one finds it dead or alive. The cluster's processes hang on *lifelines*: pipes whose other end
-only this process holds, so that they end when this process ends, however it does. A cluster knows
-how to start, watch and explain processes, and nothing of executions.
+next one finds it dead or alive. The cluster's processes hang on *lifelines*: sockets whose other
+end only this process holds, so that they end when this process ends, however it does. A cluster
+knows how to start, watch and explain processes, and nothing of executions.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -80,19 +81,31 @@ class ChildProcess:
         self._read = b""
         # The file is unlinked from the start: nothing stays on disk, however this process ends.
         self._stderr = None if level or shown else _nameless_file()
+        # A handler can open a pipe that it finds in `/proc` among the descriptors of its own user's
+        # processes, and so read the token there or hold the lifeline; but it cannot open a socket.
+        write_end, stdin = secrecy.pair()
+        read_end, stdout = secrecy.pair()
+        self._stdin, self._stdout = FileIO(write_end, "wb"), FileIO(read_end, "rb")
         # `-P`, as a module in the current directory must not shadow one of this package. A session
         # of its own, as Ctrl-C is for the test process, which then takes the cluster down.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{_PACKAGE}.{module}", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=_environment(environment, level),
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", f"{_PACKAGE}.{module}", *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=self._stderr,
+                env=_environment(environment, level),
+                start_new_session=True,
+            )
+        except BaseException:
+            self.cut_lifeline()
+            raise
+        finally:
+            os.close(stdin)
+            os.close(stdout)
         # A process that has ended already says why when it is waited for.
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._pipe(self._process.stdin).fileno(), first_line)
+            self._stdin.write(first_line)
 
         def wait() -> None:
             self._process.wait()
@@ -117,14 +130,14 @@ class ChildProcess:
         """The next line of the process's standard output; empty if the process ended or took
         longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        pipe, line = self._pipe(self._process.stdout), self._read
+        line = self._read
         with selectors.DefaultSelector() as readable:
-            readable.register(pipe, selectors.EVENT_READ)
+            readable.register(self._stdout, selectors.EVENT_READ)
             while b"\n" not in line:
                 left = deadline - time.monotonic()
                 if left <= 0 or not readable.select(left):
                     return ""
-                piece = os.read(pipe.fileno(), 1000)
+                piece = os.read(self._stdout.fileno(), 1000)
                 if not piece:
                     return ""
                 line += piece
@@ -147,8 +160,8 @@ class ChildProcess:
         return f"{how}; its last output was:\n{words}" if words else f"{how} and wrote no error"
 
     def cut_lifeline(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            self._pipe(pipe).close()
+        self._stdin.close()
+        self._stdout.close()
 
     def end(self) -> None:
         """Cut the lifeline and wait until the process has ended, by force where it does not."""
@@ -172,11 +185,6 @@ class ChildProcess:
         size = os.fstat(self._stderr.fileno()).st_size
         tail = os.pread(self._stderr.fileno(), 8000, max(0, size - 8000))
         return "\n".join(tail.decode(errors="replace").rstrip().splitlines()[-lines:])
-
-    @staticmethod
-    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-        assert pipe is not None
-        return pipe
 
 
 class Cluster:

@@ -4,7 +4,7 @@ channel and collects no garbage.
 The forkserver is the parent of all workers and the only process that reaps or signals them, so
 no pid can be mistaken for another's. It is single-threaded and does nothing else. The host and the
 forkserver speak over a socket, with one JSON object per line. `start` comes with two descriptors:
-the worker's output file, and the pipe with the worker's credential, which only the worker reads.
+the worker's output file, and the socket with the worker's credential, which only the worker reads.
 When the socket ends, the forkserver kills every worker, and all that a worker has left, and exits.
 
 Orders: {"start": id, "sdks": names}, {"kill": id}, {"limit": id, "bytes": n},

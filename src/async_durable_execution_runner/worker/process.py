@@ -33,7 +33,7 @@ def main(worker_id: str, output: int, secret: int, stacks: int) -> NoReturn:
     Args:
         worker_id: The id by which the coordinator knows the worker.
         output: The descriptor of the file that takes what the worker writes.
-        secret: The descriptor of the pipe with the worker's credential.
+        secret: The descriptor of the socket with the worker's credential.
         stacks: The descriptor of the pipe for the stacks of the worker's threads and tasks.
     """
     code = 1
