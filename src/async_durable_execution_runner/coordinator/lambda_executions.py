@@ -147,11 +147,7 @@ class LambdaExecutions:
 
     async def checkpoint(self, given: Json) -> Json:
         run = self._running(given["DurableExecutionArn"])
-        most = limits.CHECKPOINT_UPDATES
-        if (count := len(given.get("Updates", ()))) > most:
-            raise InvalidParameterValue(
-                f"A checkpoint may have at most {most} updates, and this one has {count}."
-            )
+        limits.check_updates(len(given.get("Updates", ())))
         updates = tuple(map(shapes.UPDATE.from_json, given.get("Updates", ())))
         reply = self._executor.checkpoint(
             run.arn, given["CheckpointToken"], updates, given.get("ClientToken")

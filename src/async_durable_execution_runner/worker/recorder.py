@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from .. import errors
+from ..core import limits
 from ..core.text import utf8
 from ..ledger import Recorder
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
@@ -51,6 +52,11 @@ class EffectRecorder:
         request = _request(name, key, data)
         request.request_id = request_id
         locate(request)
+        if (size := request.ByteSize()) > limits.EFFECT_BYTES:
+            raise ValueError(
+                f"The effect {name!r} was not recorded: as JSON it has {size} bytes, and "
+                f"{limits.EFFECT_BYTES} is the most. Record an id, a length or a digest instead."
+            )
         if os.getpid() != self._pid:
             raise RuntimeError(
                 f"The effect {name!r} was not recorded: this process was forked off a handler's, "
