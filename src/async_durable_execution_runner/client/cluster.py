@@ -32,6 +32,8 @@ from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 from ..rpc import TOKEN_VARIABLE, check_descriptors
 from ..security import secrecy
+from . import lent
+from .lent import LentCluster
 from .surroundings import OURS
 
 # pytest shows the line of the test, not ours.
@@ -190,13 +192,17 @@ class ChildProcess:
 class Cluster:
     """A coordinator and the worker hosts beside it."""
 
-    _all: ClassVar[set[Cluster]] = set()
+    _all: ClassVar[set[Cluster | LentCluster]] = set()
 
-    def __init__(self, listen: str | None = None, shown: bool = False) -> None:
-        """Start the coordinator, on a private Unix socket or on `listen` ("127.0.0.1:0"). With
-        `shown`, what the processes write goes to the standard error of this process.
+    def __init__(
+        self, listen: str | None = None, shown: bool = False, least_slots: int = _MIN_SLOTS
+    ) -> None:
+        """Start the coordinator. This returns while it still starts; `address` waits for it.
 
-        This returns while the coordinator still starts; `address` waits for it.
+        Args:
+            listen: Where it listens ("127.0.0.1:0"); None stands for a private Unix socket.
+            shown: Whether what the processes write goes to the standard error of this process.
+            least_slots: How many worker processes the first host may run, if no more are wanted.
         """
         if _forked:
             raise RunnerError(
@@ -206,6 +212,7 @@ class Cluster:
         check_descriptors()
         self._level = log.chosen()
         self._shown = shown
+        self._least_slots = least_slots
         #: What all processes of the cluster find in their environment, beside what is ours.
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith(OURS)
@@ -259,7 +266,7 @@ class Cluster:
         """Have hosts that can run `workers` worker processes at once."""
         with self._lock:
             if self.slots < workers:
-                self._start_host(max(workers, _MIN_SLOTS) - self.slots)
+                self._start_host(max(workers, self._least_slots) - self.slots)
 
     def obituary(self) -> str | None:
         """What is known of the coordinator's end, in a sentence; None if it is alive.
@@ -354,26 +361,41 @@ class Cluster:
         return bool(self._trouble)
 
 
-_shared: Cluster | None = None
+_shared: Cluster | LentCluster | None = None
 _shared_lock = threading.Lock()
 #: Whether a parent process had a cluster when it forked this one.
 _forked = False
 
 
-def shared_cluster(shown: bool = False) -> Cluster:
-    """The cluster of this process; a new one, as `Cluster` has it, is started if there is none or
-    it has died."""
+def own_cluster(shown: bool = False, least_slots: int = _MIN_SLOTS) -> Cluster:
+    """The cluster that this process shares; a new one, as `Cluster` has it, is started if there is
+    none or it has died."""
     global _shared
     with _shared_lock:
-        if _shared is None or not _shared.alive:
+        if not isinstance(_shared, Cluster) or not _shared.alive:
             if _shared is not None:
                 _shared.close()
-            _shared = Cluster(shown=shown)
+            _shared = Cluster(shown=shown, least_slots=least_slots)
+        return _shared
+
+
+def shared_cluster() -> Cluster | LentCluster:
+    """The cluster of this process, or the one that another process lends to it."""
+    global _shared
+    if lent.ask is None:
+        return own_cluster()
+    with _shared_lock:
+        address, token, environment = lent.ask("cluster", None)
+        if _shared is None or _shared.address != address:
+            if _shared is not None:
+                _shared.close()
+            _shared = LentCluster(lent.ask, address, token, environment)
+            Cluster._all.add(_shared)
         return _shared
 
 
 def unavailable(
-    cluster: Cluster | None, what: str, detail: str
+    cluster: Cluster | LentCluster | None, what: str, detail: str
 ) -> CoordinatorUnavailable | WorkersUnavailable:
     """The error for a call that found no coordinator, with the cause and what to do.
 
@@ -424,7 +446,7 @@ def _close_all() -> None:
 
 
 #: The clusters of the process that this one was forked from.
-_inherited: list[Cluster] = []
+_inherited: list[Cluster | LentCluster] = []
 
 
 def _after_fork() -> None:

@@ -182,8 +182,8 @@ class ControlClient:
             return ""
         around = code.surroundings
         found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
-        # pytest's name of the test: nothing else would be alike in two tests.
-        found.pop("PYTEST_CURRENT_TEST", None)
+        # pytest's own name the test and the process: no two tests would be alike.
+        found = {name: value for name, value in found.items() if not name.startswith("PYTEST_")}
         setup = code.setup.SerializeToString(deterministic=True)
         text = json.dumps([sorted(found.items()), around.folder.hex(), setup.hex()])
         return hashlib.sha256(text.encode()).hexdigest()

@@ -24,9 +24,12 @@ import threading
 import time
 import traceback
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from ..client import lent
+from . import lender
 
 if TYPE_CHECKING:
     from ..runner.blocking import DurableFunctionTestRunner
@@ -42,6 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="local",
         help="Where durable_runner runs handlers: in worker processes, or where they are deployed.",
     )
+    group.addoption(
+        "--durable-workers",
+        type=int,
+        metavar="N",
+        help="The most worker processes of a session of pytest-xdist: one for each processor, or "
+        "more where a test asks for more.",
+    )
     group.addoption("--durable-endpoint", metavar="URL", help="Where Lambda is, in cloud mode.")
     group.addoption(
         "--durable-region", metavar="REGION", help="Where the functions are, in cloud mode."
@@ -49,6 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    channel = getattr(config, "workerinput", {}).get(lender.KEY)
+    if channel is not None:
+        lent.ask = lender.Borrower(channel).ask
     config.addinivalue_line(
         "markers",
         "durable(handler=..., **options): what the fixture durable_runner runs, and the options of "
@@ -61,9 +74,19 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Lend the session's cluster to a worker of pytest-xdist."""
+    stash = node.config.stash
+    if _lender not in stash:
+        stash[_lender] = lender.Lender(node.config.getoption("--durable-workers"))
+    stash[_lender].lend_to(node)
+
+
 #: Seconds that threads of inline handlers may take to end when pytest has.
 _PATIENCE = 3.0
 _exit_status = pytest.StashKey[int]()
+_lender = pytest.StashKey[lender.Lender]()
 
 
 @pytest.hookimpl(tryfirst=True)

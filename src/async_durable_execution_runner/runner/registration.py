@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.cluster import Cluster, shared_cluster, unavailable
 from ..client.drive import drive
+from ..client.lent import LentCluster
 from ..client.settings import FunctionSettings, Seconds, seconds, whole
 from ..core import limits
 from ..core.model import Isolation
@@ -91,7 +92,7 @@ class Attachment:
         self.functions: dict[str, Registration] = {}
         self.inline = InlineWorkers()
         self._opening = threading.Lock()
-        self._cluster: Cluster | None = None
+        self._cluster: Cluster | LentCluster | None = None
         self._workspace: WorkspaceCall | None = None
         self._control: ControlClient | None = None
         self._surroundings: worker_pb2.Surroundings | None = None
@@ -246,7 +247,7 @@ class Attachment:
         return self._workspace is not None
 
     @property
-    def cluster(self) -> Cluster:
+    def cluster(self) -> Cluster | LentCluster:
         if self._cluster is None or self._workspace is None:
             raise _not_open()
         return self._cluster

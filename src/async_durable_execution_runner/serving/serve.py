@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..client.cluster import shared_cluster
+from ..client.cluster import own_cluster
 from ..client.drive import drive
 from ..client.settings import FunctionSettings, settings
 from ..errors import (
@@ -103,7 +103,8 @@ def serve(
             # Python dates bytecode to the second, in which a file may change twice.
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         # The workers' host starts beside the coordinator, and while the handlers are imported.
-        shared_cluster(shown=True).ensure_slots(attachment.workers)
+        cluster = own_cluster(shown=True)
+        cluster.ensure_slots(attachment.workers)
         attachment.open()
         if folder is not None:
             served.follow()
@@ -123,7 +124,6 @@ def serve(
         for line in lines:
             say(f"{line}\n")
         say(f"\n{_count(len(lines))} served.\n")
-        cluster = attachment.cluster
         cluster.coordinator.wait(threading.TIMEOUT_MAX)
         raise CoordinatorUnavailable(
             f"{cluster.obituary()}: serving has ended, and its executions are lost."
