@@ -61,7 +61,7 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         function_name: str | None = None,
         tenant_id: str | None = None,
         faults: Faults = (),
-        replay_every_checkpoint: bool = False,
+        replay_every_checkpoint: bool | None = None,
     ) -> DurableFunctionTestResult:
         start = self._engine.start_of(
             input,

@@ -247,7 +247,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
         function_name: str | None = None,
         tenant_id: str | None = None,
         faults: Faults = (),
-        replay_every_checkpoint: bool = False,
+        replay_every_checkpoint: bool | None = None,
     ) -> DurableFunctionTestResult:
         """Start an execution, wait for its end and return its result.
 
@@ -262,7 +262,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
             tenant_id: The tenant, for a function that is isolated by tenants.
             faults: What goes wrong and where, beside the runner's own faults.
             replay_every_checkpoint: Whether the worker is killed after each checkpoint, so that
-                a handler that depends on its process, on chance or on the clock is found out.
+                a handler that depends on its process, on chance or on the clock is found out;
+                by default only under `pytest --durable-replay`.
 
         Raises:
             TimeoutError: The execution did not end within `timeout`; the text says why.

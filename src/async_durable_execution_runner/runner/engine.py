@@ -27,7 +27,7 @@ from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
 from ..worker import log_records
-from . import patched
+from . import patched, suite
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of
@@ -140,7 +140,7 @@ class Engine:
         skip_time: bool | None = None,
         tenant_id: str | None = None,
         faults: Faults = (),
-        replay_every_checkpoint: bool = False,
+        replay_every_checkpoint: bool | None = None,
         record_points: bool = False,
     ) -> Start:
         from ..client.control import Start
@@ -150,6 +150,9 @@ class Engine:
         function = text_of("function_name", function_name) or self.function_name
         if not function:
             raise ValueError("This runner was given no handler: say function_name=.")
+        if replay_every_checkpoint is None:
+            # An exploration kills by itself.
+            replay_every_checkpoint = suite.replays and not record_points
         return Start(
             function,
             payload_of(input) if payload is None else text_of("payload", payload),
@@ -177,6 +180,7 @@ class Engine:
         if start.retry_at_once:
             check_deterministic(result)
         warn_of_divergences(result)
+        suite.ran(self, start)
         return result
 
     async def run_many(
@@ -202,10 +206,12 @@ class Engine:
         if late > 1:
             problem += f", like {late - 1} more of {len(starts)}"
         results = []
-        for outcome in outcomes:
+        for start, outcome in zip(starts, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 raise outcome
             results.append(await self._result(outcome, problem))
+            if start.retry_at_once:
+                check_deterministic(results[-1])
             warn_of_divergences(results[-1])
         return results
 
@@ -220,6 +226,8 @@ class Engine:
         problem = f"did not {verb} within {seconds(timeout):g} s"
         result = await self._result(record, problem, check_faults=until == "ended")
         if until == "ended":
+            if suite.replays:
+                check_deterministic(result)
             warn_of_divergences(result)
         return result
 
@@ -338,6 +346,7 @@ class Engine:
         if record.timed_out:
             record = await self.attachment.inline.look(record, self.control.transport)
         result = DurableFunctionTestResult(record)
+        suite.saw(result)
         if record.timed_out:
             raise TimeoutError(
                 f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"

@@ -29,6 +29,7 @@ from ..results.result import DurableFunctionTestResult
 from ..results.statuses import InvocationStatus
 from ..results.tables import effects_table
 from ..results.values import shown
+from . import suite
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -221,7 +222,9 @@ class Explorer:
             runs = [*runs, *frontier]
         name = self._start.function
         seconds, checked = time.monotonic() - began, self._check is not None
-        return CrashReport(name, clean, runs, pruned, seconds, checked)
+        report = CrashReport(name, clean, runs, pruned, seconds, checked)
+        suite.saw(report)
+        return report
 
     def clean(self) -> DurableFunctionTestResult:
         """Run without a crash, and return what came of that; `AssertionError` if it is wrong."""

@@ -21,7 +21,7 @@ Faults = str | Fault | Iterable[str | Fault]
 """A fault plan: one fault, or several, as objects or as text."""
 
 #: Kill, and so replay, after each checkpoint.
-_EVERY_CHECKPOINT = ("kill@after-commit:*;times=*",)
+EVERY_CHECKPOINT = ("kill@after-commit:*;times=*",)
 
 
 class RunnerPlan:
@@ -35,7 +35,7 @@ class RunnerPlan:
 
     def of_run(self, faults: Faults, replay_every_checkpoint: bool) -> tuple[str, ...]:
         """The plan of one execution; `InvalidParameterValue` for a text that is not a fault."""
-        every = _EVERY_CHECKPOINT if replay_every_checkpoint else ()
+        every = EVERY_CHECKPOINT if replay_every_checkpoint else ()
         return (*self._faults, *_texts(faults), *every)
 
     def of_all(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class RunnerPlan:
         for fired in result.faults:
             self._unmet.pop(fired.fault, None)
         # An execution without a checkpoint need not be replayed.
-        known = (*self._faults, *_EVERY_CHECKPOINT)
+        known = (*self._faults, *EVERY_CHECKPOINT)
         own = [text for text in result.unfired_faults if text not in known]
         if unfired := _certain(own):
             raise FaultNeverFired(
