@@ -120,5 +120,47 @@ def test_the_others_go_on_when_a_worker_of_xdist_dies(pytester: pytest.Pytester)
                     print(runner.status().pid, file=told)
         """
     )
-    pytester.runpytest_subprocess("-n2").assert_outcomes(passed=5, failed=1)
+    outcome = pytester.runpytest_subprocess("-n2")
+    outcome.assert_outcomes(passed=5, failed=1)
+    outcome.stdout.fnmatch_lines(["Its process * was ended by SIGKILL, as the kernel does *"])
     assert len({pid for (pid,) in told(pytester)}) == 1
+
+
+def test_a_worker_of_xdist_that_dies_is_reported_with_the_cause(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(flows=FLOWS)
+    pytester.makepyfile(
+        """
+        import os, signal, flows
+        from async_durable_execution import durable_execution
+        from async_durable_execution_runner import DurableFunctionTestRunner
+
+        @durable_execution
+        async def crashes(event):
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+        def test_inline():
+            with DurableFunctionTestRunner(crashes, isolation="inline") as runner:
+                runner.run()
+
+        def test_exit():
+            with DurableFunctionTestRunner(flows.order, isolation="inline") as runner:
+                runner.run()
+            os._exit(3)
+        """
+    )
+    outcome = pytester.runpytest_subprocess("-n1", "--junitxml=junit.xml", "-pno:faulthandler")
+    outcome.assert_outcomes(failed=2)
+    inline = "Runners had 'crashes' run inline, in that process: *"
+    outcome.stdout.fnmatch_lines(["[[]gw0] *", "[[]gw0] Its process * by SIGSEGV.", inline])
+    outcome.stdout.fnmatch_lines(
+        [
+            "worker 'gw0' crashed while running *::test_inline'",
+            "Its process (pid *) was ended by SIGSEGV.",
+            inline,
+            "worker 'gw1' crashed while running *::test_exit'",
+            "Its process (pid *) exited with code 3.",
+        ]
+    )
+    # While the session runs, and in the report.
+    assert outcome.stdout.str().count("run inline") == 2
+    assert "was ended by SIGSEGV" in (pytester.path / "junit.xml").read_text()

@@ -6,8 +6,11 @@ The plugin of pytest sets `ask` before anything of the runner is needed, so litt
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
+
+from ..errors import RunnerError
 
 #: Asks the owner: the question and its argument. None where this process has a cluster of its own.
 ask: Callable[[str, Any], Any] | None = None
@@ -32,12 +35,26 @@ class LentCluster:
         self.token = token
         self.environment = environment
         self.has_host_trouble = False
+        self._inline: list[str] = []
         #: Functions to call when this process ends: they close connections that would complain.
         self.on_close: list[Callable[[], object]] = []
 
     def ensure_slots(self, workers: int) -> None:
         """Have hosts that can run `workers` worker processes at once, if the owner lets them."""
         self._ask("slots", workers)
+
+    def begin_inline(self, function: str) -> None:
+        """Tell the owner that a function runs in this process, which may die of it."""
+        self._inline.append(function)
+        self._ask("inline", self._inline)
+
+    def end_inline(self, functions: Collection[str]) -> None:
+        for function in functions:
+            self._inline.remove(function)
+        # The owner may have gone before.
+        if functions:
+            with suppress(OSError, EOFError, RunnerError):
+                self._ask("inline", self._inline)
 
     def obituary(self) -> str | None:
         """What is known of the coordinator's end, in a sentence; None if it is alive."""

@@ -29,7 +29,7 @@ import pytest
 
 from ..client import lent
 from ..runner import suite
-from . import exploring, lender, options, section
+from . import deaths, exploring, lender, options, section
 from .fixtures import crash_report, durable_pool, durable_runner, make_durable_runner
 
 __all__ = ["crash_report", "durable_pool", "durable_runner", "make_durable_runner"]
@@ -65,6 +65,24 @@ def pytest_configure_node(node: Any) -> None:
     if _lender not in stash:
         stash[_lender] = lender.Lender(options.value(node.config, "workers"))
     stash[_lender].lend_to(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(report: Any) -> None:
+    """Say in the report of a test in which a worker of pytest-xdist has died what it died of."""
+    if cause := _cause_of_death(report.node):
+        report.longrepr = f"{report.longrepr}\n{cause}"
+
+
+@pytest.hookimpl(optionalhook=True, trylast=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    terminal = node.config.pluginmanager.get_plugin("terminalreporter")
+    if error and terminal is not None and (cause := _cause_of_death(node)):
+        terminal.write_line(f"[{node.gateway.id}] {cause}")
+
+
+def _cause_of_death(node: Any) -> str:
+    return deaths.cause(node, node.config.stash[_lender].inline_in(node))
 
 
 #: Seconds that threads of inline handlers may take to end when pytest has.

@@ -25,6 +25,8 @@ class Lender:
         self._workers = workers
         self._questions: SimpleQueue[tuple[Any, str, Any]] = SimpleQueue()
         self._cluster: Any = None
+        #: The functions that run inline in a worker, by the worker's channel.
+        self._inline: dict[Any, list[str]] = {}
         self._answering: threading.Thread | None = None
 
     def lend_to(self, node: Any) -> None:
@@ -32,6 +34,10 @@ class Lender:
         channel = node.gateway.newchannel()
         node.workerinput[KEY] = channel
         channel.setcallback(lambda asked: self._take(channel, *asked))
+
+    def inline_in(self, node: Any) -> list[str]:
+        """The functions that run inline in a worker, or did when the worker died."""
+        return self._inline.get(node.workerinput[KEY], [])
 
     def _take(self, channel: Any, question: str, argument: Any) -> None:
         # This thread is the one that receives everything from the worker.
@@ -48,7 +54,7 @@ class Lender:
         while True:
             channel, question, argument = self._questions.get()
             try:
-                answer = "", self._answer(question, argument)
+                answer = "", self._answer(channel, question, argument)
             except RunnerError as error:
                 answer = type(error).__name__, str(error)
             try:
@@ -57,7 +63,7 @@ class Lender:
                 # The worker is gone.
                 continue
 
-    def _answer(self, question: str, argument: Any) -> Any:
+    def _answer(self, channel: Any, question: str, argument: Any) -> Any:
         from ..client.cluster import own_cluster
 
         match question:
@@ -65,6 +71,9 @@ class Lender:
                 self._cluster = cluster = own_cluster(least_slots=self._workers or 1)
                 known = {key: value for key, value in cluster.environment.items() if _plain(value)}
                 return cluster.address, cluster.token, known
+            case "inline":
+                self._inline[channel] = argument
+                return None
             case "slots":
                 self._cluster.ensure_slots(min(argument, self._workers or argument))
                 return None

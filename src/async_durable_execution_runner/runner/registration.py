@@ -91,6 +91,8 @@ class Attachment:
         self.defaults = defaults
         self.functions: dict[str, Registration] = {}
         self.inline = InlineWorkers()
+        #: The functions that the owner of a lent cluster was told of.
+        self._inline_in_lent: list[str] = []
         self._opening = threading.Lock()
         self._cluster: Cluster | LentCluster | None = None
         self._workspace: WorkspaceCall | None = None
@@ -170,6 +172,9 @@ class Attachment:
             assert self._workspace is not None
             count = self.workers if function.durable else 1
             self.inline.ensure(count, self.cluster, self._workspace.id)
+            if function.durable and isinstance(self.cluster, LentCluster):
+                self.cluster.begin_inline(name)
+                self._inline_in_lent.append(name)
         elif self.workers:
             self.cluster.ensure_slots(self.workers)
 
@@ -236,6 +241,9 @@ class Attachment:
         self._control = None
         try:
             self.inline.stop()
+            if isinstance(self._cluster, LentCluster):
+                self._cluster.end_inline(self._inline_in_lent)
+                self._inline_in_lent.clear()
         finally:
             if workspace is not None:
                 workspace.close()
