@@ -31,6 +31,11 @@ FLOWS = """
         await step(charge_once, name="charge")
         return "paid"
 
+    @durable_execution
+    async def hangs(event):
+        open(event["fifo"], "w").close()
+        time.sleep(100)
+
     runs = []
 
     @durable_execution
@@ -173,7 +178,7 @@ def test_a_failed_test_says_what_its_executions_did(pytester: pytest.Pytester) -
     pytester.makepyfile(flows=FLOWS)
     pytester.makepyfile(
         """
-        import flows, pytest
+        import os, signal, threading, flows, pytest
         from async_durable_execution_runner import DurableFunctionTestRunner
 
         def test_passes(make_durable_runner):
@@ -208,11 +213,37 @@ def test_a_failed_test_says_what_its_executions_did(pytester: pytest.Pytester) -
 
         def test_set_up(prepared):
             pass
+
+        @pytest.fixture
+        def fifo(tmp_path):
+            os.mkfifo(tmp_path / "fifo")
+            return str(tmp_path / "fifo")
+
+        def test_times_out(make_durable_runner, fifo):
+            def when_it_runs():
+                open(fifo).read()
+                os.kill(os.getpid(), signal.SIGALRM)
+
+            # As pytest-timeout does.
+            before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("too late"))
+            threading.Thread(target=when_it_runs).start()
+            try:
+                make_durable_runner(flows.hangs, function_name="Run").run({"fifo": fifo})
+            finally:
+                signal.signal(signal.SIGALRM, before)
+
+        def test_not_waited_for(fifo):
+            with DurableFunctionTestRunner(flows.hangs, function_name="Started") as runner:
+                runner.start({"fifo": fifo})
+                open(fifo).read()
+                assert False
         """
     )
     outcome = pytester.runpytest_subprocess("-n1", "-vv", "--junitxml=junit.xml")
-    outcome.assert_outcomes(passed=1, failed=4, errors=1)
-    shown = [line for line in outcome.outlines if re.match("input  |To see|pay · 5", line)]
+    outcome.assert_outcomes(passed=1, failed=6, errors=1)
+    shown = [
+        line for line in outcome.outlines if re.match("input  .*(order|none)|To see|pay · 5", line)
+    ]
     assert shown[0] == 'input        {"order": 10}'
     assert sorted(shown) == sorted(
         [
@@ -226,7 +257,11 @@ def test_a_failed_test_says_what_its_executions_did(pytester: pytest.Pytester) -
             "To see one again: runner.run({'order': 9}, faults=\"kill@effect:1\")",
         ]
     )
-    assert outcome.stdout.str().count("- durable functions -") == 4
+    assert outcome.stdout.str().count("- durable functions -") == 6
+    for name in ("Run", "Started"):
+        outcome.stdout.fnmatch_lines(
+            [f"{name} · PENDING · 1 invocation", "waiting for *; stuck*: time.sleep(100)"]
+        )
     outcome.stdout.fnmatch_lines(["     | paying 5", "kill@effect:1 *1 *charge*"])
     xml = (pytester.path / "junit.xml").read_text()
     assert xml.count('<property name="durable_functions" value="pay · ') == 4

@@ -130,6 +130,12 @@ def _end_anyway(status: int) -> None:
 class _Listener:
     """Keeps what the test that runs has found, and has what it ran explored."""
 
+    def began(self, engine: Any, execution_arn: str) -> None:
+        _findings.begin(engine, execution_arn)
+
+    def failing(self, engine: Any) -> None:
+        _findings.look(engine)
+
     def ran(self, engine: Any, start: Any) -> None:
         exploring.ran(engine, start)
 

@@ -28,6 +28,8 @@ class Findings:
     def __init__(self) -> None:
         self._wrong: dict[object, Any] = {}
         self._last: dict[object, Any] = {}
+        #: The executions that nobody has waited for yet, with their engines.
+        self._begun: dict[str, Any] = {}
         # Runners may be used on many threads.
         self._lock = threading.Lock()
 
@@ -35,12 +37,30 @@ class Findings:
         with self._lock:
             self._wrong.clear()
             self._last.clear()
+            self._begun.clear()
+
+    def begin(self, engine: Any, execution_arn: str) -> None:
+        with self._lock:
+            self._begun[execution_arn] = engine
+            if len(self._begun) > _MOST:
+                del self._begun[next(iter(self._begun))]
+
+    def look(self, engine: Any = None) -> None:
+        """Look at the executions that nobody has waited for, of one engine or of all."""
+        with self._lock:
+            begun = [each for each in self._begun.items() if engine in (None, each[1])]
+            for arn, _ in begun:
+                del self._begun[arn]
+        for arn, begun_by in begun:
+            begun_by.look_at(arn)
 
     def add(self, found: Any) -> None:
         key = getattr(found, "execution_arn", None) or id(found)
         with self._lock:
             for kept in (self._wrong, self._last):
                 kept.pop(key, None)
+            if not getattr(found, "waiting_for", ""):
+                self._begun.pop(str(key), None)
             kept, most = (self._wrong, _MOST) if _is_wrong(found) else (self._last, 1)
             kept[key] = found
             while len(kept) > most:
@@ -115,6 +135,7 @@ def add_to(
         replaced = [each[:2] for each in getattr(monkeypatch, "_setattr", ())]
         parts.append(patched.hint(item.nodeid, replaced))
     if call.excinfo is not None:
+        findings.look()
         parts += findings.texts(_chain(call.excinfo.value))
         # The next phase of the test has no need to say it again.
         findings.clear()

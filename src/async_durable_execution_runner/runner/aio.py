@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
+from . import suite
 from .blocking import BaseRunner, explorer
 from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
@@ -46,6 +47,8 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         self._transport = self._engine.use_loop()
 
     async def _close(self, *, check: bool) -> None:
+        if not check:
+            await asyncio.to_thread(suite.failing, self._engine)
         await super()._close(check=check)
         await self._transport.close()
         if check:

@@ -19,7 +19,7 @@ from ..client.drive import drive
 from ..client.settings import FunctionSettings, Seconds, seconds, settings
 from ..core.model import Isolation
 from ..results.result import DurableFunctionTestResult
-from . import patched
+from . import patched, suite
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
@@ -233,6 +233,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
     """
 
     def _close(self, *, check: bool) -> None:
+        if not check:
+            suite.failing(self._engine)
         super()._close(check=check)
         if check:
             self._engine.plan.check_all()

@@ -168,6 +168,7 @@ class Engine:
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
         patched.note_all(self.attachment)
         self._last_arn = await self.control.start(start, hold_time=hold_time)
+        suite.began(self, self._last_arn)
         return self._last_arn
 
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
@@ -308,7 +309,8 @@ class Engine:
 
     @contextmanager
     def _interruptible(self, waited_for: Callable[[], str | Start]) -> Iterator[None]:
-        """Say, in a note on the `KeyboardInterrupt`, what an interrupted wait was waiting for.
+        """Say, in a note on the `KeyboardInterrupt`, what an interrupted wait was waiting for. For
+        another interruption, that of pytest-timeout, the suite's report has it.
 
         `asyncio.run` cancels its task instead, and raises `KeyboardInterrupt` when that has ended.
         The note is then on the `CancelledError`, which is the context of the interrupt.
@@ -324,18 +326,36 @@ class Engine:
                 with suppress(Exception):
                     interrupt.add_note(drive(self.blocking()._state_of(waited_for())))
             raise
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException:
+            self.look_at(waited_for())
+            raise
 
     async def _state_of(self, waited_for: str | Start) -> str:
         """What an execution waits for, with what its handlers are doing."""
+        record = await self._look(waited_for)
+        await self._hand_on_output(record)
+        result = DurableFunctionTestResult(record)
+        return f"The execution has not ended; it waits for {record.waiting_for}.\n\n{result}"
+
+    async def _look(self, waited_for: str | Start) -> ExecutionRecord:
         # A second start with the same name and input returns the execution that there is.
         arn = waited_for
         if not isinstance(arn, str):
             arn = await self.control.start(arn)
-        record = await self.control.wait(arn, "ended", 0)
-        await self._hand_on_output(record)
-        record = await self.attachment.inline.look(record, self.control.transport)
-        result = DurableFunctionTestResult(record)
-        return f"The execution has not ended; it waits for {record.waiting_for}.\n\n{result}"
+        record = await self.control.wait(arn, "now", DEFAULT_TIMEOUT)
+        # A handler that runs is looked at for those who wait in vain; this lets held time go.
+        if any(not each.outcome for each in record.invocations):
+            record = await self.control.wait(arn, "ended", 0)
+        return await self.attachment.inline.look(record, self.control.transport)
+
+    def look_at(self, execution: str | Start) -> None:
+        """Tell the suite how an execution stands that its test does not wait for any more."""
+        if suite.listener is not None and self.attachment.is_open:
+            # Whatever fails here must not hide why.
+            with suppress(Exception):
+                suite.saw(DurableFunctionTestResult(drive(self.blocking()._look(execution))))
 
     # -- results ---------------------------------------------------------------------------
 

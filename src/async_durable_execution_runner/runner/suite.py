@@ -11,6 +11,12 @@ from typing import Any, Protocol
 class Listener(Protocol):
     """Hears of what runners do. It may be called on any thread."""
 
+    def began(self, engine: Any, execution_arn: str) -> None:
+        """`engine` has started an execution, and does not wait for it."""
+
+    def failing(self, engine: Any) -> None:
+        """An error is about to close the runner of `engine`."""
+
     def ran(self, engine: Any, start: Any) -> None:
         """`engine` has run an execution to its end, from `start`."""
 
@@ -21,6 +27,16 @@ class Listener(Protocol):
 #: Whether each execution is replayed after each of its checkpoints, where its test does not say.
 replays = False
 listener: Listener | None = None
+
+
+def began(engine: Any, execution_arn: str) -> None:
+    if listener is not None:
+        listener.began(engine, execution_arn)
+
+
+def failing(engine: Any) -> None:
+    if listener is not None:
+        listener.failing(engine)
 
 
 def saw(found: Any) -> None:
