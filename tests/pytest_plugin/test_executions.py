@@ -107,6 +107,10 @@ def test_every_execution_of_a_suite_is_replayed(pytester: pytest.Pytester) -> No
             with DurableFunctionTestRunner(flows.leans, workers=1) as runner:
                 runner.run({"warm": False})
 
+        @pytest.mark.durable(handler=flows.pay, isolation="inline")
+        def test_inline(durable_runner):
+            assert len(durable_runner.run({"order": 1}).invocations) == 1
+
         async def test_async():
             async with AsyncDurableFunctionTestRunner(flows.leans, workers=1) as runner:
                 await (await runner.start({"warm": False})).result()
@@ -117,7 +121,7 @@ def test_every_execution_of_a_suite_is_replayed(pytester: pytest.Pytester) -> No
         """
     )
     outcome = pytester.runpytest_subprocess("--durable-replay", "-oasyncio_mode=auto")
-    outcome.assert_outcomes(passed=2, failed=2)
+    outcome.assert_outcomes(passed=3, failed=2)
     outcome.stdout.fnmatch_lines(["E *NonDeterministicHandler: *"])
     # The error says everything itself.
     assert outcome.outlines.count("not deterministic") == 0
@@ -146,6 +150,14 @@ def test_crashes_of_marked_tests_are_explored(pytester: pytest.Pytester) -> None
             def test_with_faults(self, durable_runner):
                 durable_runner.run({"order": 3}, faults="kill@effect:1")
 
+            @pytest.mark.durable(handler=flows.pay, isolation="inline")
+            def test_inline(self, durable_runner):
+                durable_runner.run({"order": 3})
+
+            def test_closed(self, durable_runner):
+                durable_runner.run({"order": 3})
+                durable_runner.close()
+
             def test_fails(self, durable_runner):
                 assert durable_runner.run({"order": 4}).result == "5"
 
@@ -155,7 +167,7 @@ def test_crashes_of_marked_tests_are_explored(pytester: pytest.Pytester) -> None
         """
     )
     outcome = pytester.runpytest_subprocess("--durable-explore", "--junitxml=junit.xml")
-    outcome.assert_outcomes(passed=3, failed=3)
+    outcome.assert_outcomes(passed=5, failed=3)
     outcome.stdout.fnmatch_lines_random(
         [
             "The test has passed, but not the exploration of its crashes.",
@@ -163,12 +175,13 @@ def test_crashes_of_marked_tests_are_explored(pytester: pytest.Pytester) -> None
             "*charge happened twice (in the clean run once)*",
             "To see one again: durable_runner.run({'order': 1}, faults=\"kill@effect:1\")",
             "Nothing was explored: the run without a crash is wrong already.",
-            "durable functions: 10 crash points of 2 tests explored; 2 tests with the marker ran "
+            "durable functions: 10 crash points of 2 tests explored; 4 tests with the marker ran "
             "nothing through run() that can be explored.",
             "E *assert '4' == '5'",
         ]
     )
-    # Each report is there once, and each input was explored once.
+    # Only the test that failed by itself has a section; each input was explored, and told, once.
+    assert outcome.stdout.str().count("- durable functions -") == 1
     assert len(re.findall("5 crash points explored", outcome.stdout.str())) == 1
     xml = (pytester.path / "junit.xml").read_text()
     assert xml.count('<property name="durable_crash_points" value="5"') == 2

@@ -149,6 +149,8 @@ _findings = section.Findings()
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     _findings.clear()
+    section.forget(item)
+    exploring.forget(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -158,6 +160,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         return (yield)
     exploring.begin(item)
     result = yield
+    # What the test has found was right.
+    _findings.clear()
     exploring.explore(item)
     return result
 
@@ -174,7 +178,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if config.getoption("--durable-explore"):
+    if config.getoption("--durable-explore") and not config.option.collectonly:
         terminalreporter.write_line(exploring.summary(terminalreporter))
 
 

@@ -17,18 +17,20 @@ _ran = pytest.StashKey[list[tuple[Any, Any]]]()
 _current: pytest.Item | None = None
 
 
+def forget(item: pytest.Item) -> None:
+    """Begin anew with a test that is run, perhaps once more."""
+    item.stash[_runners], item.stash[_ran] = [], []
+
+
 def watch(item: pytest.Item, runner: Any) -> None:
     """Have what `runner` runs explored when its test has passed."""
-    item.stash.setdefault(_runners, []).append(runner)
+    item.stash[_runners].append(runner)
 
 
 def ran(engine: Any, start: Any) -> None:
     """Note what the test that runs has run, if that is to be explored."""
-    if _current is None or not any(
-        engine is each._engine for each in _current.stash.get(_runners, ())
-    ):
-        return
-    _current.stash.setdefault(_ran, []).append((engine, start))
+    if _current is not None and any(engine is each._engine for each in _current.stash[_runners]):
+        _current.stash[_ran].append((engine, start))
 
 
 def begin(item: pytest.Item) -> None:
@@ -49,9 +51,13 @@ def explore(item: pytest.Item) -> None:
     options = {} if marker is None else dict(marker.kwargs)
     depth, timeout = options.get("depth", 1), options.get("timeout", DEFAULT_TIMEOUT)
     play = [options.get(name) for name in ("check", "callbacks", "outside")]
+    fixtures = getattr(item, "fixturenames", ())
     explored = 0
     failures = []
-    for engine, start in _distinct(item.stash.get(_ran, ())):
+    to_explore = _distinct(item.stash[_ran])
+    if not to_explore and "crash_report" in fixtures:
+        return
+    for engine, start in to_explore:
         try:
             report = explorer(engine, start, timeout, *play).explore(depth)
         except AssertionError as error:
@@ -76,12 +82,16 @@ def explore(item: pytest.Item) -> None:
 
 
 def _distinct(ran: Any) -> list[tuple[Any, Any]]:
-    """Each input once. A run with faults of its own is a test of crashes already, and one with the
-    faults of its runner cannot be compared with a run that a crash leads elsewhere."""
+    """Each input once. A run with faults of its own is a test of crashes already, one with the
+    faults of its runner cannot be compared with a run that a crash leads elsewhere, and nothing
+    kills an inline worker."""
     from ..runner.fault_plans import EVERY_CHECKPOINT
 
     found: dict[Any, Any] = {}
     for engine, start in ran:
+        attachment = engine.attachment
+        if not attachment.is_open or attachment.is_inline(start.function):
+            continue
         if set(start.faults) <= set(EVERY_CHECKPOINT):
             start = replace(start, name="", faults=(), retry_at_once=False, record_points=True)
             found.setdefault((engine, start.function, start.payload, start.tenant_id), start)

@@ -120,6 +120,11 @@ def _again(runner: str, result: Any, plan: Sequence[str]) -> str:
     return f"{runner}.run({', '.join(arguments)})"
 
 
+def forget(item: pytest.Item) -> None:
+    """Begin anew with a test that is run, perhaps once more."""
+    item.user_properties[:] = [each for each in item.user_properties if each[0] != PROPERTY]
+
+
 def add_to(
     report: pytest.TestReport,
     item: pytest.Item,

@@ -22,7 +22,6 @@ from weakref import WeakSet
 from ..client.drive import drive
 from ..client.settings import Seconds, seconds
 from ..core import model
-from ..core.model import Isolation
 from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
@@ -151,8 +150,10 @@ class Engine:
         if not function:
             raise ValueError("This runner was given no handler: say function_name=.")
         if replay_every_checkpoint is None:
-            # An exploration kills by itself.
-            replay_every_checkpoint = suite.replays and not record_points
+            # An exploration kills by itself, and nothing kills an inline worker.
+            replay_every_checkpoint = (
+                suite.replays and not record_points and not self.attachment.is_inline(function)
+            )
         return Start(
             function,
             payload_of(input) if payload is None else text_of("payload", payload),
@@ -389,7 +390,6 @@ class Engine:
                     left.append(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
 
     def _hand_on(self, record: ExecutionRecord) -> None:
-        function = self.attachment.functions.get(record.function_name)
         # What an inline handler wrote has been on the test's own output already.
-        if function is None or function.settings.isolation is not Isolation.INLINE:
+        if not self.attachment.is_inline(record.function_name):
             self._relay.hand_on(record)

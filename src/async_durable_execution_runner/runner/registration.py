@@ -149,6 +149,11 @@ class Attachment:
 
         return surroundings.changes(self._surroundings, self.cluster.environment)
 
+    def is_inline(self, name: str) -> bool:
+        """Whether a function of this name is there, and runs in this process."""
+        function = self.functions.get(name)
+        return function is not None and function.settings.isolation is Isolation.INLINE
+
     def mock(self, mock: MockFunction) -> None:
         """Have `mock` stand in for the function of its name."""
         inline = replace(self.defaults, isolation=Isolation.INLINE, worker_setup=None)
