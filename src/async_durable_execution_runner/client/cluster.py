@@ -213,9 +213,12 @@ class Cluster:
         self._level = log.chosen()
         self._shown = shown
         self._least_slots = least_slots
-        #: What all processes of the cluster find in their environment, beside what is ours.
+        #: What all processes of the cluster find in their environment, beside what is ours. What
+        #: has Python processes measure their coverage from their start is for handlers only.
         self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(OURS)
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith((OURS, "COVERAGE_PROCESS_"))
         }
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None

@@ -57,6 +57,8 @@ class Start:
     retry_at_once: bool = False
     #: The levels of logging, by the names of the loggers.
     log_levels: Mapping[str, int] = field(default_factory=dict)
+    #: The context that coverage notes lines under.
+    coverage_context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +367,7 @@ class ControlClient:
             record_points=start.record_points,
             retry_at_once=start.retry_at_once,
             log_levels=start.log_levels,
+            coverage_context=start.coverage_context,
         )
 
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:

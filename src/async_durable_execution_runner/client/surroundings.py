@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ..errors import InvalidConfiguration
 from ..rpc.v1 import worker_pb2
+from ..worker import covered
 
 #: How the names of the runner's own variables begin: a token may be in one.
 OURS = "DURABLE_RUNNER_"
@@ -36,6 +37,7 @@ def take(began_with: Mapping[str, str]) -> worker_pb2.Surroundings:
         },
         unset=[name for name in began_with if name not in now and _travels(name)],
         folder=os.fsencode(folder),
+        coverage=covered.describe(),
     )
 
 

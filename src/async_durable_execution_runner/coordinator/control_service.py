@@ -207,6 +207,7 @@ class ControlService(ControlServiceServicer):
             record_points=request.record_points,
             retry_at_once=request.retry_at_once,
             log_levels=request.log_levels,
+            coverage_context=request.coverage_context,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 

@@ -25,7 +25,7 @@ from ..core import model
 from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
-from ..worker import log_records
+from ..worker import covered, log_records
 from . import patched, suite
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
@@ -164,6 +164,7 @@ class Engine:
             record_points,
             retry_at_once=replay_every_checkpoint,
             log_levels=log_records.wanted(),
+            coverage_context=covered.context(),
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:

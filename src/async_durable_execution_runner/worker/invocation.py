@@ -24,7 +24,7 @@ from .. import errors, ledger
 from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
-from . import environment, json_log, loading, log_records, setup
+from . import covered, environment, json_log, loading, log_records, setup
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
@@ -85,6 +85,7 @@ class Functions:
             log_records.levels(invocation.log_levels if self._inline is None else {}),
         ):
             try:
+                self._begin_coverage(function, invocation.coverage_context)
                 self._enter_folder(function)
                 self._run_setup(function)
                 handler, client = self._handler(function)
@@ -159,6 +160,11 @@ class Functions:
     def _leave_environment(self) -> None:
         self._environment = None
         self._in_environment.close()
+
+    def _begin_coverage(self, function: worker_pb2.FunctionConfig, context: str) -> None:
+        code = self._code.get(function.function_id)
+        if self._inline is None and code is not None and code.surroundings.HasField("coverage"):
+            covered.begin(code.surroundings.coverage, context)
 
     def _enter_folder(self, function: worker_pb2.FunctionConfig) -> None:
         """Change to the working folder that the client had, or to the worker's own, for each

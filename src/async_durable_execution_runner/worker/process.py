@@ -18,6 +18,7 @@ from ..errors import RunnerError
 from ..rpc import codec
 from ..rpc.v1 import worker_pb2
 from ..security import secrecy
+from . import covered
 from .condition import Condition
 from .connection import Connection
 from .inline import exit_code
@@ -91,11 +92,14 @@ def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> 
     def serve(invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         try:
             result = functions.invoke(invocation)
+            covered.end()
         except SystemExit as exit:
+            covered.end()
             if not isinstance(exit.code, int | None):
                 print(exit.code, file=sys.stderr)  # noqa: T201 - what the interpreter does
             _exit(exit_code(exit))
         except BaseException:
+            covered.end()
             traceback.print_exc()
             _exit(1)
         result.unfit = condition.restore()

@@ -20,6 +20,7 @@ from ..core import limits
 from ..core.text import utf8
 from ..ledger import Recorder
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
+from . import covered
 from .connection import REFUSALS, Connection, why_ended
 from .misdeeds import commit
 
@@ -62,6 +63,7 @@ class EffectRecorder:
                 f"The effect {name!r} was not recorded: this process was forked off a handler's, "
                 "and gRPC does not survive a fork. Record it in the handler's own process."
             )
+        covered.save()
         try:
             response = self._unary()(request, metadata=self._connection.metadata)
         except grpc.RpcError as error:
