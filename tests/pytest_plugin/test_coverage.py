@@ -90,10 +90,18 @@ def test_lines_that_ran_in_workers_count(pytester: pytest.Pytester, options: str
     flows.write_text(FLOWS)
     pytester.makeini("[pytest]\npythonpath = src")
     pytester.makeconftest("import flows as module, pytest; flows = pytest.fixture(lambda: module)")
+    if options != "-n2":
+        # It needs no configuration, but has these paths mean what they mean where pytest begins.
+        pytester.path.joinpath(".coveragerc").write_text(
+            "[run]\nrelative_files = true\ninclude = src/flows.py"
+        )
     pytester.mkdir("tests").joinpath("test_flows.py").write_text(textwrap.dedent(TESTS))
 
     outcome = pytester.runpytest_subprocess(
-        "--cov=src", "--cov-branch", "--cov-report=json:cov.json", *options.split()
+        "--cov=src" if options == "-n2" else "--cov",
+        "--cov-branch",
+        "--cov-report=json:cov.json",
+        *options.split(),
     )
 
     outcome.assert_outcomes(passed=6)
@@ -106,7 +114,8 @@ def test_lines_that_ran_in_workers_count(pytester: pytest.Pytester, options: str
     if "--cov-context=test" in options:
         data = coverage.CoverageData(str(pytester.path / ".coverage"))
         data.read()
-        ran_in = data.contexts_by_lineno(str(flows))
+        (measured,) = data.measured_files()
+        ran_in = data.contexts_by_lineno(measured)
         for kind in ("worker", "execution", "invocation", "inline"):
             assert _contexts(ran_in, kind) == {f"tests/test_flows.py::test_order[{kind}]|run"}
         for what in ("killed", "exited"):
