@@ -64,7 +64,7 @@ def test_a_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with host_end, own_end, open(os.devnull) as output:
         forkserver = Forkserver(own_end)
         for descriptors in ([output.fileno()] * 2, [output.fileno()], []):
-            order = b'{"start": "w-1", "sdks": []}\n'
+            order = b'{"start": "w-1", "sdks": [], "coverage": false}\n'
             socket.send_fds(host_end, [order], descriptors)
             assert forkserver.receive()
             report = json.loads(host_end.recv(4096))

@@ -126,6 +126,8 @@ class ControlService(ControlServiceServicer):
         config = request.config
         if request.code.sdk:
             self._executor.pool.sdks.add(request.code.sdk)
+        if request.code.surroundings.HasField("coverage"):
+            self._executor.pool.coverage = True
         return Function(
             id=self._new_id(),
             name=config.name,

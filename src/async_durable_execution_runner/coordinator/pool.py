@@ -50,6 +50,8 @@ class WorkerPool:
         self.workers: dict[str, Worker] = {}
         #: The adapters of SDKs that workers are forked with, as functions need them.
         self.sdks: set[str] = set()
+        #: Whether workers are forked with coverage imported, as some function is measured.
+        self.coverage = False
         #: The shares by workspace; the share that had its turn last is at the end.
         self.shares: dict[str, Share] = {}
         #: Whether jobs were submitted since the last dispatch.

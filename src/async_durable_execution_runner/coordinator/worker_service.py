@@ -56,7 +56,10 @@ class WorkerService(WorkerServiceServicer):
         def start_worker(worker_id: str) -> None:
             credential = self._credentials.of(worker_id)
             start = pb.StartWorker(
-                worker_id=worker_id, credential=credential, sdks=sorted(self._pool.sdks)
+                worker_id=worker_id,
+                credential=credential,
+                sdks=sorted(self._pool.sdks),
+                coverage=self._pool.coverage,
             )
             outbox.put_nowait(pb.SuperviseResponse(start=start))
 

@@ -213,7 +213,7 @@ class WorkerHost:
         # The worker, its children and the C code in them always append to the file.
         fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
         self._workers[worker_id] = _Worker(file)
-        start = {"start": worker_id, "sdks": list(order.sdks)}
+        start = {"start": worker_id, "sdks": list(order.sdks), "coverage": order.coverage}
         self._tell_forkserver(start, [file.fileno(), secret])
         os.close(secret)
 

@@ -110,14 +110,16 @@ class HostWelcome(_message.Message):
     def __init__(self, coordinator_id: _Optional[str] = ...) -> None: ...
 
 class StartWorker(_message.Message):
-    __slots__ = ("worker_id", "credential", "sdks")
+    __slots__ = ("worker_id", "credential", "sdks", "coverage")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     SDKS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     credential: str
     sdks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ..., sdks: _Optional[_Iterable[str]] = ...) -> None: ...
+    coverage: bool
+    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ..., sdks: _Optional[_Iterable[str]] = ..., coverage: bool = ...) -> None: ...
 
 class KillWorker(_message.Message):
     __slots__ = ("worker_id",)
