@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 #: The number of items of a page, where the request does not say another.
 _PAGE_ITEMS = 100
-#: The bytes that a page may have.
-_PAGE_BYTES = 5 * 1024 * 1024
+#: The bytes that a page may have, which is made at once and holds up the others.
+_PAGE_BYTES = 1024 * 1024
 
 
 class LambdaExecutions:
