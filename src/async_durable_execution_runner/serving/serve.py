@@ -205,7 +205,11 @@ class _Served:
         progress: Callable[[int], object] = lambda _: None,
     ) -> tuple[dict[str, Registration], list[str]]:
         """Return what these functions are in their files now, by name, and a line on each."""
+        names: set[str] = set()
         for config in functions:
+            if config.name in names:
+                raise InvalidConfiguration(f"Two functions have the name {config.name}.")
+            names.add(config.name)
             if config.code is not None and not config.code.is_dir():
                 raise InvalidConfiguration(
                     f"{config.name}: its code, {config.code}, is not a folder."
@@ -225,18 +229,15 @@ class _Served:
         return made, lines
 
     def _settings(self, config: FunctionConfig, durable: bool) -> FunctionSettings:
-        try:
-            return settings(
-                self._attachment.defaults,
-                execution_timeout=config.execution_timeout if durable else None,
-                invocation_timeout=config.timeout,
-                memory=config.memory,
-                env=config.environment,
-                log_format=config.log_format,
-                retention_days=config.retention_days if durable else None,
-            )
-        except ValueError as error:
-            raise InvalidConfiguration(str(error)) from None
+        return settings(
+            self._attachment.defaults,
+            execution_timeout=config.execution_timeout if durable else None,
+            invocation_timeout=config.timeout,
+            memory=config.memory,
+            env=config.environment,
+            log_format=config.log_format,
+            retention_days=config.retention_days if durable else None,
+        )
 
     def follow(self) -> None:
         """Write what the handlers write from now on to the folder."""
