@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import subprocess
@@ -13,8 +14,8 @@ from pathlib import Path
 import pytest
 from async_durable_execution import durable_execution, step
 
-from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus
-from async_durable_execution_runner.cli.main import main
+from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus, RunnerError
+from async_durable_execution_runner.cli.main import execute, main
 
 pytestmark = pytest.mark.processes
 
@@ -464,3 +465,20 @@ def test_an_exploration_ends_with_its_verdict(here: Path, capsys: Output):
     bad = ["explore", "cli_flows:flow", '--input="same?"', "--workers=2", "--depth=2"]
     assert main(bad) == 1
     assert "its result is false, the clean run's true" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [RunnerError, TimeoutError, KeyboardInterrupt])
+def test_what_a_terminal_would_obey_is_escaped_in_an_error(
+    kind: type[BaseException], capsys: Output
+):
+    """Its text may be a handler's."""
+    parser = argparse.ArgumentParser(prog="durable-runner")
+
+    def fail(_: argparse.Namespace) -> int:
+        error = kind("\x1b]0;owned\x07 \u061c")
+        error.add_note(str(error))
+        raise error
+
+    parser.set_defaults(run=fail)
+    execute(parser, [])
+    assert capsys.readouterr().err == "durable-runner: \\x1b]0;owned\\x07 \\u061c\n"

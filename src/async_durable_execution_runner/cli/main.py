@@ -179,11 +179,11 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
         sys.stdout.flush()
         return code
     except (RunnerError, TimeoutError) as error:
-        sys.stderr.write(f"{parser.prog}: {error}\n")
+        sys.stderr.write(f"{parser.prog}: {visible(str(error))}\n")
         return 2 if isinstance(error, InvalidConfiguration) else 1
     except KeyboardInterrupt as interrupt:
         for note in getattr(interrupt, "__notes__", ()):
-            sys.stderr.write(f"{parser.prog}: {note}\n")
+            sys.stderr.write(f"{parser.prog}: {visible(str(note))}\n")
         return 130
     except BrokenPipeError:
         # The reader, such as `head`, has read enough.

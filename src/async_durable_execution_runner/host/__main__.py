@@ -20,6 +20,7 @@ import sys
 from typing import NoReturn
 
 from .. import errors, log
+from ..core.text import visible
 from ..rpc import TOKEN_VARIABLE, check_descriptors, is_local, set_up_grpc
 from ..security import secrecy
 
@@ -135,7 +136,7 @@ def _become_forkserver(end: socket.socket, secret: int) -> NoReturn:
 
 
 def _say(sentence: str, code: int) -> int:
-    sys.stderr.write(sentence + "\n")
+    sys.stderr.write(f"{visible(sentence)}\n")
     return code
 
 
