@@ -10,6 +10,7 @@ import pytest
 from conformance.cases import SUITE
 
 from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner.client import lent
 
 #: Seconds. No test without processes takes a tenth of it; one that waits in vain fails by it.
 _WITHOUT_PROCESSES = 10
@@ -27,6 +28,12 @@ if SUITE.is_dir():
 # A shell ignores Ctrl-C for what it runs in the background, and so would the commands under test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    # Tests here kill coordinators and hosts, which those of another process must not share.
+    lent.ask = None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

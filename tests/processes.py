@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from pathlib import Path
 
 
 class Watched:
@@ -34,5 +35,5 @@ def all_gone(processes: list[Watched], within: float) -> bool:
 
 def children(pid: int) -> list[Watched]:
     """Of a process that lives."""
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [Watched(int(child)) for child in file.read().split()]
+    threads = Path("/proc", str(pid), "task").iterdir()
+    return [Watched(int(c)) for each in threads for c in (each / "children").read_text().split()]

@@ -35,6 +35,7 @@ async def record(event: Any) -> list[str]:
         lambda: ledger.record("a", amount={1}),
         lambda: ledger.record("b", key=object()),
         lambda: ledger.record("c", amount=float("nan")),
+        lambda: ledger.record("d", text="x" * 300_000),
         lambda: ledger.record(None),  # type: ignore[arg-type]
         lambda: ledger.record(""),
         lambda: ledger.record("\udc80", name="\udc80", key=[1, {"a": None}]),
@@ -50,12 +51,14 @@ async def record(event: Any) -> list[str]:
 
 def test_what_is_no_json_is_refused_by_name() -> None:
     result = run(record)
-    a, b, c, no_name, empty, odd = json.loads(result.result)
+    a, b, c, large, no_name, empty, odd = json.loads(result.result)
     assert a.startswith(
         "TypeError: The effect 'a' cannot be recorded: its 'amount', {1}, is not a JSON value"
     )
     assert b.startswith("TypeError: The effect 'b' cannot be recorded: its 'key', <object")
     assert c.startswith("TypeError: The effect 'c' cannot be recorded: its 'amount', nan,")
+    assert large.startswith("ValueError: The effect 'd' was not recorded: as JSON it has 300")
+    assert "262144 is the most. Record an id, a length or a digest instead." in large
     assert no_name == "TypeError: An effect's name must be a string, not None."
     assert empty == (
         "InvalidParameterValue: The effect '' was not recorded: An effect needs a name."

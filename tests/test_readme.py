@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.processes
 
 README = Path(__file__).parent.parent / "README.md"
+EXAMPLE = README.parent / "examples" / "order"
 
 
 @pytest.fixture
@@ -32,7 +33,24 @@ def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_example_is_a_project_in_the_repository(newcomer: Path) -> None:
     for path in newcomer.iterdir():
         _, _, text = path.read_text().partition("\n")
-        assert (README.parent / "examples" / "order" / path.name).read_text() == text
+        assert (EXAMPLE / path.name).read_text() == text
+
+
+def test_the_example_has_a_pytest_configuration_of_its_own() -> None:
+    """That of the repository around it asks for plugins that a reader need not have."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    without = ["-p", "no:timeout", "-p", "no:asyncio", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *without], cwd=EXAMPLE, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 tests collected" in done.stdout
+
+
+def test_what_is_installed_is_the_clone() -> None:
+    """The package is on no index."""
+    for path in (README, EXAMPLE / "README.md", *README.parent.glob("docs/*.md")):
+        assert not re.findall(r"pip install .*async-durable-execution-runner", path.read_text())
 
 
 def test_the_example_passes(newcomer: Path) -> None:

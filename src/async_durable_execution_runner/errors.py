@@ -108,7 +108,9 @@ class HandlerNotLoadable(RunnerError):
 
 
 class SetupFailed(RunnerError):
-    """What `worker_setup=` names cannot be imported, or raised an error; the text says where."""
+    """What `worker_setup=` names cannot be imported, or raised an error; the text says where. What
+    fails in a worker comes after the retries, as `Runtime.ImportModuleError` of a FAILED result.
+    """
 
     grpc_status = "INVALID_ARGUMENT"
 

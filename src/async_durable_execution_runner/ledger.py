@@ -37,6 +37,7 @@ def record(name: str, /, *, key: object = None, **data: object) -> None:
 
     Raises:
         TypeError: `key` or `data` is not a JSON value.
+        ValueError: The effect has more than 256 KiB as JSON.
         CoordinatorUnavailable: The coordinator has ended.
     """
     recorder = _own.get() or _of_this_process()

@@ -13,7 +13,14 @@ def clock() -> CountingClock:
 @pytest.fixture
 def nothing_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
-    for name in (*keys, "DEFAULT_REGION", "REGION", "PROFILE", "ENDPOINT_URL"):
+    for name in (
+        *keys,
+        "DEFAULT_REGION",
+        "REGION",
+        "PROFILE",
+        "ENDPOINT_URL",
+        "ENDPOINT_URL_LAMBDA",
+    ):
         monkeypatch.delenv(f"AWS_{name}", raising=False)
     for name in ("CONFIG_FILE", "SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(f"AWS_{name}", "/nonexistent")

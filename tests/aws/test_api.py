@@ -191,7 +191,10 @@ def test_no_region() -> None:
         DurableFunctionCloudTestRunner("order"),
     ):
         pass
-    assert sentence(caught).startswith("No AWS region is configured: give region=")
+    assert sentence(caught) == (
+        "Lambda itself is to be asked, as neither lambda_endpoint= nor AWS_ENDPOINT_URL_LAMBDA is "
+        "given, but no AWS region is configured: give region=, or set AWS_DEFAULT_REGION."
+    )
 
 
 @pytest.mark.usefixtures("nothing_configured")

@@ -28,6 +28,7 @@ async def look_around(event: Any) -> dict[str, Any]:
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     coordinator = event["coordinator"]
     found[str(coordinator)] = {name: _read(coordinator, name) for name in ("environ", "mem")}
+    found["pipes"] = _pipes(event["until"])
     return found
 
 
@@ -37,6 +38,12 @@ def _read(pid: int, name: str) -> str:
             return "may be read" if name == "mem" else repr(file.read())
     except PermissionError:
         return "refused"
+
+
+def _pipes(pid: int) -> list[str]:
+    """The pipes of a process that can be opened, but for its standard streams."""
+    descriptors = sorted(Path(f"/proc/{pid}/fd").iterdir(), key=lambda each: int(each.name))
+    return [str(each) for each in descriptors[3:] if each.is_fifo()]
 
 
 def holds(pid: int, text: str) -> bool:
@@ -66,6 +73,7 @@ def main() -> None:
         status = runner.status()
         (pid,) = (each.pid for each in status.workers)
         (host,) = (each.pid for each in status.hosts)
+        pipes = found.pop("pipes")
         above = [int(each) for each in found if int(each) not in (pid, host, status.pid)]
         answer = {
             "token": runner.token,
@@ -74,7 +82,8 @@ def main() -> None:
             "host": found.pop(str(host)),
             "coordinator": found.pop(str(status.pid)),
             "others": found,
-            "in memory": [holds(each, runner.token) for each in (pid, *above)],
+            "pipes": pipes,
+            "in memory": holds(pid, runner.token),
             "known in memory": holds(pid, worker),
         }
     print(json.dumps(answer))

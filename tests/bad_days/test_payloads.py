@@ -169,6 +169,31 @@ def test_50_mb_of_output_do_not_drown_the_result(runner_for: RunnerFor, deed: st
     assert 2**19 < len(str(invocation.output)) < 2 * MIB
 
 
+@durable_execution
+async def talks(event: Any) -> str:
+    print("a\n" * 30_000)
+    return "said"
+
+
+def returns_9_mib(payload: Any, context: Any) -> str:
+    return "y" * 9 * MIB
+
+
+def test_a_result_that_no_message_may_have_arrives_as_far_as_it_may(runner_for: RunnerFor) -> None:
+    result = runner_for(handler=talks).run(timeout=20)
+    assert result.result == '"said"'
+    (invocation,) = result.invocations
+    assert invocation.output_truncated
+    assert result.output.endswith(
+        "a\n[runner] more than 15000 lines of output in one invocation: the rest is not kept.\n"
+    )
+    runner = runner_for(handler=calls_with)
+    runner.register_function("target", returns_9_mib)
+    assert "Response payload size exceeded maximum allowed payload size (6291456 bytes)." in str(
+        runner.run(1, timeout=20).result
+    )
+
+
 def test_output_that_no_message_can_carry_is_made_harmless(runner_for: RunnerFor) -> None:
     result = runner_for().run({"do": "print_what_no_message_can_carry"}, timeout=20)
     assert result.result == '"printed"'

@@ -145,7 +145,7 @@ def test_an_execution_is_named_by_its_function_and_name(
     assert main(["executions", "get", "third"]) == 1
     assert "give its ARN, or FUNCTION/NAME" in capsys.readouterr().err
     answer = "--execution=order/third", "--name=approval", "--result=yes"
-    assert said(capsys, "callback", "succeed", *answer) == ""
+    assert said(capsys, "callback", "succeed", *answer).startswith("succeeded    ")
     assert json.loads(runner.wait_for_result(arn).result or "") == {"approval": "yes"}
     assert said(capsys, "diff", "order/third", arn).startswith("The same")
     assert "step charge" in said(capsys, "executions", "history", "order/third")
@@ -199,12 +199,30 @@ def test_what_asks_lambda_itself_says_so_and_in_which_account(
     assert "Nobody answers at https://lambda.nowhere-1.amazonaws.com" in failed
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["invoke", "order"], ["callback", "succeed", "id"], ["diff", "order/one", "order/other"]],
+)
+def test_without_a_region_it_is_said_that_lambda_itself_is_to_be_asked(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch, command: list[str]
+):
+    for name in ("REGION", "DEFAULT_REGION", "PROFILE", "ENDPOINT_URL", "ENDPOINT_URL_LAMBDA"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    assert main(command) in (1, 2)
+    assert capsys.readouterr().err.partition(": ")[2] == (
+        "Lambda itself is to be asked, as neither --endpoint nor AWS_ENDPOINT_URL_LAMBDA is "
+        "given, but no AWS region is configured: give --region, or set AWS_DEFAULT_REGION.\n"
+    )
+
+
 @pytest.mark.usefixtures("endpoint")
 def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Output):
     arn = started(capsys, "approved", approve=True)
     callback_id = runner.wait_for_callback(arn, "approval")
-    assert said(capsys, "callback", "heartbeat", callback_id) == ""
-    assert said(capsys, "callback", "succeed", callback_id, "--result=yes") == ""
+    assert said(capsys, "callback", "heartbeat", callback_id) == f"heartbeat    {callback_id}\n"
+    answer = said(capsys, "callback", "succeed", callback_id, "--result=yes")
+    assert answer == f"succeeded    {callback_id}\n"
     assert main(["callback", "succeed", callback_id]) == 1
     assert "durable-runner: " in capsys.readouterr().err
 
@@ -212,11 +230,20 @@ def test_callbacks_are_answered(runner: DurableFunctionTestRunner, capsys: Outpu
 
     arn = started(capsys, "refused", approve=True)
     callback_id = runner.wait_for_callback(arn, "approval")
-    said(capsys, "callback", "fail", callback_id, "--message=no", "--type=Refused")
+    answer = said(capsys, "callback", "fail", callback_id, "--message=no", "--type=Refused")
+    assert answer == f"failed       {callback_id}\n"
     answered = next(
         each for each in runner.wait_for_result(arn).history if each.event_type == "CallbackFailed"
     )
     assert (answered.details["error"].message, answered.details["error"].type) == ("no", "Refused")
+
+
+@pytest.mark.usefixtures("endpoint")
+def test_a_callback_of_another_name_is_named(runner: DurableFunctionTestRunner, capsys: Output):
+    arn = started(capsys, "misnamed", approve=True)
+    runner.wait_for_callback(arn, "approval")
+    assert main(["callback", "succeed", "--execution", arn, "--name=aproval"]) == 1
+    assert "No callback 'aproval' was open (open: 'approval'); " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("endpoint")
@@ -228,6 +255,10 @@ def test_an_execution_is_stopped(runner: DurableFunctionTestRunner, capsys: Outp
     shown = said(capsys, "executions", "get", arn)
     assert "STOPPED" in shown
     assert "enough" in shown
+
+    arn = started(capsys, "stopped-without-a-reason", approve=True)
+    assert said(capsys, "executions", "stop", arn) == f"stopped      {arn}\n"
+    assert "error        without a type or a message" in said(capsys, "executions", "history", arn)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ pytestmark = pytest.mark.processes
 
 SHOP = """
 import os
+from datetime import timedelta
 from pathlib import Path
-from async_durable_execution import durable_execution, invoke, step, wait_for_callback
+from async_durable_execution import durable_execution, invoke, step, wait, wait_for_callback
 
 async def submit():
     pass
@@ -27,12 +28,18 @@ async def twice():
 @durable_execution
 async def order(event):
     price = await invoke("price", event, name="price")
+    await wait(timedelta(days=2), name="cooling-off")
     approval = await wait_for_callback(submit, name="approval")
     return [price, approval]
 
 @durable_execution
 async def careless(event):
     return [await step(twice, name="charge"), await invoke("price", event, name="price")]
+
+@durable_execution
+async def quick(event):
+    await wait(timedelta(days=2))
+    return 7
 
 def price(event, context):
     return event["n"] + 1
@@ -65,3 +72,27 @@ def test_an_exploration_says_which_command_shows_a_failure(
     assert command[:5] == ["durable-runner", "run", "a_shop:careless", "--input", '{"n": 6}']
     assert command[5:8] == ["--function", "price=a_shop:price", "--fault"]
     assert command[8].startswith("kill@")
+
+
+@pytest.mark.usefixtures("shop")
+@pytest.mark.parametrize("verb", ["run", "explore"])
+def test_an_answer_that_nothing_asks_for_is_told_at_once(
+    capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    given = ["--function=price=a_shop:price", '--input={"n": 6}', "--workers=2", "--timeout=600"]
+    assert main([verb, "a_shop:order", *given, "--callback=aproval=yes"]) == 1
+    assert "No callback 'aproval' was open (open: 'approval'); " in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("shop")
+def test_an_answer_for_a_handler_without_callbacks_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ["a_shop:quick", "--workers=1", "--callback=x=1"]
+    unasked = "No callback 'x' will come: the execution has ended, SUCCEEDED."
+    assert main(["run", *given]) == 1
+    shown = capsys.readouterr()
+    assert "result       7" in shown.out
+    assert shown.err == f"durable-runner: {unasked}\n"
+    assert main(["explore", *given]) == 1
+    assert unasked in capsys.readouterr().out

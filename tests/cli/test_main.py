@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import subprocess
@@ -13,8 +14,8 @@ from pathlib import Path
 import pytest
 from async_durable_execution import durable_execution, step
 
-from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus
-from async_durable_execution_runner.cli.main import main
+from async_durable_execution_runner import DurableFunctionTestRunner, InvocationStatus, RunnerError
+from async_durable_execution_runner.cli.main import execute, main
 
 pytestmark = pytest.mark.processes
 
@@ -182,6 +183,8 @@ async def flow(event):
 
 @durable_execution
 async def fails(event):
+    for number in range(20):
+        print(f"line {number}")
     raise ValueError(event)
 """
 
@@ -246,9 +249,25 @@ def test_a_worker_host_can_be_heard():
     assert "was forked (pid " in said
 
 
+def test_a_fault_that_never_fired_is_told_without_advice_for_tests(here: Path, capsys: Output):
+    assert main(["run", "cli_flows:flow", "--fault=kill@after-commit:9", "--workers=1"]) == 1
+    first_line = capsys.readouterr().err.splitlines()[0]
+    assert "Planned, but never fired: kill@after-commit:9." in first_line
+    assert first_line.endswith(").")
+
+
 def test_a_run_that_does_not_succeed_is_an_exit_code(here: Path, capsys: Output):
     assert main(["run", "cli_flows:fails", '--input="no"', "--workers=1"]) == 1
     assert "ValueError: no" in capsys.readouterr().out
+
+
+def test_what_a_handler_writes_is_printed_once_and_wholly(here: Path, capsys: Output):
+    assert main(["run", "cli_flows:fails", '--input="no"', "--workers=1"]) == 1
+    out, err = capsys.readouterr()
+    assert [line for line in out.splitlines() if "| line " in line] == [
+        f"     | line {number}" for number in range(20)
+    ]
+    assert "line 1" not in err
 
 
 def test_a_run_that_is_replayed_at_every_checkpoint(here: Path, capsys: Output):
@@ -261,6 +280,9 @@ def test_a_run_that_is_replayed_at_every_checkpoint(here: Path, capsys: Output):
     ("arguments", "complaint"),
     [
         (["run", "cli_flows:nothing"], "There is no cli_flows:nothing"),
+        (["run", "cli_flows:flwo"], "has no attribute 'flwo': did you mean 'flow'?\n"),
+        (["run", "cli_flows.py:flow"], "a module is named, not its file, as in cli_flows:flow."),
+        (["run", "./sub/flows.py:flow"], "as in sub.flows:flow."),
         (["run", "no_such_module:flow"], "No module named 'no_such_module'"),
         (["run", "cli_flows:where"], "where"),
         (["run", "cli_flows:flow", "--fault=kill@after-commit:9"], "never fired"),
@@ -311,6 +333,8 @@ FLOW = "cli_flows:flow"
         (["cli_flows"], "a handler is needed, as in MODULE:HANDLER, not 'cli_flows'"),
         (["cli_flows:"], "a handler is needed"),
         ([":flow"], "a handler is needed"),
+        (["--inptu", "x", FLOW], "there is no option --inptu: did you mean --input?"),
+        ([FLOW, "--xyzzy=1"], "there is no option --xyzzy\n"),
         ([FLOW, "--input={"], "--input: this is not JSON: Expecting property name"),
         ([FLOW, "--input=NaN"], "--input: this is not JSON: NaN is not a JSON value"),
         ([FLOW, "--input=" + "[" * 100_000], "--input: this is not JSON"),
@@ -441,3 +465,20 @@ def test_an_exploration_ends_with_its_verdict(here: Path, capsys: Output):
     bad = ["explore", "cli_flows:flow", '--input="same?"', "--workers=2", "--depth=2"]
     assert main(bad) == 1
     assert "its result is false, the clean run's true" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [RunnerError, TimeoutError, KeyboardInterrupt])
+def test_what_a_terminal_would_obey_is_escaped_in_an_error(
+    kind: type[BaseException], capsys: Output
+):
+    """Its text may be a handler's."""
+    parser = argparse.ArgumentParser(prog="durable-runner")
+
+    def fail(_: argparse.Namespace) -> int:
+        error = kind("\x1b]0;owned\x07 \u061c")
+        error.add_note(str(error))
+        raise error
+
+    parser.set_defaults(run=fail)
+    execute(parser, [])
+    assert capsys.readouterr().err == "durable-runner: \\x1b]0;owned\\x07 \\u061c\n"

@@ -263,8 +263,12 @@ async def test_a_zombie_is_heard_before_its_replacements_checkpoint_is_answered(
     assert host.stopped == [(frozen, True), (frozen, False)]
 
 
-async def test_a_zombie_is_heard_before_its_replacements_result_is_taken(world: World) -> None:
-    world.host()
+# A zombie, which does nothing, leaves its place to its replacement.
+@pytest.mark.parametrize("slots", [8, 1])
+async def test_a_zombie_is_heard_before_its_replacements_result_is_taken(
+    world: World, slots: int
+) -> None:
+    world.host(slots)
     seen: list[list[str]] = []
 
     async def script(run: Script) -> str:

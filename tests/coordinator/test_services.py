@@ -322,7 +322,10 @@ async def test_a_request_that_is_repeated_with_its_client_token_gets_the_same_an
 async def test_a_long_state_is_delivered_in_pages(wire: Wire, leased: Leased) -> None:
     stream = wire.stream("Checkpoint")
     steps = [step(f"step-{number}") for number in range(1500)]
-    await stream.ask(checkpoint(leased.invocation, *steps, nap("nap")))
+    # A checkpoint may have 500 updates.
+    for batch in (steps[:500], steps[500:1000], steps[1000:1499], [steps[1499], nap("nap")]):
+        reply = await stream.ask(checkpoint(leased.invocation, *batch))
+        leased.invocation.checkpoint_token = reply.checkpoint_token
     await leased.session.send(result_of(leased.invocation, {"Status": "PENDING"}))
     second = (await leased.session.next()).invocation
     assert len(second.operations) == 1000

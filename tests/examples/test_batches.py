@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import async_durable_execution
 import pytest
-from async_durable_execution import OperationStatus
+from async_durable_execution import BatchResult, OperationStatus
 
 from .batches import cheapest_courier, ship_all, ship_flat, ship_what_can_be
 
@@ -67,6 +67,14 @@ def test_map_tolerates_failures_up_to_a_number(runner_for, tolerated, tried, rea
         f"ship-{parcel}": "FAILED" if "lost" in parcel else "SUCCEEDED"
         for parcel in parcels[:tried]
     }
+    batch = result.get_context("ship").deserialized_result
+    assert isinstance(batch, BatchResult)
+    assert batch.get_results() == result.get_deserialized_result()["results"]
+    assert [error.message for error in batch.get_errors()] == [
+        parcel for parcel in parcels[:tried] if "lost" in parcel
+    ]
+    assert batch.completion_reason.name == reason
+    assert ' ["a posted", FAILED' in result.describe()
 
 
 def test_parallel_stops_when_enough_have_succeeded(runner_for):

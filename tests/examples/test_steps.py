@@ -34,6 +34,10 @@ def test_retries_run_out(runner_for):
     assert result.error.message == "no answer to attempt 4"
     charge = result.get_step("charge")
     assert (charge.error.type, charge.attempt) == ("BankUnavailable", 4)
+    *_, last = result.describe().split("invocations ")[1].split("\n  4  ")
+    assert "steps.py" in last
+    assert "raise BankUnavailable(" in last
+    assert "site-packages" not in last
     assert timedelta(hours=6) <= charge.duration < timedelta(hours=7)
     failures = [event for event in result.history if event.event_type == "StepFailed"]
     assert [event.details["attempt"] for event in failures] == [1, 2, 3, 4]

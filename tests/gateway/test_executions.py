@@ -139,7 +139,7 @@ def test_a_marker_of_somebody_s_own_making(client: Client, ended: str, marker: s
 def test_a_page_is_no_larger_than_an_answer_may_be(
     client: Client, runner: DurableFunctionTestRunner
 ) -> None:
-    arn = client.invoke(FunctionName="order", Payload=b'"' + b"x" * 4_000_000 + b'"')[
+    arn = client.invoke(FunctionName="order", Payload=b'"' + b"x" * 600_000 + b'"')[
         "DurableExecutionArn"
     ]
     pages = history(client, arn)

@@ -64,7 +64,7 @@ def test_a_fork_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with host_end, own_end, open(os.devnull) as output:
         forkserver = Forkserver(own_end)
         for descriptors in ([output.fileno()] * 2, [output.fileno()], []):
-            order = b'{"start": "w-1", "sdks": []}\n'
+            order = b'{"start": "w-1", "sdks": [], "coverage": false}\n'
             socket.send_fds(host_end, [order], descriptors)
             assert forkserver.receive()
             report = json.loads(host_end.recv(4096))
@@ -186,3 +186,14 @@ async def test_no_token_is_one_sentence(coordinator: Coordinator) -> None:
     stderr = await last_words(host)
     assert host.returncode == 2
     assert stderr.startswith("DURABLE_RUNNER_TOKEN is not set")
+
+
+async def test_a_worker_without_a_credential_is_one_sentence(
+    coordinator: Coordinator, host: Process
+) -> None:
+    coordinator.order(start=pb.StartWorker(worker_id="w-0", credential=""))
+    exited = await coordinator.exited("w-0")
+    assert exited.exit_code == 1
+    assert [line.text for line in exited.output] == [
+        "No credential came for worker w-0: another process took it, or the host ended."
+    ]

@@ -74,6 +74,9 @@ def test_map_parallel_callback_and_invoke(isolation: str) -> None:
         "approval": "yes",
         "invoked": 42,
     }
+    batches = [each for each in result.operations if each.kind == "context"]
+    assert [each.deserialized_result.get_results() for each in batches] == [[1, 4, 9], ["a", "b"]]
+    assert " [1, 4, 9]\n" in result.describe()
 
 
 def test_every_crash_point() -> None:

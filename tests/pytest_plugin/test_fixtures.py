@@ -80,7 +80,9 @@ def test_a_report_of_every_crash_point(pytester: pytest.Pytester):
 
 
 @pytest.mark.processes
-def test_a_failed_test_that_patched_its_own_process_is_told_so(pytester: pytest.Pytester):
+def test_a_failed_test_that_patched_its_own_process_is_told_so(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
     pytester.makepyfile(bank="def charge(): return 'charged'")
     pytester.makepyfile(
         orders="""
@@ -123,17 +125,50 @@ def test_a_failed_test_that_patched_its_own_process_is_told_so(pytester: pytest.
         def test_without_a_patch(runner):
             assert runner.run().result == "other"
 
+        def test_surroundings(runner, monkeypatch, tmp_path):
+            monkeypatch.setenv("TABLE", "orders")
+            monkeypatch.delenv("SHELF")
+            monkeypatch.chdir(tmp_path)
+            assert runner.run().result == "other"
+
         def test_that_passes(runner):
             with patch("bank.charge"):
                 assert runner.run().result == '"charged"'
         """
     )
+    monkeypatch.setenv("SHELF", "top")
     outcome = pytester.runpytest_subprocess("--tb=short")
-    outcome.assert_outcomes(failed=4, passed=1)
-    assert [line for line in outcome.outlines if "is patched" in line] == [
+    outcome.assert_outcomes(failed=5, passed=1)
+    hints = ("is patched", "changed after")
+    assert [line for line in outcome.outlines if any(each in line for each in hints)] == [
         f"`bank.charge` is {HINT}",
         f"`bank.NAME` is {HINT}",
+        "`SHELF`, `TABLE` and the working folder were changed after the runner was opened: "
+        "handlers do not see that. Give env=, or change it before: in a fixture that comes before "
+        "durable_runner, or above a `with` of your own.",
     ]
+
+
+def test_cloud_mode_without_a_region_names_its_own_options(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("REGION", "DEFAULT_REGION", "PROFILE", "ENDPOINT_URL", "ENDPOINT_URL_LAMBDA"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.durable(handler=len, function_name="order")
+        def test_order(durable_runner):
+            pass
+        """
+    )
+    outcome = pytester.runpytest_inprocess("--durable-mode=cloud", "-p", "no:xdist")
+    outcome.assert_outcomes(errors=1)
+    outcome.stdout.fnmatch_lines(
+        ["*as neither --durable-endpoint nor AWS_ENDPOINT_URL_LAMBDA*: give --durable-region, or*"]
+    )
 
 
 @pytest.mark.processes

@@ -132,6 +132,56 @@ def test_it_is_found_where_it_was_recorded_all_the_same() -> None:
     assert (found.recorded.name, found.recorded.parent_name) == ("charge", "box")
 
 
+@durable_execution
+async def returns_tasks(event: dict) -> dict:
+    begun = step(one, name="begun")
+    awaited = step(two, name="awaited")
+    await awaited
+    both = asyncio.gather(step(one, name="gathered"), wait(HOUR, name="pause"))
+    return {"begun": begun, "deep": [(step(two, name="deep"),), both], "no": [event, begun]}
+
+
+@durable_execution
+async def returns_one(event: dict) -> Any:
+    return step(one, name="charge")
+
+
+@durable_execution
+async def returns_what_is_no_json(event: dict) -> Any:
+    await step(one)
+    own: list[Any] = [asyncio.ensure_future(asyncio.sleep(0)), one(), object()]
+    own.append(own)
+    return own
+
+
+def test_what_the_handler_returns_in_place_of_its_result_is_found() -> None:
+    with pytest.warns(NonDeterministicWarning, match="is `await` missing"):
+        result = run(returns_tasks)
+
+    assert result.status is InvocationStatus.FAILED
+    assert {each.kind for each in result.divergences} == {DivergenceKind.NEVER_AWAITED}
+    names = ["begun", "deep", "gathered", "pause"]
+    assert [each.recorded.name for each in result.divergences] == names
+
+
+def test_the_line_of_a_returned_task_is_described() -> None:
+    with pytest.warns(NonDeterministicWarning):
+        result = run(returns_one)
+
+    line = inspect.unwrap(returns_one).__code__.co_firstlineno + 2
+    told = result.describe().partition("is `await` missing?\n")[2]
+    assert told.startswith("  asked for: Step 'charge', ")
+    assert told.endswith(f"test_never_awaited.py:{line} in returns_one")
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'one' was never awaited")
+def test_other_values_that_are_no_json_are_not() -> None:
+    result = run(returns_what_is_no_json)
+
+    assert result.status is InvocationStatus.FAILED
+    assert result.divergences == []
+
+
 kept_elsewhere: list[Any] = []
 
 

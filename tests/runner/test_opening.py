@@ -122,7 +122,9 @@ async def test_a_runner_that_is_forgotten_warns(kind: type[Any]) -> None:
     text = f"{runner!r} was never closed".replace("not open", "open")
     await done(runner.open())
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        # What other tests have left may warn of something else.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ResourceWarning)
         del runner
         # The thread on which an asynchronous one was opened may hold it for a moment longer.
         while not caught:
@@ -137,7 +139,9 @@ def test_its_handles_keep_it() -> None:
     gc.collect()
     assert execution.result().get_deserialized_result() == "kept"
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        # What other tests have left may warn of something else.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ResourceWarning)
         del execution
         gc.collect()
     assert [each.category for each in caught] == [ResourceWarning]

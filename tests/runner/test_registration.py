@@ -153,3 +153,29 @@ def test_a_keyword_that_is_nearly_right_is_named(kind: Any, given: Any) -> None:
     assert str(raised.value) == expected
     with pytest.raises(TypeError, match=r"has no keyword argument 'xyzzy'\.$"):
         kind(given, xyzzy=4)
+
+
+@pytest.mark.parametrize(
+    ("method", "near", "meant"),
+    [
+        ("run", "inptu", "input"),
+        ("run", "fault", "faults"),
+        ("run", "replay_every_checkpont", "replay_every_checkpoint"),
+        ("start", "execution_nam", "execution_name"),
+        ("explore_crashes", "callback", "callbacks"),
+        ("mock_function", "reslt", "result"),
+        ("register_function", "memry", "memory"),
+        ("send_callback_success", "resutl", "result"),
+    ],
+)
+@pytest.mark.parametrize("kind", [DurableFunctionTestRunner, AsyncDurableFunctionTestRunner])
+async def test_a_method_s_keyword_that_is_nearly_right_is_named(
+    kind: Any, method: str, near: str, meant: str
+) -> None:
+    async def call() -> None:
+        await getattr(kind(echo), method)("name", **{near: 1})
+
+    with pytest.raises(TypeError) as raised:
+        await call()
+    expected = f"{method}() has no keyword argument {near!r}: did you mean {meant!r}?"
+    assert str(raised.value) == expected

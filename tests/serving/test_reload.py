@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from async_durable_execution_runner.serving.functions_file import FunctionConfig
+from async_durable_execution_runner.serving.reload import FileWatcher
 from async_durable_execution_runner.serving.serve import Reload, _Reloading
 
 from .process import client, invoked, serving
@@ -137,17 +139,25 @@ def test_an_execution_that_waits_goes_on_with_the_new_code(project: Path, served
     assert json.loads(found["Result"]) == ["yes", 2]
 
 
-def test_a_mistake_is_one_sentence_and_what_was_served_is_served_on(
+def test_a_mistake_is_told_and_only_workers_that_have_the_old_code_go_on(
     project: Path, served: tuple[Any, Any]
 ):
     process, aws = served
     assert invoked(aws, "Price") == 1
     price(project, "(")
     sentence = process.stderr.readline()
-    assert sentence.startswith("durable-runner: Not reloaded, and served as before: Price: ")
+    assert sentence.startswith("durable-runner: Not reloaded: Price: ")
     assert "handlers:price cannot be imported: SyntaxError: " in sentence
     assert "(prices.py, line 1)" in sentence
+    assert sentence.endswith(
+        ". What a worker has already goes on with the old code; whatever imports this anew fails "
+        "until it is mended.\n"
+    )
     assert invoked(aws, "Price") == 1
+    # No worker has this function yet.
+    failed = json.load(aws.invoke(FunctionName="Held", Payload=b"{}")["Payload"])
+    assert failed["errorType"] == "Runtime.UserCodeSyntaxError"
+    assert [line for line in failed["stackTrace"] if "importlib" in line] == []
     price(project, 3)
     reloaded(process)
     assert invoked(aws, "Price") == 3
@@ -225,3 +235,56 @@ def test_no_mistake_ends_the_watching(tmp_path: Path):
         path.write_text(expected)
         assert said.get(timeout=10) == expected
     reloading.close()
+
+
+@pytest.fixture
+def changes() -> queue.SimpleQueue[Collection[Path]]:
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def watcher(changes: queue.SimpleQueue[Collection[Path]]) -> Iterator[FileWatcher]:
+    watcher = FileWatcher([], changes.put, pytest.fail)
+    yield watcher
+    watcher.stop()
+
+
+def test_a_folder_that_has_gone_and_come_back_is_watched(
+    tmp_path: Path, watcher: FileWatcher, changes: queue.SimpleQueue[Collection[Path]]
+):
+    """So it is after a build, or a switch of branches."""
+    code = tmp_path / "code"
+    module = code / "m.py"
+    code.mkdir()
+    watcher.watch([code])
+    shutil.rmtree(code)
+    code.mkdir()
+    while code not in changes.get(timeout=10):
+        pass
+    module.touch()
+    while module not in changes.get(timeout=10):
+        pass
+
+
+def test_a_link_that_is_pointed_elsewhere_is_a_change(
+    tmp_path: Path, watcher: FileWatcher, changes: queue.SimpleQueue[Collection[Path]]
+):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    link = tmp_path / "code"
+    link.symlink_to("old")
+    watcher.watch([link])
+    (tmp_path / "next").symlink_to("new")
+    (tmp_path / "next").rename(link)
+    assert changes.get(timeout=10) == {link}
+
+
+def test_a_package_that_is_moved_here_is_a_change(
+    tmp_path: Path, watcher: FileWatcher, changes: queue.SimpleQueue[Collection[Path]]
+):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built" / "m.py").touch()
+    watcher.watch([tmp_path / "code"])
+    (tmp_path / "built").rename(tmp_path / "code" / "package")
+    assert changes.get(timeout=10) == {tmp_path / "code" / "package"}

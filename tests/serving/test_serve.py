@@ -408,6 +408,9 @@ PRICE = "--function=Price=orders:price"
         ([], 2, "Nothing to serve: give --function, --functions or --template."),
         (["--function=Price"], 2, "not of the form NAME=MODULE:HANDLER"),
         (["--function=f g=orders:price"], 2, "'f g' is not a function's name"),
+        ([PRICE, PRICE], 2, "Two functions have the name Price."),
+        (["--functions=variable.toml"], 2, "functions.Price: env: no process can have 'A=B'='x' "),
+        (["--functions=timeout.toml"], 2, "functions.Price: The number of seconds is too large."),
         (["--function=Price=nowhere:price"], 1, "There is no nowhere:price"),
         (["--function=Bad=bad:handler"], 1, "bad:handler cannot be imported: SyntaxError: "),
         (["--function=Gone=gone:handler"], 1, "Gone: importing gone:handler ended the process"),
@@ -430,6 +433,9 @@ def test_what_cannot_be_served_is_one_line(
     (project / "code" / "bad.py").write_text("def (\n")
     lost = "[functions.Price]\nhandler = 'orders:price'\ncode = 'nowhere'\n"
     (project / "code" / "lost.toml").write_text(lost)
+    price = "[functions.Price]\nhandler = 'orders:price'\n"
+    (project / "code" / "variable.toml").write_text(f"{price}environment = {{'A=B' = 'x'}}\n")
+    (project / "code" / "timeout.toml").write_text(f"{price}timeout = 0x{'f' * 4000}\n")
     (project / "code" / "gone.py").write_text("import os\nos._exit(3)\n")
     (project / "code" / "no_text").write_bytes(b"\xff\xfe\x00")
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from async_durable_execution_runner import InvalidConfiguration
+from async_durable_execution_runner.serving import template
 from async_durable_execution_runner.serving.functions_file import FunctionConfig
 from async_durable_execution_runner.serving.template import read
 
@@ -198,6 +199,9 @@ _F = "Resources:\n  F:\n    Type: AWS::Lambda::Function\n"
         (f"Conditions: [A]\n{_F}    Condition: A", "is not a template"),
         (f"{_F}    Properties: {{Handler: !Select [3, [a, b]]}}", "is not a template"),
         (f"{_F}    Properties: {{Handler: !FindInMap [A, B, C]}}", "is not a template"),
+        (f"{_F}    Properties: {{Handler: a.b, Timeout: 0x{'f' * 4000}}}", "is too large"),
+        (f"{_F}    Properties: {{Handler: a.b, Timeout: 1{':59' * 3000}}}", "is too large"),
+        (f"{_F}    Properties: {{Handler: a.b, MemorySize: .inf}}", "is too large"),
     ],
     ids=[
         "laughs",
@@ -213,6 +217,9 @@ _F = "Resources:\n  F:\n    Type: AWS::Lambda::Function\n"
         "list of conditions",
         "select",
         "map",
+        "hexadecimal",
+        "sexagesimal",
+        "infinity",
     ],
 )
 def test_what_means_no_good_is_one_sentence_at_once(tmp_path: Path, text: str, complaint: str):
@@ -223,3 +230,13 @@ def test_what_means_no_good_is_one_sentence_at_once(tmp_path: Path, text: str, c
     assert len(str(refusal.value)) < 1000
     # Some would take for ever; the slowest takes half a second.
     assert time.process_time() - began < 5
+
+
+def test_a_template_of_very_many_values_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(template, "_MOST_VALUES", 1000)
+    path = write(tmp_path, f"a: [{'[],' * 998} '")
+    with pytest.raises(InvalidConfiguration) as refusal:
+        read(path)
+    assert str(refusal.value) == f"{path} has more than 1,000 values."

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import fcntl
 import functools
+import gc
 import locale
 import logging
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -174,13 +177,20 @@ def cripple(event: Any, context: Any) -> None:
     os.umask(0o777)
     os.close(0)
     os.close(1)
-    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, stacks.SIGNAL):
+    fcntl.fcntl(2, fcntl.F_SETFL, 0)
+    for number in (
+        *(signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM, stacks.SIGNAL),
+        *(signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
+    ):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     signal.setitimer(signal.ITIMER_REAL, 60)
     sys.setrecursionlimit(200)
     locale.setlocale(locale.LC_ALL, "C")
     asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    gc.disable()
+    sys.settrace(lambda *_: None)
+    socket.setdefaulttimeout(0.001)
 
 
 def condition(event: Any, context: Any) -> dict[str, Any]:
@@ -196,6 +206,8 @@ def condition(event: Any, context: Any) -> dict[str, Any]:
         "recursion": sys.getrecursionlimit(),
         "locale": locale.setlocale(locale.LC_ALL),
         "policy": id(asyncio.get_event_loop_policy()),
+        "flags": fcntl.fcntl(1, fcntl.F_GETFL),
+        "python": [gc.isenabled(), sys.gettrace(), socket.getdefaulttimeout()],
         "child": subprocess.run(["echo", "heard"], check=True, stdin=None).returncode,
     }
 

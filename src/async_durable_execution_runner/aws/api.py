@@ -81,10 +81,16 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
+_ENDPOINTS = ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL")
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 
-def make_client(region: str | None, endpoint: str | None, patience: float = 60) -> Client:
+def make_client(
+    region: str | None,
+    endpoint: str | None,
+    patience: float = 60,
+    options: tuple[str, str] = ("region=", "lambda_endpoint="),
+) -> Client:
     """A boto3 client of "lambda" that does not repeat calls by itself.
 
     Args:
@@ -92,6 +98,7 @@ def make_client(region: str | None, endpoint: str | None, patience: float = 60) 
         endpoint: The URL to ask; by default that of the region. On loopback, such as for a
             gateway, any credentials will do where none are configured.
         patience: Seconds that an answer may take.
+        options: How a user gives the region and the endpoint.
 
     Raises:
         LambdaCallFailed: No region is configured, or no client can be made.
@@ -116,9 +123,14 @@ def make_client(region: str | None, endpoint: str | None, patience: float = 60) 
             **given,
         )
     except NoRegionError as error:
-        raise LambdaCallFailed(
-            "No AWS region is configured: give region=, or set AWS_DEFAULT_REGION."
-        ) from error
+        region_option, endpoint_option = options
+        what = f"No AWS region is configured: give {region_option}, or set AWS_DEFAULT_REGION."
+        if not (endpoint or any(os.environ.get(name) for name in _ENDPOINTS)):
+            what = (
+                f"Lambda itself is to be asked, as neither {endpoint_option} nor "
+                f"AWS_ENDPOINT_URL_LAMBDA is given, but n{what[1:]}"
+            )
+        raise LambdaCallFailed(what) from error
     except (BotoCoreError, ValueError) as error:
         text = " ".join(str(error).split())
         raise LambdaCallFailed(f"No boto3 client can be made: {text}") from error

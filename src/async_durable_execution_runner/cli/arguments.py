@@ -4,15 +4,44 @@ argument and exits with 2."""
 from __future__ import annotations
 
 import json
+import os
 import sys
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.limits import DURATION_SECONDS
 from ..core.text import load_json
 
+#: How the region and the endpoint are given to commands that ask Lambda.
+REGION_AND_ENDPOINT = ("--region", "--endpoint")
 _MOST = 9999
+
+
+class Parser(ArgumentParser):
+    """A parser of a command's arguments, which names an option that it does not have before it
+    takes the option's value for something else."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Namespace, list[str]]:
+        # A shell that completes an option has half of it.
+        if args is not None and self._subparsers is None and "_ARGCOMPLETE" not in os.environ:
+            for text in args:
+                if text == "--":
+                    break
+                self._check_option(text.partition("=")[0])
+        return super().parse_known_args(args, namespace)
+
+    def _check_option(self, name: str) -> None:
+        known = self._option_string_actions
+        if not name.startswith("--") or any(each.startswith(name) for each in known):
+            return
+        near = get_close_matches(name, known, 1)
+        self.error(f"there is no option {name}{f': did you mean {near[0]}?' if near else ''}")
 
 
 def json_text(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..aws.api import BlockingClock, LambdaApi, make_client
-from ..client.cluster import shared_cluster
+from ..client.cluster import own_cluster
 from ..client.drive import drive
 from ..web.server import WebRunner, WebRunnerConfig, WebServiceConfig
 from . import arguments as kinds
@@ -143,7 +143,7 @@ def _start_server(arguments: argparse.Namespace) -> int:
         store_path=arguments.store_path,
     )
     # What the coordinator says of a failure is for whoever reads this server's log.
-    shared_cluster(shown=True)
+    own_cluster(shown=True)
     with WebRunner(config) as runner:
         # SIGTERM, too, ends what the runner started before it ends this process.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

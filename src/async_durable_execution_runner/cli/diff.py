@@ -21,6 +21,7 @@ from ..core.shapes import Json
 from ..core.text import visible
 from ..errors import InvalidParameterValue
 from . import execution_names
+from .arguments import REGION_AND_ENDPOINT
 
 #: How many lines are shown around those that differ, and at how many places.
 _CONTEXT = 3
@@ -67,7 +68,7 @@ def read(source: str, endpoint: str | None, region: str | None) -> list[Json]:
         if not named and not (_EXECUTION.search(arn) and _ARN.match(arn)):
             raise InvalidParameterValue(f"{source} is not the ARN of an execution.")
         of_arn = source.split(":")[3] if source.startswith("arn:") else None
-        client = make_client(region or of_arn, endpoint)
+        client = make_client(region or of_arn, endpoint, options=REGION_AND_ENDPOINT)
         arn = execution_names.arn_of(source, client)
         return list(drive(LambdaApi(client, BlockingClock()).history(arn)))
     try:

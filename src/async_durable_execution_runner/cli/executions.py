@@ -18,7 +18,7 @@ from ..client.drive import drive
 from ..core.text import visible
 from ..errors import InvalidConfiguration, InvalidParameterValue
 from . import execution_names
-from .arguments import count, payload, url, utf8
+from .arguments import REGION_AND_ENDPOINT, count, payload, url, utf8
 
 if TYPE_CHECKING:
     from ..aws.api import Client
@@ -213,14 +213,15 @@ def _stop(arguments: argparse.Namespace) -> int:
     _say_if_real(arguments)
     arn = execution_names.arn_of(arguments.arn, _client(arguments))
     answer = _call(arguments, "stop_durable_execution", DurableExecutionArn=arn, Error=error)
-    return _done(arguments, answer)
+    return _done(arguments, answer, f"stopped      {arn}")
 
 
 def _succeed(arguments: argparse.Namespace) -> int:
     result = None if arguments.result is None else arguments.result.encode()
     method = "send_durable_execution_callback_success"
     id = _callback_id(arguments)
-    return _done(arguments, _call(arguments, method, CallbackId=id, Result=result))
+    answer = _call(arguments, method, CallbackId=id, Result=result)
+    return _done(arguments, answer, f"succeeded    {id}")
 
 
 def _fail(arguments: argparse.Namespace) -> int:
@@ -228,12 +229,14 @@ def _fail(arguments: argparse.Namespace) -> int:
     given = {name: value for name, value in error.items() if value is not None}
     method = "send_durable_execution_callback_failure"
     id = _callback_id(arguments)
-    return _done(arguments, _call(arguments, method, CallbackId=id, Error=given))
+    answer = _call(arguments, method, CallbackId=id, Error=given)
+    return _done(arguments, answer, f"failed       {id}")
 
 
 def _heartbeat(arguments: argparse.Namespace) -> int:
     method = "send_durable_execution_callback_heartbeat"
-    return _done(arguments, _call(arguments, method, CallbackId=_callback_id(arguments)))
+    id = _callback_id(arguments)
+    return _done(arguments, _call(arguments, method, CallbackId=id), f"heartbeat    {id}")
 
 
 def _callback_id(arguments: argparse.Namespace) -> str:
@@ -252,8 +255,9 @@ def _callback_id(arguments: argparse.Namespace) -> str:
         return runner.wait_for_callback(arn, arguments.name, timeout=0)
 
 
-def _done(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
-    _print_json(arguments, answer)
+def _done(arguments: argparse.Namespace, answer: dict[str, Any], line: str) -> int:
+    if not _print_json(arguments, answer):
+        _say(line)
     return 0
 
 
@@ -263,7 +267,7 @@ def _done(arguments: argparse.Namespace, answer: dict[str, Any]) -> int:
 def _client(arguments: argparse.Namespace) -> Client:
     from ..aws.api import make_client
 
-    return make_client(arguments.region, arguments.endpoint)
+    return make_client(arguments.region, arguments.endpoint, options=REGION_AND_ENDPOINT)
 
 
 def _say_if_real(arguments: argparse.Namespace) -> None:

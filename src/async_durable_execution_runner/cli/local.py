@@ -7,7 +7,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,35 +147,44 @@ def _runner(arguments: argparse.Namespace) -> DurableFunctionTestRunner:
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..results.statuses import InvocationStatus
+    from ..results.text import describe
 
     with _runner(arguments) as runner:
-        result = _result(runner, arguments)
-    sys.stdout.write(f"{result}\n")
+        # The description has it.
+        runner._engine.relays_output = False
+        result, unasked = _result(runner, arguments)
+    sys.stdout.write(f"{describe(result, output_lines=sys.maxsize)}\n")
+    if unasked:
+        raise OperationNotFound(unasked)
     return 0 if result.status is InvocationStatus.SUCCEEDED else 1
 
 
 def _result(
     runner: DurableFunctionTestRunner, arguments: argparse.Namespace
-) -> DurableFunctionTestResult:
+) -> tuple[DurableFunctionTestResult, str]:
+    """The result, and what says that an answer in --callback was not asked for, or ""."""
     from ..client.drive import drive
     from ..runner.explore import answer
     from ..runner.fault_plans import check_deterministic
 
     engine, every = runner._engine, arguments.replay_every_checkpoint
     faults = [*arguments.fault, *arguments.faults]
+    engine.plan.lister = ""
     start = engine.start_of(
         None, None, arguments.input, faults=faults, replay_every_checkpoint=every
     )
     if not arguments.callback:
-        return drive(engine.run(start, arguments.timeout))
-    arn = drive(engine.start(start))
+        return drive(engine.run(start, arguments.timeout)), ""
+    arn, unasked = drive(engine.start(start)), ""
     # The execution may end before it asks for a callback; its result is shown all the same.
-    with suppress(OperationNotFound):
+    try:
         answer(engine, arn, dict(arguments.callback), arguments.timeout)
+    except OperationNotFound as error:
+        unasked = str(error).splitlines()[0]
     result = drive(engine.wait(arn, "ended", arguments.timeout))
     if every:
         check_deterministic(result)
-    return result
+    return result, unasked
 
 
 def _plan(path: str) -> list[str]:

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     The code is 0 where the command is done, 1 where it failed, 2 where it was called wrongly.
     """
-    parser = argparse.ArgumentParser(
+    parser = kinds.Parser(
         prog="durable-runner", description="Run AWS Lambda durable functions in worker processes."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version(_PACKAGE)}")
@@ -179,11 +179,11 @@ def execute(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) ->
         sys.stdout.flush()
         return code
     except (RunnerError, TimeoutError) as error:
-        sys.stderr.write(f"{parser.prog}: {error}\n")
+        sys.stderr.write(f"{parser.prog}: {visible(str(error))}\n")
         return 2 if isinstance(error, InvalidConfiguration) else 1
     except KeyboardInterrupt as interrupt:
         for note in getattr(interrupt, "__notes__", ()):
-            sys.stderr.write(f"{parser.prog}: {note}\n")
+            sys.stderr.write(f"{parser.prog}: {visible(str(note))}\n")
         return 130
     except BrokenPipeError:
         # The reader, such as `head`, has read enough.

@@ -1,9 +1,9 @@
 """The coordinator and the worker hosts that this process starts for its own use.
 
 One shared cluster serves all runners of the process; the first runner starts the cluster, and the
-next one finds it dead or alive. The cluster's processes hang on *lifelines*: pipes whose other end
-only this process holds, so that they end when this process ends, however it does. A cluster knows
-how to start, watch and explain processes, and nothing of executions.
+next one finds it dead or alive. The cluster's processes hang on *lifelines*: sockets whose other
+end only this process holds, so that they end when this process ends, however it does. A cluster
+knows how to start, watch and explain processes, and nothing of executions.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -31,6 +32,8 @@ from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 from ..rpc import TOKEN_VARIABLE, check_descriptors
 from ..security import secrecy
+from . import lent
+from .lent import LentCluster
 from .surroundings import OURS
 
 # pytest shows the line of the test, not ours.
@@ -80,19 +83,31 @@ class ChildProcess:
         self._read = b""
         # The file is unlinked from the start: nothing stays on disk, however this process ends.
         self._stderr = None if level or shown else _nameless_file()
+        # A handler can open a pipe that it finds in `/proc` among the descriptors of its own user's
+        # processes, and so read the token there or hold the lifeline; but it cannot open a socket.
+        write_end, stdin = secrecy.pair()
+        read_end, stdout = secrecy.pair()
+        self._stdin, self._stdout = FileIO(write_end, "wb"), FileIO(read_end, "rb")
         # `-P`, as a module in the current directory must not shadow one of this package. A session
         # of its own, as Ctrl-C is for the test process, which then takes the cluster down.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{_PACKAGE}.{module}", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=_environment(environment, level),
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", f"{_PACKAGE}.{module}", *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=self._stderr,
+                env=_environment(environment, level),
+                start_new_session=True,
+            )
+        except BaseException:
+            self.cut_lifeline()
+            raise
+        finally:
+            os.close(stdin)
+            os.close(stdout)
         # A process that has ended already says why when it is waited for.
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._pipe(self._process.stdin).fileno(), first_line)
+            self._stdin.write(first_line)
 
         def wait() -> None:
             self._process.wait()
@@ -117,14 +132,14 @@ class ChildProcess:
         """The next line of the process's standard output; empty if the process ended or took
         longer than `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        pipe, line = self._pipe(self._process.stdout), self._read
+        line = self._read
         with selectors.DefaultSelector() as readable:
-            readable.register(pipe, selectors.EVENT_READ)
+            readable.register(self._stdout, selectors.EVENT_READ)
             while b"\n" not in line:
                 left = deadline - time.monotonic()
                 if left <= 0 or not readable.select(left):
                     return ""
-                piece = os.read(pipe.fileno(), 1000)
+                piece = os.read(self._stdout.fileno(), 1000)
                 if not piece:
                     return ""
                 line += piece
@@ -147,8 +162,8 @@ class ChildProcess:
         return f"{how}; its last output was:\n{words}" if words else f"{how} and wrote no error"
 
     def cut_lifeline(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            self._pipe(pipe).close()
+        self._stdin.close()
+        self._stdout.close()
 
     def end(self) -> None:
         """Cut the lifeline and wait until the process has ended, by force where it does not."""
@@ -173,22 +188,21 @@ class ChildProcess:
         tail = os.pread(self._stderr.fileno(), 8000, max(0, size - 8000))
         return "\n".join(tail.decode(errors="replace").rstrip().splitlines()[-lines:])
 
-    @staticmethod
-    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-        assert pipe is not None
-        return pipe
-
 
 class Cluster:
     """A coordinator and the worker hosts beside it."""
 
-    _all: ClassVar[set[Cluster]] = set()
+    _all: ClassVar[set[Cluster | LentCluster]] = set()
 
-    def __init__(self, listen: str | None = None, shown: bool = False) -> None:
-        """Start the coordinator, on a private Unix socket or on `listen` ("127.0.0.1:0"). With
-        `shown`, what the processes write goes to the standard error of this process.
+    def __init__(
+        self, listen: str | None = None, shown: bool = False, least_slots: int = _MIN_SLOTS
+    ) -> None:
+        """Start the coordinator. This returns while it still starts; `address` waits for it.
 
-        This returns while the coordinator still starts; `address` waits for it.
+        Args:
+            listen: Where it listens ("127.0.0.1:0"); None stands for a private Unix socket.
+            shown: Whether what the processes write goes to the standard error of this process.
+            least_slots: How many worker processes the first host may run, if no more are wanted.
         """
         if _forked:
             raise RunnerError(
@@ -198,9 +212,13 @@ class Cluster:
         check_descriptors()
         self._level = log.chosen()
         self._shown = shown
-        #: What all processes of the cluster find in their environment, beside what is ours.
+        self._least_slots = least_slots
+        #: What all processes of the cluster find in their environment, beside what is ours. What
+        #: has Python processes measure their coverage from their start is for handlers only.
         self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(OURS)
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith((OURS, "COVERAGE_PROCESS_"))
         }
         self.token = secrets.token_urlsafe(32)
         self._directory: str | None = None
@@ -251,7 +269,7 @@ class Cluster:
         """Have hosts that can run `workers` worker processes at once."""
         with self._lock:
             if self.slots < workers:
-                self._start_host(max(workers, _MIN_SLOTS) - self.slots)
+                self._start_host(max(workers, self._least_slots) - self.slots)
 
     def obituary(self) -> str | None:
         """What is known of the coordinator's end, in a sentence; None if it is alive.
@@ -346,26 +364,41 @@ class Cluster:
         return bool(self._trouble)
 
 
-_shared: Cluster | None = None
+_shared: Cluster | LentCluster | None = None
 _shared_lock = threading.Lock()
 #: Whether a parent process had a cluster when it forked this one.
 _forked = False
 
 
-def shared_cluster(shown: bool = False) -> Cluster:
-    """The cluster of this process; a new one, as `Cluster` has it, is started if there is none or
-    it has died."""
+def own_cluster(shown: bool = False, least_slots: int = _MIN_SLOTS) -> Cluster:
+    """The cluster that this process shares; a new one, as `Cluster` has it, is started if there is
+    none or it has died."""
     global _shared
     with _shared_lock:
-        if _shared is None or not _shared.alive:
+        if not isinstance(_shared, Cluster) or not _shared.alive:
             if _shared is not None:
                 _shared.close()
-            _shared = Cluster(shown=shown)
+            _shared = Cluster(shown=shown, least_slots=least_slots)
+        return _shared
+
+
+def shared_cluster() -> Cluster | LentCluster:
+    """The cluster of this process, or the one that another process lends to it."""
+    global _shared
+    if lent.ask is None:
+        return own_cluster()
+    with _shared_lock:
+        address, token, environment = lent.ask("cluster", None)
+        if _shared is None or _shared.address != address:
+            if _shared is not None:
+                _shared.close()
+            _shared = LentCluster(lent.ask, address, token, environment)
+            Cluster._all.add(_shared)
         return _shared
 
 
 def unavailable(
-    cluster: Cluster | None, what: str, detail: str
+    cluster: Cluster | LentCluster | None, what: str, detail: str
 ) -> CoordinatorUnavailable | WorkersUnavailable:
     """The error for a call that found no coordinator, with the cause and what to do.
 
@@ -416,7 +449,7 @@ def _close_all() -> None:
 
 
 #: The clusters of the process that this one was forked from.
-_inherited: list[Cluster] = []
+_inherited: list[Cluster | LentCluster] = []
 
 
 def _after_fork() -> None:

@@ -57,6 +57,8 @@ class Start:
     retry_at_once: bool = False
     #: The levels of logging, by the names of the loggers.
     log_levels: Mapping[str, int] = field(default_factory=dict)
+    #: The context that coverage notes lines under.
+    coverage_context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,8 @@ class ControlClient:
             return ""
         around = code.surroundings
         found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
-        # pytest's name of the test: nothing else would be alike in two tests.
-        found.pop("PYTEST_CURRENT_TEST", None)
+        # pytest's own name the test and the process: no two tests would be alike.
+        found = {name: value for name, value in found.items() if not name.startswith("PYTEST_")}
         setup = code.setup.SerializeToString(deterministic=True)
         text = json.dumps([sorted(found.items()), around.folder.hex(), setup.hex()])
         return hashlib.sha256(text.encode()).hexdigest()
@@ -365,6 +367,7 @@ class ControlClient:
             record_points=start.record_points,
             retry_at_once=start.retry_at_once,
             log_levels=start.log_levels,
+            coverage_context=start.coverage_context,
         )
 
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:

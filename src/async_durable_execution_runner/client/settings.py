@@ -118,6 +118,8 @@ def seconds(length: Seconds) -> float:
     `ValueError` for one that is not finite."""
     try:
         value = length.total_seconds() if isinstance(length, timedelta) else float(length)
+    except OverflowError:
+        raise ValueError("The number of seconds is too large.") from None
     except (TypeError, ValueError):
         raise TypeError(f"A number of seconds or a timedelta is needed, not {length!r}.") from None
     if not isfinite(value):

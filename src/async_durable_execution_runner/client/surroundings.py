@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ..errors import InvalidConfiguration
 from ..rpc.v1 import worker_pb2
+from ..worker import covered
 
 #: How the names of the runner's own variables begin: a token may be in one.
 OURS = "DURABLE_RUNNER_"
@@ -36,7 +37,33 @@ def take(began_with: Mapping[str, str]) -> worker_pb2.Surroundings:
         },
         unset=[name for name in began_with if name not in now and _travels(name)],
         folder=os.fsencode(folder),
+        coverage=covered.describe(),
     )
+
+
+def changes(before: worker_pb2.Surroundings, began_with: Mapping[str, str]) -> list[str]:
+    """Return what is no longer as in `before`: the variables' names, and "the working folder".
+
+    Args:
+        before: What `take` has returned.
+        began_with: The environment that workers began with.
+    """
+    try:
+        now = take(began_with)
+    except InvalidConfiguration:
+        return ["the working folder"]
+    old, new = _differences(before), _differences(now)
+    # pytest itself changes this one from one phase of a test to the next.
+    names = (old.keys() | new.keys()) - {"PYTEST_CURRENT_TEST"}
+    missing = object()
+    changed = [
+        f"`{name}`" for name in sorted(names) if old.get(name, missing) != new.get(name, missing)
+    ]
+    return [*changed, "the working folder"] if now.folder != before.folder else changed
+
+
+def _differences(surroundings: worker_pb2.Surroundings) -> dict[str, str | None]:
+    return {**surroundings.variables, **dict.fromkeys(surroundings.unset)}
 
 
 def _travels(*texts: str) -> bool:

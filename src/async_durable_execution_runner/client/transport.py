@@ -26,6 +26,7 @@ from ..rpc import OPTIONS, PROTOCOL_VERSION
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import control_pb2_grpc
 from .cluster import Cluster
+from .lent import LentCluster
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -285,7 +286,9 @@ class LoopTransport:
 
 
 _channels_lock = threading.Lock()
-_channels: weakref.WeakKeyDictionary[Cluster, grpc.Channel] = weakref.WeakKeyDictionary()
+_channels: weakref.WeakKeyDictionary[Cluster | LentCluster, grpc.Channel] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def channel_at(address: str) -> grpc.Channel:
@@ -293,7 +296,7 @@ def channel_at(address: str) -> grpc.Channel:
     return grpc.insecure_channel(address, options=OPTIONS)
 
 
-def channel_to(cluster: Cluster) -> grpc.Channel:
+def channel_to(cluster: Cluster | LentCluster) -> grpc.Channel:
     """This process's blocking channel to a cluster, for all runners."""
     with _channels_lock:
         channel = _channels.get(cluster)

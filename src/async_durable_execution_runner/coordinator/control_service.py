@@ -126,6 +126,8 @@ class ControlService(ControlServiceServicer):
         config = request.config
         if request.code.sdk:
             self._executor.pool.sdks.add(request.code.sdk)
+        if request.code.surroundings.HasField("coverage"):
+            self._executor.pool.coverage = True
         return Function(
             id=self._new_id(),
             name=config.name,
@@ -207,6 +209,7 @@ class ControlService(ControlServiceServicer):
             record_points=request.record_points,
             retry_at_once=request.retry_at_once,
             log_levels=request.log_levels,
+            coverage_context=request.coverage_context,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 
@@ -240,9 +243,12 @@ class ControlService(ControlServiceServicer):
                 await outcomes[0]
                 response, size = pb.RunExecutionsResponse(), 0
                 while outcomes and outcomes[0].done() and size < _MESSAGE_BYTES:
-                    record = outcomes.popleft().result()
-                    size += sum(page.ByteSize() for page in record)
-                    response.pages.extend(record)
+                    for page in outcomes.popleft().result():
+                        if size >= _MESSAGE_BYTES:
+                            await context.write(response)
+                            response, size = pb.RunExecutionsResponse(), 0
+                        size += page.ByteSize()
+                        response.pages.append(page)
                 await context.write(response)
 
     async def _run(self, start: pb.StartExecutionRequest, deadline: float) -> list[pb.RunPage]:
@@ -253,9 +259,13 @@ class ControlService(ControlServiceServicer):
         except RunnerError as error:
             _logger.info("RunExecutions refused one, %s: %s", _code(error), error)
             return [pb.RunPage(error=pb.RunError(code=_code(error), message=str(error)))]
-        record = list(pages(self._executor, run, in_time, pb.RunPage))
-        for page in record[:-1]:
-            page.more = True
+        record: list[pb.RunPage] = []
+        for page in pages(self._executor, run, in_time, pb.RunPage):
+            if record:
+                record[-1].more = True
+                # Others have their turn on the loop between two pages.
+                await asyncio.sleep(0)
+            record.append(page)
         return record
 
     async def AwaitExecution(

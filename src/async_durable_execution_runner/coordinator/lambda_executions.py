@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 #: The number of items of a page, where the request does not say another.
 _PAGE_ITEMS = 100
-#: The bytes that a page may have.
-_PAGE_BYTES = 5 * 1024 * 1024
+#: The bytes that a page may have, which is made at once and holds up the others.
+_PAGE_BYTES = 1024 * 1024
 
 
 class LambdaExecutions:
@@ -147,11 +147,7 @@ class LambdaExecutions:
 
     async def checkpoint(self, given: Json) -> Json:
         run = self._running(given["DurableExecutionArn"])
-        most = limits.CHECKPOINT_UPDATES
-        if (count := len(given.get("Updates", ()))) > most:
-            raise InvalidParameterValue(
-                f"A checkpoint may have at most {most} updates, and this one has {count}."
-            )
+        limits.check_updates(len(given.get("Updates", ())))
         updates = tuple(map(shapes.UPDATE.from_json, given.get("Updates", ())))
         reply = self._executor.checkpoint(
             run.arn, given["CheckpointToken"], updates, given.get("ClientToken")

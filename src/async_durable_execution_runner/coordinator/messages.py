@@ -37,6 +37,7 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
     )
     if not isinstance(lease.subject, PlainInvocation):
         invocation.log_levels.update(lease.subject.family.log_levels)
+        invocation.coverage_context = lease.subject.family.coverage_context
     if isinstance(lease.subject, Call | PlainInvocation):
         invocation.payload = lease.subject.payload
     elif lease.deliver is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TypeVar
 
 from ..core.fault_places import CrashPoint
+from ..core.model import Effect, ErrorObject, HistoryEvent, Operation
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from .executor import Executor
@@ -13,33 +15,74 @@ from .injection import FiredFault
 from .runs import InvocationState, Run
 from .waiting_for import waiting_for
 
-_PAGE_ITEMS = 2000
+#: The most items of each kind on a page, and the characters after which a page has no more of a
+#: kind: making a page cannot be interrupted.
+_PAGE_ITEMS, _PAGE_CHARACTERS = 2000, 512 * 1024
+#: What a line weighs besides its text, as making it takes time.
+_LINE_CHARACTERS = 50
 
+_T = TypeVar("_T")
 _Paged = TypeVar("_Paged", pb.RunPage, pb.AwaitExecutionResponse)
 
 
 def pages(executor: Executor, run: Run, in_time: bool, response: type[_Paged]) -> Iterator[_Paged]:
-    """Return everything about `run`, one response for each page. The first page has the head, the
-    invocations and the faults.
+    """Return everything about `run`, one response for each page. The first page has
+    the head and the faults.
 
     Args:
         in_time: Whether what the runner waited for came true in time.
         response: The type of the responses.
     """
     execution = run.execution
-    operations = list(execution.operations.values())
-    events = list(execution.history)
-    effects = executor.effects.of(run)
-    items = max(len(operations), len(events), len(effects))
-    for start in range(0, items, _PAGE_ITEMS):
-        part = slice(start, start + _PAGE_ITEMS)
+    parts = zip_longest(
+        _parts(list(execution.operations.values()), _operation_weight),
+        _parts(list(execution.history), _event_weight),
+        _parts(executor.effects.of(run), _effect_weight),
+        _parts(list(run.invocations), _invocation_weight),
+        fillvalue=(),
+    )
+    for number, (operations, events, effects, invocations) in enumerate(parts):
         answer = response()
-        if start == 0:
+        if number == 0:
             _begin(executor, answer.page, run, in_time)
-        codec.extend(answer.page.operations, codec.operation_to_proto, operations[part])
-        codec.extend(answer.page.events, codec.event_to_proto, events[part])
-        codec.extend(answer.page.effects, codec.effect_to_proto, effects[part])
+        codec.extend(answer.page.operations, codec.operation_to_proto, operations)
+        codec.extend(answer.page.events, codec.event_to_proto, events)
+        codec.extend(answer.page.effects, codec.effect_to_proto, effects)
+        answer.page.invocations.extend(map(_invocation, invocations))
         yield answer
+
+
+def _parts(items: Sequence[_T], weight: Callable[[_T], int]) -> Iterator[Sequence[_T]]:
+    """Return the items in parts, of which each has the next page's."""
+    start, room = 0, _PAGE_CHARACTERS
+    for end, item in enumerate(items):
+        room -= weight(item)
+        if end > start and (room < 0 or end - start == _PAGE_ITEMS):
+            yield items[start:end]
+            start, room = end, _PAGE_CHARACTERS - weight(item)
+    yield items[start:]
+
+
+def _operation_weight(operation: Operation) -> int:
+    texts = len(operation.input or "") + len(operation.result or "")
+    return texts + _error_weight(operation.error)
+
+
+def _event_weight(event: HistoryEvent) -> int:
+    return len(event.payload or "") + _error_weight(event.error)
+
+
+def _effect_weight(effect: Effect) -> int:
+    return len(effect.data) + _error_weight(effect.invocation_error)
+
+
+def _invocation_weight(invocation: InvocationState) -> int:
+    lines = sum(_LINE_CHARACTERS + len(line.text) for line in invocation.output)
+    return lines + _error_weight(invocation.error)
+
+
+def _error_weight(error: ErrorObject | None) -> int:
+    return 0 if error is None else error.size
 
 
 def _begin(executor: Executor, page: pb.ExecutionPage, run: Run, in_time: bool) -> None:
@@ -59,7 +102,6 @@ def _begin(executor: Executor, page: pb.ExecutionPage, run: Run, in_time: bool) 
         unfired_faults=map(str, run.injection.plan.unfired) if run.injection else (),
     )
     page.head.CopyFrom(head)
-    page.invocations.extend(map(_invocation, run.invocations))
     if run.injection is not None:
         page.faults.extend(map(_fault, run.injection.fired))
         page.points.extend(map(_point, run.injection.points))

@@ -50,6 +50,8 @@ class WorkerPool:
         self.workers: dict[str, Worker] = {}
         #: The adapters of SDKs that workers are forked with, as functions need them.
         self.sdks: set[str] = set()
+        #: Whether workers are forked with coverage imported, as some function is measured.
+        self.coverage = False
         #: The shares by workspace; the share that had its turn last is at the end.
         self.shares: dict[str, Share] = {}
         #: Whether jobs were submitted since the last dispatch.
@@ -420,12 +422,10 @@ class WorkerPool:
             missing -= 1
 
     def _start_one(self) -> bool:
-        host = max(
-            self.hosts.values(), key=lambda host: host.slots - len(host.workers), default=None
-        )
+        host = max(self.hosts.values(), key=self._free_slots, default=None)
         if host is None:
             return False
-        if len(host.workers) >= host.slots:
+        if self._free_slots(host) <= 0:
             self._make_room(host)
             return False
         worker = Worker(self._new_id(), host, self._failed_starts)
@@ -435,6 +435,11 @@ class WorkerPool:
             say("%s: starting on %s", worker, host)
         host.start_worker(worker.id)
         return True
+
+    def _free_slots(self, host: ConnectedHost) -> int:
+        # A worker that is frozen is to be overtaken by another, for which there must be a place.
+        frozen = sum(self.workers[each].frozen is not None for each in host.workers)
+        return host.slots - len(host.workers) + frozen
 
     def _make_room(self, host: ConnectedHost) -> None:
         """Kill an idle worker of a full host, as isolated executions may need fresh workers."""

@@ -85,6 +85,8 @@ class Family:
     answer_grace: float
     #: The levels of logging that the test wants in all invocations, by the names of the loggers.
     log_levels: Mapping[str, int] = field(default_factory=dict)
+    #: The context that coverage notes lines of all invocations under.
+    coverage_context: str = ""
     #: The members that have not ended, the oldest first.
     runs: dict[str, Run] = field(default_factory=dict)
     #: The members whose invocation is asked for or under way, and those who have had no turn yet.

@@ -25,6 +25,7 @@ import uvloop
 from .. import log
 from ..errors import InvalidConfiguration
 from ..rpc import OPTIONS, TOKEN_VARIABLE, is_local
+from ..rpc.bounds import DECODERS
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
 from ..security import secrecy
@@ -37,7 +38,8 @@ _logger = logging.getLogger(__name__)
 
 
 class _Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """An interceptor that refuses every call to which the caller has no right."""
+    """An interceptor that refuses every call to which the caller has no right, and has what workers
+    send decoded within its bounds."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
@@ -56,7 +58,9 @@ class _Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self, continuation: Callable[[Any], Awaitable[Any]], details: Any
     ) -> Any:
         if self._credentials.admit(details.method, details.invocation_metadata):
-            return await continuation(details)
+            handler = await continuation(details)
+            decoder = DECODERS.get(details.method)
+            return handler if decoder is None else handler._replace(request_deserializer=decoder)
         given = dict(details.invocation_metadata).get("authorization")
         why = "a wrong token" if given else "no token"
         _logger.info("%s refused, UNAUTHENTICATED: it came with %s", details.method, why)

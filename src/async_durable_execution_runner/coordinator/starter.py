@@ -63,6 +63,7 @@ class Starter:
         record_points: bool = False,
         retry_at_once: bool = False,
         log_levels: Mapping[str, int] | None = None,
+        coverage_context: str = "",
     ) -> Run:
         """Start an execution, or return the one that was started with this name and input.
 
@@ -79,6 +80,7 @@ class Starter:
             record_points: Whether to record the moments at which a fault can strike, with keys.
             retry_at_once: Whether retries of failed invocations neither pause nor run out.
             log_levels: The levels of logging, by the names of the loggers.
+            coverage_context: The context that coverage notes lines under.
 
         Raises:
             ResourceNotFound: There is no such function.
@@ -107,6 +109,7 @@ class Starter:
         arn = self.new_arn(function, name)
         family = self._timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
         family.log_levels = log_levels or {}
+        family.coverage_context = coverage_context
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None:

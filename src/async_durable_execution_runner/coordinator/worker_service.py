@@ -10,9 +10,11 @@ from typing import Any, NoReturn
 import grpc
 
 from .. import log
+from ..core import limits
 from ..core.model import ErrorObject, OperationUpdate
-from ..errors import ServiceError
+from ..errors import InvalidParameterValue, ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec, details
+from ..rpc.bounds import TooMuch
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
@@ -54,7 +56,10 @@ class WorkerService(WorkerServiceServicer):
         def start_worker(worker_id: str) -> None:
             credential = self._credentials.of(worker_id)
             start = pb.StartWorker(
-                worker_id=worker_id, credential=credential, sdks=sorted(self._pool.sdks)
+                worker_id=worker_id,
+                credential=credential,
+                sdks=sorted(self._pool.sdks),
+                coverage=self._pool.coverage,
             )
             outbox.put_nowait(pb.SuperviseResponse(start=start))
 
@@ -140,6 +145,12 @@ class WorkerService(WorkerServiceServicer):
             await context.write(pb.SessionResponse(welcome=pb.WorkerWelcome()))
             self._pool.greet(worker, hello.pid, send)
             while (message := await context.read()) is not grpc.aio.EOF:
+                if isinstance(message, TooMuch):
+                    await _refuse(
+                        context,
+                        grpc.StatusCode.INVALID_ARGUMENT,
+                        f"The result is too large: {message.why}",
+                    )
                 if message.WhichOneof("message") != "result":
                     await _refuse(
                         context,
@@ -226,6 +237,11 @@ class WorkerService(WorkerServiceServicer):
     async def Checkpoint(self, _: Any, context: Context) -> None:
         speaker = self._speaker(context)
         while (request := await context.read()) is not grpc.aio.EOF:
+            if isinstance(request, TooMuch):
+                error = InvalidParameterValue(f"The checkpoint is too large: {request.why}")
+                refusal = codec.service_error_to_proto(error)
+                await context.write(pb.CheckpointResponse(error=refusal))
+                continue
             if speaker and not self._may_speak_of(request.execution_arn, speaker):
                 await _refuse(
                     context,
@@ -253,7 +269,7 @@ class WorkerService(WorkerServiceServicer):
             answer = await injector.state_read(worker_id, act)
         else:
             try:
-                updates = tuple(map(codec.update_from_proto, request.updates))
+                updates = _updates(request)
             except ServiceError:
                 updates = ()
             token = request.checkpoint_token
@@ -284,7 +300,7 @@ class WorkerService(WorkerServiceServicer):
                 )
                 sources, token = messages.sources(run, operations), None
             else:
-                updates = tuple(map(codec.update_from_proto, request.updates))
+                updates = _updates(request)
                 reply = self._executor.checkpoint(
                     request.execution_arn,
                     request.checkpoint_token,
@@ -324,8 +340,14 @@ class WorkerService(WorkerServiceServicer):
     # -- effects ---------------------------------------------------------------------------
 
     async def RecordEffect(
-        self, request: pb.RecordEffectRequest, context: Context
+        self, request: pb.RecordEffectRequest | TooMuch, context: Context
     ) -> pb.RecordEffectResponse:
+        if isinstance(request, TooMuch):
+            await _refuse(
+                context,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"The effect is too large: {request.why}",
+            )
         speaker = self._speaker(context)
         owner = self._executor.effects.worker_of(request.request_id)
         if speaker and owner and owner != speaker:
@@ -348,6 +370,11 @@ class WorkerService(WorkerServiceServicer):
             await asyncio.get_running_loop().create_future()
         misdeed = messages.misdeed(instead) if isinstance(instead, Tell) else None
         return pb.RecordEffectResponse(misdeed=misdeed)
+
+
+def _updates(request: pb.CheckpointRequest) -> tuple[OperationUpdate, ...]:
+    limits.check_updates(len(request.updates))
+    return tuple(map(codec.update_from_proto, request.updates))
 
 
 async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
@@ -373,7 +400,11 @@ async def _write_after(
 
 async def _first(context: Context) -> Any:
     message = await context.read()
-    if message is grpc.aio.EOF or message.WhichOneof("message") != "hello":
+    if (
+        isinstance(message, TooMuch)
+        or message is grpc.aio.EOF
+        or message.WhichOneof("message") != "hello"
+    ):
         await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "Expected a hello first.")
     return message
 

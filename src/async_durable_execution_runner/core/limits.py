@@ -10,6 +10,8 @@ from .model import ErrorObject
 REQUEST_BYTES = 6 * 1024 * 1024
 CALLBACK_RESULT_BYTES = 256 * 1024
 ERROR_BYTES = 32 * 1024
+#: The runner's own limit, as effects are kept for as long as their execution.
+EFFECT_BYTES = 256 * 1024
 CHAINED_BYTES = 1024 * 1024
 #: The longest that an execution, a wait, a delay or a time-out can last: 366 days.
 DURATION_SECONDS = 31_622_400
@@ -40,6 +42,14 @@ def check_size(text: str | None, limit: int, what: str) -> None:
     if text is not None and len(text) * 4 > limit and size(text) > limit:
         raise InvalidParameterValue(
             f"{what} size must be less than or equal to {limit} bytes, was {size(text)}."
+        )
+
+
+def check_updates(count: int) -> None:
+    """Raise `InvalidParameterValue` for a checkpoint with too many updates."""
+    if count > CHECKPOINT_UPDATES:
+        raise InvalidParameterValue(
+            f"A checkpoint may have at most {CHECKPOINT_UPDATES} updates, and this one has {count}."
         )
 
 

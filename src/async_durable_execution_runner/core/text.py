@@ -19,7 +19,7 @@ def utf8(text: str) -> str:
 #: What a terminal obeys instead of showing it: control characters but for line breaks and tabs, and
 #: what turns the direction of text. A carriage return before a line break is a part of that.
 _OBEYED = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]|\r(?!\n)"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\r(?!\n)"
 )
 
 

@@ -20,10 +20,11 @@ import sys
 from typing import NoReturn
 
 from .. import errors, log
+from ..core.text import visible
 from ..rpc import TOKEN_VARIABLE, check_descriptors, is_local, set_up_grpc
 from ..security import secrecy
 
-#: The environment variable with the descriptor of the pipe that has the token, in a host that has
+#: The environment variable with the descriptor of the socket that has the token, in a host that has
 #: executed itself anew.
 _SECRET_VARIABLE = "DURABLE_RUNNER_TOKEN_FD"
 
@@ -77,12 +78,12 @@ def main(arguments: list[str] | None = None) -> int:
     # Ctrl-C reaches the whole group of a terminal; there must be no moment in which it
     # ends the forkserver instead of the host.
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    secrecy.shield()
     pid = os.fork()
     if pid == 0:
         host_end.close()
         _become_forkserver(forkserver_end, secret)
     forkserver_end.close()
-    secrecy.shield()
     token, address = secrecy.read(secret)
     if not token:
         return _say("No token came on standard input.", 2)
@@ -112,14 +113,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _start_anew(address: str) -> int:
-    """Execute this program once more, with the token in a pipe and not in the environment, where
+    """Execute this program once more, with the token in a socket and not in the environment, where
     the workers could read it: an environment stays readable when a variable is removed."""
     token = os.environ.pop(TOKEN_VARIABLE, "")
     if not token:
         return _say(f"{TOKEN_VARIABLE} is not set: it must hold the coordinator's token.", 2)
-    secret, told = os.pipe()
-    os.write(told, secrecy.line(token, address))
-    os.close(told)
+    secret = secrecy.tell(token, address)
     os.set_inheritable(secret, True)
     os.environ[_SECRET_VARIABLE] = str(secret)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -137,7 +136,7 @@ def _become_forkserver(end: socket.socket, secret: int) -> NoReturn:
 
 
 def _say(sentence: str, code: int) -> int:
-    sys.stderr.write(sentence + "\n")
+    sys.stderr.write(f"{visible(sentence)}\n")
     return code
 
 

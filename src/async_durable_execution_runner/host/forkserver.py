@@ -4,10 +4,10 @@ channel and collects no garbage.
 The forkserver is the parent of all workers and the only process that reaps or signals them, so
 no pid can be mistaken for another's. It is single-threaded and does nothing else. The host and the
 forkserver speak over a socket, with one JSON object per line. `start` comes with two descriptors:
-the worker's output file, and the pipe with the worker's credential, which only the worker reads.
+the worker's output file, and the socket with the worker's credential, which only the worker reads.
 When the socket ends, the forkserver kills every worker, and all that a worker has left, and exits.
 
-Orders: {"start": id, "sdks": names}, {"kill": id}, {"limit": id, "bytes": n},
+Orders: {"start": id, "sdks": names, "coverage": bool}, {"kill": id}, {"limit": id, "bytes": n},
 {"stop": id, "on": bool}, {"inspect": id, "request": request id}.
 Reports: {"started": id, "pid": n}, {"failed": id, "why": text},
 {"exited": id, "status": wait status, "memory": bool, "peak": bytes},
@@ -141,8 +141,8 @@ class Forkserver:
                 self._report(failed=worker_id, why="no descriptor is left for its output")
                 while self._fds:
                     os.close(self._fds.pop())
-            case {"start": str(worker_id), "sdks": list(sdks)}:
-                _preload(sdks)
+            case {"start": str(worker_id), "sdks": list(sdks), "coverage": bool(coverage)}:
+                _preload(sdks, coverage)
                 self._start(worker_id, self._fds.pop(0), self._fds.pop(0))
             case {"kill": str(worker_id)}:
                 if (worker := self._workers.get(worker_id)) is not None:
@@ -268,12 +268,19 @@ class Forkserver:
             self._libc.prctl(option, value, 0, 0, 0)
 
 
-def _preload(sdks: Iterable[str]) -> None:
-    """Import these adapters, with their SDKs, once for all workers that are forked from now on."""
+def _preload(sdks: Iterable[str], coverage: bool) -> None:
+    """Import these adapters, with their SDKs, and what measures coverage, once for all workers that
+    are forked from now on."""
+    from ..worker import covered
+
+    # Where one cannot be imported, the handler that needs it says so.
     for sdk in sdks:
-        # Where one cannot be imported, the handler that needs it says so.
         with contextlib.suppress(Exception):
             import_module(f"..worker.sdk.{sdk}", __package__)
+        gc.freeze()
+    if coverage:
+        with contextlib.suppress(Exception):
+            covered.preload()
         gc.freeze()
 
 

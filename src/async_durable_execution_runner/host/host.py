@@ -205,17 +205,15 @@ class WorkerHost:
             self._not_started(worker_id, f"no temporary file for its output: {error}")
             return
         try:
-            secret, told = os.pipe()
+            secret = secrecy.tell(order.credential, self.connection.address)
         except OSError as error:
             file.close()
-            self._not_started(worker_id, f"no pipe for its credential: {error}")
+            self._not_started(worker_id, f"no socket for its credential: {error}")
             return
-        os.write(told, secrecy.line(order.credential, self.connection.address))
-        os.close(told)
         # The worker, its children and the C code in them always append to the file.
         fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
         self._workers[worker_id] = _Worker(file)
-        start = {"start": worker_id, "sdks": list(order.sdks)}
+        start = {"start": worker_id, "sdks": list(order.sdks), "coverage": order.coverage}
         self._tell_forkserver(start, [file.fileno(), secret])
         os.close(secret)
 

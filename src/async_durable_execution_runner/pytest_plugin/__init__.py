@@ -17,42 +17,39 @@ The plugin imports nothing of the runner before a test asks for it.
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from ..runner.blocking import DurableFunctionTestRunner
-    from ..runner.cloud import DurableFunctionCloudTestRunner
-    from ..runner.explore import CrashReport
+from ..client import lent
+from ..runner import suite
+from . import deaths, exploring, lender, options, section
+from .fixtures import crash_report, durable_pool, durable_runner, make_durable_runner
+
+__all__ = ["crash_report", "durable_pool", "durable_runner", "make_durable_runner"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("durable functions")
-    group.addoption(
-        "--durable-mode",
-        choices=("local", "cloud"),
-        default="local",
-        help="Where durable_runner runs handlers: in worker processes, or where they are deployed.",
-    )
-    group.addoption("--durable-endpoint", metavar="URL", help="Where Lambda is, in cloud mode.")
-    group.addoption(
-        "--durable-region", metavar="REGION", help="Where the functions are, in cloud mode."
-    )
+    options.add(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    channel = getattr(config, "workerinput", {}).get(lender.KEY)
+    if channel is not None:
+        lent.ask = lender.Borrower(channel).ask
+    options.check(config)
+    suite.replays = config.getoption("--durable-replay")
+    suite.listener = _Listener()
     config.addinivalue_line(
         "markers",
-        "durable(handler=..., **options): what the fixture durable_runner runs, and the options of "
-        "its DurableFunctionTestRunner.",
+        "durable(handler=..., faults=..., isolation=..., **options): what the fixture "
+        "durable_runner runs, and the options of its DurableFunctionTestRunner.",
     )
     config.addinivalue_line(
         "markers",
@@ -61,9 +58,37 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Lend the session's cluster to a worker of pytest-xdist."""
+    stash = node.config.stash
+    if _lender not in stash:
+        stash[_lender] = lender.Lender(options.value(node.config, "workers"))
+    stash[_lender].lend_to(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(report: Any) -> None:
+    """Say in the report of a test in which a worker of pytest-xdist has died what it died of."""
+    if cause := _cause_of_death(report.node):
+        report.longrepr = f"{report.longrepr}\n{cause}"
+
+
+@pytest.hookimpl(optionalhook=True, trylast=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    terminal = node.config.pluginmanager.get_plugin("terminalreporter")
+    if error and terminal is not None and (cause := _cause_of_death(node)):
+        terminal.write_line(f"[{node.gateway.id}] {cause}")
+
+
+def _cause_of_death(node: Any) -> str:
+    return deaths.cause(node, node.config.stash[_lender].inline_in(node))
+
+
 #: Seconds that threads of inline handlers may take to end when pytest has.
 _PATIENCE = 3.0
 _exit_status = pytest.StashKey[int]()
+_lender = pytest.StashKey[lender.Lender]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -102,20 +127,59 @@ def _end_anyway(status: int) -> None:
     os._exit(status)
 
 
+class _Listener:
+    """Keeps what the test that runs has found, and has what it ran explored."""
+
+    def began(self, engine: Any, execution_arn: str) -> None:
+        _findings.begin(engine, execution_arn)
+
+    def failing(self, engine: Any) -> None:
+        _findings.look(engine)
+
+    def ran(self, engine: Any, start: Any) -> None:
+        exploring.ran(engine, start)
+
+    def saw(self, found: Any) -> None:
+        _findings.add(found)
+
+
+_findings = section.Findings()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    _findings.clear()
+    section.forget(item)
+    exploring.forget(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Explore after a test that has passed."""
+    if not item.config.getoption("--durable-explore"):
+        return (yield)
+    exploring.begin(item)
+    result = yield
+    # What the test has found was right.
+    _findings.clear()
+    exploring.explore(item)
+    return result
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add to the report of a failed test that what it patched was not patched in the workers."""
+    """Add to the report of a failed test what its executions did."""
     report = yield
-    patched = sys.modules.get(f"{__name__.partition('.')[0]}.runner.patched")
-    if patched is not None and report.when == "call" and report.failed:
-        monkeypatch = getattr(item, "funcargs", {}).get("monkeypatch")
-        # The list is not public; without it, fewer patches are noticed.
-        replaced = [each[:2] for each in getattr(monkeypatch, "_setattr", ())]
-        if hint := patched.hint(item.nodeid, replaced):
-            report.sections.append(("durable functions", hint))
+    if report.failed:
+        section.add_to(report, item, call, _findings)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if config.getoption("--durable-explore") and not config.option.collectonly:
+        terminalreporter.write_line(exploring.summary(terminalreporter))
 
 
 def _interpreter_ends() -> bool:
@@ -124,52 +188,3 @@ def _interpreter_ends() -> bool:
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame is None or frame.f_code.co_name == "_shutdown"
-
-
-@pytest.fixture
-def durable_runner(
-    request: pytest.FixtureRequest,
-) -> Iterator[DurableFunctionTestRunner | DurableFunctionCloudTestRunner]:
-    """An open runner for the handler of the marker `durable`: a `DurableFunctionTestRunner`, or
-    with --durable-mode=cloud a `DurableFunctionCloudTestRunner`."""
-    marker = request.node.get_closest_marker("durable")
-    if marker is None:
-        raise pytest.UsageError(
-            "The fixture durable_runner needs @pytest.mark.durable(handler=...) on the test, "
-            "its class or its module."
-        )
-    if request.config.getoption("--durable-mode") == "cloud":
-        with _cloud_runner(request.config, marker) as cloud:
-            yield cloud
-        return
-    from ..runner.blocking import DurableFunctionTestRunner
-
-    with DurableFunctionTestRunner(*marker.args, **marker.kwargs) as runner:
-        yield runner
-
-
-def _cloud_runner(config: pytest.Config, marker: pytest.Mark) -> DurableFunctionCloudTestRunner:
-    """A runner for the marker's function where it is deployed; options of workers do not apply."""
-    from ..runner.blocking import DurableFunctionTestRunner
-    from ..runner.cloud import DurableFunctionCloudTestRunner
-    from ..runner.registration import function_name_of
-
-    signature = inspect.signature(DurableFunctionTestRunner)
-    given = signature.bind(*marker.args, **marker.kwargs).arguments
-    return DurableFunctionCloudTestRunner(
-        given.get("function_name") or function_name_of(given["handler"]),
-        region=config.getoption("--durable-region"),
-        lambda_endpoint=config.getoption("--durable-endpoint"),
-    )
-
-
-@pytest.fixture
-def crash_report(
-    request: pytest.FixtureRequest, durable_runner: DurableFunctionTestRunner
-) -> CrashReport:
-    """The report on all crash points of the handler, explored with the marker's arguments."""
-    if request.config.getoption("--durable-mode") == "cloud":
-        pytest.skip("Crashes are explored with workers of one's own, in local mode.")
-    marker = request.node.get_closest_marker("explore_crashes")
-    arguments = ((), {}) if marker is None else (marker.args, marker.kwargs)
-    return durable_runner.explore_crashes(*arguments[0], **arguments[1])

@@ -315,7 +315,8 @@ def operation_tree(
 def error_text(error: ErrorObject) -> str:
     """ "Type: message", or the one of them that the error has."""
     return (
-        ": ".join(part for part in (error.type, error.message) if part) or "an error without text"
+        ": ".join(part for part in (error.type, error.message) if part)
+        or "without a type or a message"
     )
 
 

@@ -10,6 +10,10 @@ from ..core import model
 from ..core.divergence import Divergence
 from ..core.fault_places import CrashPoint
 
+_WAITS_INSIDE = "WaitForCallback"
+#: Operations that a handler ends, not anything that the execution waits for.
+_HANDLERS_OWN = (model.OperationType.EXECUTION, model.OperationType.CONTEXT)
+
 
 @dataclass(frozen=True, slots=True)
 class InvocationRecord:
@@ -72,3 +76,41 @@ class ExecutionRecord:
     points: Sequence[CrashPoint] = ()
     #: The effects of this execution and of all that it invoked in a chain, in order.
     effects: Sequence[model.Effect] = ()
+
+    @property
+    def open_callbacks(self) -> list[str]:
+        """The names of the callbacks that nobody has answered; that of a `wait_for_callback` is its
+        own."""
+        names = {each.id: each.name for each in self.operations if each.sub_type == _WAITS_INSIDE}
+        return [
+            names.get(each.parent_id or "") or each.name or ""
+            for each in self.operations
+            if each.type is model.OperationType.CALLBACK and not each.status.is_terminal
+        ]
+
+    @property
+    def needs_an_answer(self) -> bool:
+        """Whether the execution waits for callbacks that never time out, and for nothing else."""
+        if self.status is not model.ExecutionStatus.RUNNING or not self.open_callbacks:
+            return False
+        if not all(each.outcome for each in self.invocations):
+            return False
+        limited = {
+            each.id
+            for each in self.events
+            if each.timeout_seconds or each.heartbeat_timeout_seconds
+        }
+        return all(
+            each.type in _HANDLERS_OWN
+            or (each.type is model.OperationType.CALLBACK and each.id not in limited)
+            for each in self.operations
+            if not each.status.is_terminal
+        )
+
+    def no_callback(self, name: str | None, seconds: float) -> str:
+        """Say in a sentence that there was no such callback, with those that are open."""
+        wanted = f"callback {name!r}" if name else "callback"
+        within = f" within {seconds:g} s" if seconds else ""
+        others = ", ".join(map(repr, self.open_callbacks)) if name else ""
+        opened = f" (open: {others})" if others else ""
+        return f"No {wanted} was open{within}{opened}; the execution waits for "

@@ -25,6 +25,7 @@ from .operations import (
     shorten,
 )
 from .tables import effects_table, elide, table
+from .tracebacks import FATAL, own_frames, pieces
 from .values import shown
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ _INVOKE = OperationType.CHAINED_INVOKE
 _NOT_FOUND = re.compile(r"Function not found: arn:[^ ]*:function:([^ ]+)")
 
 
-def describe(result: DurableFunctionTestResult) -> str:
+def describe(result: DurableFunctionTestResult, output_lines: int = _SHOWN_OUTPUT_LINES) -> str:
+    """Return the text, with that many lines of what each invocation wrote."""
     name = result.function_name or result.execution_name or "execution"
     heading = [name, result.status.value]
     if result.duration is not None:
@@ -58,7 +60,7 @@ def describe(result: DurableFunctionTestResult) -> str:
         rows = [_operation_row(prefix, each) for prefix, each in _branches(result.operations)]
         lines += ["", *table(header, rows), *_unregistered(result)]
     if result.invocations:
-        lines += ["", *_invocations(result.invocations)]
+        lines += ["", *_invocations(result.invocations, output_lines)]
     if result.faults or result.unfired_faults:
         lines += ["", *_faults(result)]
     if result.ledger:
@@ -147,7 +149,7 @@ def _unregistered(result: DurableFunctionTestResult) -> Iterator[str]:
         )
 
 
-def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
+def _invocations(invocations: Sequence[Invocation], most: int) -> Iterator[str]:
     header = ("invocations", "outcome", "took", "worker", "")
     numbered = elide(list(enumerate(invocations, start=1)))
     rows = [
@@ -156,11 +158,26 @@ def _invocations(invocations: Sequence[Invocation]) -> Iterator[str]:
     ]
     heading, *lines = table(header, rows)
     yield heading
-    for line, each in zip(lines, numbered, strict=True):
+    outputs = [None if isinstance(each, str) else list(_output(each[1], most)) for each in numbered]
+    same: list[int] = []
+    for line, each, output, following in zip(
+        lines, numbered, outputs, [*outputs[1:], None], strict=True
+    ):
         yield line
-        if not isinstance(each, str):
-            yield from _output(each[1])
-            yield from _doing(each[1])
+        if isinstance(each, str) or output is None:
+            continue
+        number, invocation = each
+        if not same:
+            yield from output
+        elif output != following or invocation.verdict:
+            yield f"     | {_numbers(same)}: the same"
+        is_repeated = len(output) > 1 and output == following and not invocation.verdict
+        same = [*same, number + 1] if is_repeated else []
+        yield from _doing(invocation)
+
+
+def _numbers(numbers: list[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _invocation_row(number: int, invocation: Invocation) -> tuple[str, ...]:
@@ -189,30 +206,42 @@ def _error(error: ErrorObject) -> str:
     # The entries of a Python traceback end with a line break and may have several; those of other
     # stack traces do not.
     trace = [line for entry in error.stack_trace or () for line in entry.splitlines()]
-    return "\n".join([error_text(error), *_telling(trace, _SHOWN_TRACE_LINES)])
+    return "\n".join([error_text(error), *_telling(own_frames(trace), _SHOWN_TRACE_LINES)])
 
 
 def _telling(lines: list[str], most: int) -> list[str]:
     """The last lines, or where a fatal signal left them the first: the innermost frames come
     first there."""
     for number, line in enumerate(lines):
-        if line.startswith("Fatal Python error"):
+        if line.startswith(FATAL):
             return lines[number : number + most]
     return lines[-most:]
 
 
-def _output(invocation: Invocation) -> Iterator[str]:
-    printed = invocation.output.splitlines()
-    left_out = len(printed) - _SHOWN_OUTPUT_LINES
-    if left_out > 0:
-        yield f"     | … {left_out} more lines"
-    yield from (f"     | {line}" for line in _telling(printed, _SHOWN_OUTPUT_LINES))
+def _output(invocation: Invocation, most: int) -> Iterator[str]:
+    printed = list(pieces(invocation.output.splitlines()))
+    yield from (f"     | {line}" for line in _last(printed, most))
+
+
+def _last(printed: list[list[str]], most: int) -> list[str]:
+    """The last lines, but the first ones of a traceback: its cause is there."""
+    left_out = sum(map(len, printed)) - most
+    # A line takes no more room than the note that it was left out.
+    if left_out < 2:
+        return [line for piece in printed for line in piece]
+    lines: list[str] = []
+    for piece in reversed(printed):
+        room = most - len(lines)
+        if len(piece) > room:
+            # The heading of a traceback says nothing by itself.
+            first = piece[:room] if room > 1 else []
+            return [*first, f"… {left_out + room - len(first)} more lines", *lines]
+        lines = piece + lines
+    return lines
 
 
 def _doing(invocation: Invocation) -> Iterator[str]:
     if invocation.verdict:
         yield f"     {invocation.verdict}"
         lines = [line for dump in invocation.stacks[-1:] for line in dump.splitlines()]
-        yield from (f"       {line}" for line in lines[:_SHOWN_TRACE_LINES])
-        if (left_out := len(lines) - _SHOWN_TRACE_LINES) > 0:
-            yield f"       … {left_out} more lines"
+        yield from (f"       {line}" for line in _last([lines], _SHOWN_TRACE_LINES))

@@ -5,13 +5,40 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from async_durable_execution import ExtendedTypeSerDes
+from async_durable_execution import BatchItemStatus, BatchResult, ExtendedTypeSerDes
 
 if TYPE_CHECKING:
     from async_durable_execution import SerDes
+
+
+class _BatchResults:
+    """How both SDKs write what `map` and `parallel` return: a mapping under a tag of its own."""
+
+    tag = "br"
+
+    def can_encode(self, value: Any) -> bool:
+        return False
+
+    def encode(self, value: Any, encode_value: Callable[[Any], Any]) -> Any:
+        raise NotImplementedError
+
+    def decode(self, value: Any, decode_value: Callable[[str, Any], Any]) -> BatchResult[Any]:
+        return BatchResult[Any].from_dict(decode_value("m", value))
+
+
+def _default_serdes() -> ExtendedTypeSerDes[Any]:
+    try:
+        return ExtendedTypeSerDes[Any](type_codecs=(_BatchResults(),))
+    except TypeError:
+        # Early releases of the SDK know the tag themselves, and take no other.
+        return ExtendedTypeSerDes[Any]()
+
+
+_DEFAULT = _default_serdes()
 
 
 def deserialize(payload: str | None, serdes: SerDes[Any] | None = None) -> Any:
@@ -21,7 +48,7 @@ def deserialize(payload: str | None, serdes: SerDes[Any] | None = None) -> Any:
         return None
     if serdes is None:
         try:
-            return ExtendedTypeSerDes[Any]().deserialize_sync(payload)
+            return _DEFAULT.deserialize_sync(payload)
         except Exception:
             # The default serializer did not write this payload: it is JSON by other means.
             return json.loads(payload)
@@ -43,14 +70,25 @@ def deserialize(payload: str | None, serdes: SerDes[Any] | None = None) -> Any:
 def shown(payload: str) -> str:
     """Return the text for people: `payload` itself, or what the SDK's own format says.
 
-    That is JSON, or Python where JSON has no such value.
+    That is JSON, or Python where JSON has no such value. A batch is a list of its results, with the
+    status of each item that has none.
     """
     if not payload.startswith('{"t":'):
         return payload
     try:
-        value = ExtendedTypeSerDes[Any]().deserialize_sync(payload)
+        value = _DEFAULT.deserialize_sync(payload)
     except Exception:
         return payload
+    if isinstance(value, BatchResult):
+        items = (
+            _text(item.result) if item.status is BatchItemStatus.SUCCEEDED else item.status.value
+            for item in value.all
+        )
+        return f"[{', '.join(items)}]"
+    return _text(value)
+
+
+def _text(value: Any) -> str:
     try:
         return json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
+from . import suite
 from .blocking import BaseRunner, explorer
 from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
+from .keywords import suggesting
 from .opening import AwaitedOpening
 from .payloads import inputs_of
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 
+@suggesting
 class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
     """`DurableFunctionTestRunner` for `async with` and `await`.
 
@@ -44,6 +47,8 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         self._transport = self._engine.use_loop()
 
     async def _close(self, *, check: bool) -> None:
+        if not check:
+            await asyncio.to_thread(suite.failing, self._engine)
         await super()._close(check=check)
         await self._transport.close()
         if check:
@@ -59,7 +64,7 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         function_name: str | None = None,
         tenant_id: str | None = None,
         faults: Faults = (),
-        replay_every_checkpoint: bool = False,
+        replay_every_checkpoint: bool | None = None,
     ) -> DurableFunctionTestResult:
         start = self._engine.start_of(
             input,

@@ -19,7 +19,7 @@ from ..client.drive import drive
 from ..client.settings import FunctionSettings, Seconds, seconds, settings
 from ..core.model import Isolation
 from ..results.result import DurableFunctionTestResult
-from . import patched
+from . import patched, suite
 from .engine import DEFAULT_TIMEOUT, Engine
 from .fault_plans import Faults
 from .handles import BlockingCalls, ExecutionHandle
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __tracebackhide__ = True
 
 
+@suggesting
 class BaseRunner:
     """What the synchronous and the asynchronous runner have in common."""
 
-    @suggesting
     def __init__(
         self,
         handler: Callable[..., Any],
@@ -225,6 +225,7 @@ class BaseRunner:
         return f"<{type(self).__name__} of {self.function_name!r}, {state}>"
 
 
+@suggesting
 class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
     """Runs a durable function in worker processes.
 
@@ -232,6 +233,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
     """
 
     def _close(self, *, check: bool) -> None:
+        if not check:
+            suite.failing(self._engine)
         super()._close(check=check)
         if check:
             self._engine.plan.check_all()
@@ -246,7 +249,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
         function_name: str | None = None,
         tenant_id: str | None = None,
         faults: Faults = (),
-        replay_every_checkpoint: bool = False,
+        replay_every_checkpoint: bool | None = None,
     ) -> DurableFunctionTestResult:
         """Start an execution, wait for its end and return its result.
 
@@ -261,7 +264,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
             tenant_id: The tenant, for a function that is isolated by tenants.
             faults: What goes wrong and where, beside the runner's own faults.
             replay_every_checkpoint: Whether the worker is killed after each checkpoint, so that
-                a handler that depends on its process, on chance or on the clock is found out.
+                a handler that depends on its process, on chance or on the clock is found out;
+                by default only under `pytest --durable-replay`.
 
         Raises:
             TimeoutError: The execution did not end within `timeout`; the text says why.
@@ -472,7 +476,7 @@ def explorer(
     """What explores the crashes of `start`, in any thread, for either runner."""
     from .explore import Explorer
 
-    patched.note(engine.attachment.modules_of_workers())
+    patched.note_all(engine.attachment)
     view = engine.blocking()
     play = None if outside is None else lambda arn: outside(ExecutionHandle(view, arn))
     return Explorer(view, start, seconds(timeout), check, callbacks, play)

@@ -35,13 +35,13 @@ __tracebackhide__ = True
 DEFAULT_POLL_INTERVAL = 1.0
 
 
+@suggesting
 class BaseCloudRunner:
     """What the synchronous and the asynchronous runner have in common."""
 
     _clock: type[Clock]
     _in_threads: bool
 
-    @suggesting
     def __init__(
         self,
         function_name: str,
@@ -91,6 +91,7 @@ class BaseCloudRunner:
         return f"<{type(self).__name__} of {self.function_name!r}>"
 
 
+@suggesting
 class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingOpening, BlockingCalls):
     """Runs a durable function where it is deployed.
 
@@ -174,6 +175,7 @@ class DurableFunctionCloudTestRunner(BaseCloudRunner, BlockingOpening, BlockingC
         drive(self._engine.stop(execution_arn, error))
 
 
+@suggesting
 class AsyncDurableFunctionCloudTestRunner(BaseCloudRunner, AwaitedOpening, AwaitedCalls):
     """`DurableFunctionCloudTestRunner` for `async with` and `await`.
 

@@ -18,6 +18,7 @@ from ..core import model, shapes
 from ..errors import NotStarted, OperationNotFound, ResourceNotFound, RunnerError
 from ..results.records import ExecutionRecord, InvocationRecord
 from ..results.result import DurableFunctionTestResult
+from . import suite
 from .payloads import callback_payload, error_object, payload_of
 
 if TYPE_CHECKING:
@@ -148,10 +149,13 @@ class CloudEngine:
             if ended or late or until != "ended":
                 record = await self._record(arn, head)
                 if ended or until == "now" or (until == "suspended" and _suspended(record)):
-                    return DurableFunctionTestResult(record)
+                    result = DurableFunctionTestResult(record)
+                    suite.saw(result)
+                    return result
             if late:
                 verb = {"ended": "end", "suspended": "suspend", "now": "answer"}[until]
                 result = DurableFunctionTestResult(record)
+                suite.saw(result)
                 raise TimeoutError(
                     f"The execution did not {verb} within {limit:g} s; it waits for "
                     f"{record.waiting_for}.\n\n{result}"
@@ -206,10 +210,8 @@ class CloudEngine:
                     f"\n\n{state}"
                 )
             if self._clock.time() >= deadline:
-                raise TimeoutError(
-                    f"No {wanted} was open within {limit:g} s; the execution waits for "
-                    f"{record.waiting_for}.\n\n{state}"
-                )
+                no_callback = record.no_callback(name, limit)
+                raise TimeoutError(f"{no_callback}{record.waiting_for}.\n\n{state}")
             await pause.take()
 
     def _find_callback(self, operations: Sequence[model.Operation], name: str | None) -> str | None:

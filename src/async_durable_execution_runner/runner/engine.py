@@ -22,12 +22,11 @@ from weakref import WeakSet
 from ..client.drive import drive
 from ..client.settings import Seconds, seconds
 from ..core import model
-from ..core.model import Isolation
 from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
-from ..worker import log_records
-from . import patched
+from ..worker import covered, log_records
+from . import patched, suite
 from .fault_plans import Faults, RunnerPlan, check_deterministic, warn_of_divergences
 from .output import OutputRelay
 from .payloads import callback_payload, error_object, payload_of, text_of
@@ -90,6 +89,9 @@ class Engine:
         self._skip_time = skip_time
         self.plan = RunnerPlan(faults)
         self._relay = OutputRelay()
+        #: Whether what is written in executions is brought to the process's own output. What is
+        #: written in those that they invoke always is, as no description has it.
+        self.relays_output = True
         self._last_arn: str | None = None
         self._control_on_loop: ControlClient | None = None
         self.function_name = function_name or ""
@@ -137,7 +139,7 @@ class Engine:
         skip_time: bool | None = None,
         tenant_id: str | None = None,
         faults: Faults = (),
-        replay_every_checkpoint: bool = False,
+        replay_every_checkpoint: bool | None = None,
         record_points: bool = False,
     ) -> Start:
         from ..client.control import Start
@@ -147,6 +149,11 @@ class Engine:
         function = text_of("function_name", function_name) or self.function_name
         if not function:
             raise ValueError("This runner was given no handler: say function_name=.")
+        if replay_every_checkpoint is None:
+            # An exploration kills by itself, and nothing kills an inline worker.
+            replay_every_checkpoint = (
+                suite.replays and not record_points and not self.attachment.is_inline(function)
+            )
         return Start(
             function,
             payload_of(input) if payload is None else text_of("payload", payload),
@@ -157,16 +164,18 @@ class Engine:
             record_points,
             retry_at_once=replay_every_checkpoint,
             log_levels=log_records.wanted(),
+            coverage_context=covered.context(),
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
-        patched.note(self.attachment.modules_of_workers())
+        patched.note_all(self.attachment)
         self._last_arn = await self.control.start(start, hold_time=hold_time)
+        suite.began(self, self._last_arn)
         return self._last_arn
 
     async def run(self, start: Start, timeout: Seconds) -> DurableFunctionTestResult:
         start = _named(start)
-        patched.note(self.attachment.modules_of_workers())
+        patched.note_all(self.attachment)
         with self._interruptible(lambda: start):
             record = await self.control.run(start, seconds(timeout))
         self._last_arn = record.execution_arn
@@ -174,13 +183,14 @@ class Engine:
         if start.retry_at_once:
             check_deterministic(result)
         warn_of_divergences(result)
+        suite.ran(self, start)
         return result
 
     async def run_many(
         self, starts: Sequence[Start], timeout: Seconds
     ) -> list[DurableFunctionTestResult]:
         control, progress = self.control, Progress(len(starts))
-        patched.note(self.attachment.modules_of_workers())
+        patched.note_all(self.attachment)
         starts = list(map(_named, starts))
         outcomes: list[ExecutionRecord | Exception] = []
         try:
@@ -199,10 +209,12 @@ class Engine:
         if late > 1:
             problem += f", like {late - 1} more of {len(starts)}"
         results = []
-        for outcome in outcomes:
+        for start, outcome in zip(starts, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 raise outcome
             results.append(await self._result(outcome, problem))
+            if start.retry_at_once:
+                check_deterministic(results[-1])
             warn_of_divergences(results[-1])
         return results
 
@@ -217,6 +229,8 @@ class Engine:
         problem = f"did not {verb} within {seconds(timeout):g} s"
         result = await self._result(record, problem, check_faults=until == "ended")
         if until == "ended":
+            if suite.replays:
+                check_deterministic(result)
             warn_of_divergences(result)
         return result
 
@@ -271,7 +285,8 @@ class Engine:
             callback_id, why, status = await self.control.wait_for_callback(arn, name, limit)
         if callback_id:
             return callback_id
-        state = (await self.wait(arn, "now", limit)).describe()
+        result = await self.wait(arn, "now", limit)
+        state = result.describe()
         wanted = f"callback {name!r}" if name else "callback"
         if status is not model.ExecutionStatus.RUNNING:
             raise OperationNotFound(
@@ -279,9 +294,8 @@ class Engine:
             )
         stacks = await self.attachment.inline.stacks(why, self.control.transport)
         why += "".join(f"; {each.verdict}" for each in stacks.values())
-        raise TimeoutError(
-            f"No {wanted} was open within {limit:g} s; the execution waits for {why}.\n\n{state}"
-        )
+        no_callback = result._record.no_callback(name, limit)
+        raise TimeoutError(f"{no_callback}{why}.\n\n{state}")
 
     async def callback_success(self, callback_id: str, result: object) -> None:
         await self.control.callback_success(callback_id, callback_payload(result))
@@ -297,7 +311,8 @@ class Engine:
 
     @contextmanager
     def _interruptible(self, waited_for: Callable[[], str | Start]) -> Iterator[None]:
-        """Say, in a note on the `KeyboardInterrupt`, what an interrupted wait was waiting for.
+        """Say, in a note on the `KeyboardInterrupt`, what an interrupted wait was waiting for. For
+        another interruption, that of pytest-timeout, the suite's report has it.
 
         `asyncio.run` cancels its task instead, and raises `KeyboardInterrupt` when that has ended.
         The note is then on the `CancelledError`, which is the context of the interrupt.
@@ -313,18 +328,36 @@ class Engine:
                 with suppress(Exception):
                     interrupt.add_note(drive(self.blocking()._state_of(waited_for())))
             raise
+        except (Exception, GeneratorExit):
+            raise
+        except BaseException:
+            self.look_at(waited_for())
+            raise
 
     async def _state_of(self, waited_for: str | Start) -> str:
         """What an execution waits for, with what its handlers are doing."""
+        record = await self._look(waited_for)
+        await self._hand_on_output(record)
+        result = DurableFunctionTestResult(record)
+        return f"The execution has not ended; it waits for {record.waiting_for}.\n\n{result}"
+
+    async def _look(self, waited_for: str | Start) -> ExecutionRecord:
         # A second start with the same name and input returns the execution that there is.
         arn = waited_for
         if not isinstance(arn, str):
             arn = await self.control.start(arn)
-        record = await self.control.wait(arn, "ended", 0)
-        await self._hand_on_output(record)
-        record = await self.attachment.inline.look(record, self.control.transport)
-        result = DurableFunctionTestResult(record)
-        return f"The execution has not ended; it waits for {record.waiting_for}.\n\n{result}"
+        record = await self.control.wait(arn, "now", DEFAULT_TIMEOUT)
+        # A handler that runs is looked at for those who wait in vain; this lets held time go.
+        if any(not each.outcome for each in record.invocations):
+            record = await self.control.wait(arn, "ended", 0)
+        return await self.attachment.inline.look(record, self.control.transport)
+
+    def look_at(self, execution: str | Start) -> None:
+        """Tell the suite how an execution stands that its test does not wait for any more."""
+        if suite.listener is not None and self.attachment.is_open:
+            # Whatever fails here must not hide why.
+            with suppress(Exception):
+                suite.saw(DurableFunctionTestResult(drive(self.blocking()._look(execution))))
 
     # -- results ---------------------------------------------------------------------------
 
@@ -335,6 +368,7 @@ class Engine:
         if record.timed_out:
             record = await self.attachment.inline.look(record, self.control.transport)
         result = DurableFunctionTestResult(record)
+        suite.saw(result)
         if record.timed_out:
             raise TimeoutError(
                 f"The execution {problem}; it waits for {record.waiting_for}.\n\n{result}"
@@ -349,14 +383,14 @@ class Engine:
         running, left = 0, deque([record])
         while left:
             each = left.popleft()
-            self._hand_on(each)
+            if self.relays_output or each is not record:
+                self._hand_on(each)
             running += each.status is model.ExecutionStatus.RUNNING
             if running <= _MOST_RUNNING:
                 for arn in each.children:
                     left.append(await self.control.wait(arn, "now", DEFAULT_TIMEOUT))
 
     def _hand_on(self, record: ExecutionRecord) -> None:
-        function = self.attachment.functions.get(record.function_name)
         # What an inline handler wrote has been on the test's own output already.
-        if function is None or function.settings.isolation is not Isolation.INLINE:
+        if not self.attachment.is_inline(record.function_name):
             self._relay.hand_on(record)

@@ -29,6 +29,7 @@ from ..results.result import DurableFunctionTestResult
 from ..results.statuses import InvocationStatus
 from ..results.tables import effects_table
 from ..results.values import shown
+from . import suite
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -147,15 +148,37 @@ class CrashReport:
 
 
 def answer(engine: Engine, arn: str, callbacks: Mapping[str, Any], timeout: float) -> None:
-    """Answer the callbacks of an execution, in this order."""
+    """Answer the callbacks of an execution, in this order.
+
+    Raises:
+        OperationNotFound: The execution has ended without such a callback.
+        TimeoutError: There was no such callback within `timeout`, or the execution waits for
+            nothing but others.
+    """
     for name, result in callbacks.items():
-        callback_id = drive(engine.wait_for_callback(arn, name, timeout))
+        seconds = _patience(engine, arn, timeout)
+        callback_id = drive(engine.wait_for_callback(arn, name, seconds))
         # A callback is not answered while a handler runs or the end of a chained invoke is on
         # its way, as the order would differ from run to run. Advancing by no time returns when
         # all is quiet; where it never is, the wait for the end says why.
         with contextlib.suppress(TimeoutError):
             drive(engine.control.advance(arn, 0, timeout))
         drive(engine.callback_success(callback_id, result))
+
+
+def _patience(engine: Engine, arn: str, timeout: float) -> float:
+    """How long to wait for a callback: 0 where no other can be opened before one is answered."""
+    events = -1
+    while True:
+        with contextlib.suppress(TimeoutError):
+            drive(engine.control.advance(arn, 0, timeout))
+        record = drive(engine.control.wait(arn, "now", timeout))
+        if record.needs_an_answer:
+            return 0
+        # What is due is skipped to when all is quiet, and then there are more events.
+        if len(record.events) == events:
+            return timeout
+        events = len(record.events)
 
 
 class Explorer:
@@ -199,13 +222,16 @@ class Explorer:
             runs = [*runs, *frontier]
         name = self._start.function
         seconds, checked = time.monotonic() - began, self._check is not None
-        return CrashReport(name, clean, runs, pruned, seconds, checked)
+        report = CrashReport(name, clean, runs, pruned, seconds, checked)
+        suite.saw(report)
+        return report
 
     def clean(self) -> DurableFunctionTestResult:
         """Run without a crash, and return what came of that; `AssertionError` if it is wrong."""
-        record = self._run(self._start)
+        unasked: list[str] = []
+        record = self._run(self._start, unasked)
         result = DurableFunctionTestResult(record)
-        wrong = list(_wrong_in_itself(record, result, self._check))
+        wrong = [*unasked, *_wrong_in_itself(record, result, self._check)]
         if record.timed_out:
             wrong = [self._late(record)]
         if wrong:
@@ -248,14 +274,18 @@ class Explorer:
     def _late(self, record: ExecutionRecord) -> str:
         return f"it did not end within {self._timeout:g} s; it waits for {record.waiting_for}"
 
-    def _run(self, start: Start) -> ExecutionRecord:
+    def _run(self, start: Start, unasked: list[str] | None = None) -> ExecutionRecord:
+        """Run once. `unasked` gets what says that an answer in `callbacks` was not asked for."""
         control = self._engine.control
         if self._outside is None:
             return drive(control.run(start, self._timeout))
         arn = drive(control.start(start))
         # The execution may end before it asks for a callback; its result is judged all the same.
-        with contextlib.suppress(OperationNotFound):
+        try:
             self._outside(arn)
+        except OperationNotFound as error:
+            if unasked is not None and self._callbacks:
+                unasked.append(str(error).splitlines()[0])
         return drive(control.wait(arn, "ended", self._timeout))
 
 

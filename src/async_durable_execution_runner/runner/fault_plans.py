@@ -21,7 +21,7 @@ Faults = str | Fault | Iterable[str | Fault]
 """A fault plan: one fault, or several, as objects or as text."""
 
 #: Kill, and so replay, after each checkpoint.
-_EVERY_CHECKPOINT = ("kill@after-commit:*;times=*",)
+EVERY_CHECKPOINT = ("kill@after-commit:*;times=*",)
 
 
 class RunnerPlan:
@@ -30,10 +30,12 @@ class RunnerPlan:
     def __init__(self, faults: Faults) -> None:
         self._faults = _texts(faults)
         self._unmet = dict.fromkeys(self._faults)
+        #: What lists the moments at which faults can strike, where anything does.
+        self.lister = "; runner.crash_points(input) lists them"
 
     def of_run(self, faults: Faults, replay_every_checkpoint: bool) -> tuple[str, ...]:
         """The plan of one execution; `InvalidParameterValue` for a text that is not a fault."""
-        every = _EVERY_CHECKPOINT if replay_every_checkpoint else ()
+        every = EVERY_CHECKPOINT if replay_every_checkpoint else ()
         return (*self._faults, *_texts(faults), *every)
 
     def of_all(self) -> tuple[str, ...]:
@@ -46,13 +48,13 @@ class RunnerPlan:
         for fired in result.faults:
             self._unmet.pop(fired.fault, None)
         # An execution without a checkpoint need not be replayed.
-        known = (*self._faults, *_EVERY_CHECKPOINT)
+        known = (*self._faults, *EVERY_CHECKPOINT)
         own = [text for text in result.unfired_faults if text not in known]
         if unfired := _certain(own):
             raise FaultNeverFired(
                 f"Planned, but never fired: {', '.join(unfired)}. "
-                f"Nothing of the kind happened in this execution, which had {_moments(result)}; "
-                f"runner.crash_points(input) lists them.\n\n{result}"
+                "Nothing of the kind happened in this execution, which had "
+                f"{_moments(result)}{self.lister}.\n\n{result}"
             )
 
     def check_all(self) -> None:

@@ -18,6 +18,7 @@ from ..client.drive import drive
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult, Event
 from .engine import DEFAULT_TIMEOUT
+from .keywords import suggesting
 
 if TYPE_CHECKING:
     from ..client.control import Until
@@ -48,6 +49,7 @@ class Executions(Protocol):
     async def advance(self, duration: Seconds, execution: object, timeout: Seconds) -> None: ...
 
 
+@suggesting
 class BlockingCalls(ABC):
     """What every blocking runner is asked about executions that have been started."""
 
@@ -119,6 +121,7 @@ class BlockingCalls(ABC):
         drive(self._executions.callback_heartbeat(callback_id))
 
 
+@suggesting
 class AwaitedCalls(ABC):
     """`BlockingCalls`, with calls to await."""
 
@@ -178,6 +181,7 @@ class AwaitedCalls(ABC):
         await self._executions.callback_heartbeat(callback_id)
 
 
+@suggesting
 class ExecutionHandle:
     """An execution under way, wherever it runs."""
 
@@ -225,6 +229,7 @@ class ExecutionHandle:
         return f"<ExecutionHandle {self.arn}>"
 
 
+@suggesting
 class AsyncExecutionHandle:
     """An execution under way, wherever it runs."""
 

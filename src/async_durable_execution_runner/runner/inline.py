@@ -15,6 +15,7 @@ from ..results.records import ExecutionRecord
 
 if TYPE_CHECKING:
     from ..client.cluster import Cluster
+    from ..client.lent import LentCluster
     from ..client.transport import Transport
     from ..worker.inline import InlineWorker
     from ..worker.setup import Setup
@@ -45,7 +46,7 @@ class InlineWorkers:
             setup.enter(worker_setup, self._setups)
             self._set_up.append(worker_setup)
 
-    def ensure(self, count: int, cluster: Cluster, workspace_id: str) -> None:
+    def ensure(self, count: int, cluster: Cluster | LentCluster, workspace_id: str) -> None:
         """Have at least `count` workers."""
         from ..worker.connection import Connection
         from ..worker.inline import InlineWorker

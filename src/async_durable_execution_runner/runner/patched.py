@@ -1,4 +1,4 @@
-"""What a test has patched in its own process, of which workers know nothing.
+"""What a test has patched or changed in its own process, of which workers know nothing.
 
 This is noted when an execution starts, since a `with patch(...)` is over when its test has failed.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .registration import Attachment
 
 _SHOWN = 3
 
@@ -24,16 +27,26 @@ class _Noted:
     modules: dict[str, ModuleType] = field(default_factory=dict)
     #: What was patched there, without repetitions.
     names: dict[str, None] = field(default_factory=dict)
+    #: The variables that were changed after the runner was opened, and "the working folder".
+    changes: dict[str, None] = field(default_factory=dict)
 
 
 _noted = _Noted("")
 
 
-def note(modules: Iterable[str]) -> None:
+def note_all(attachment: Attachment) -> None:
+    """Note what the test that runs under pytest has patched, and changed since it opened the
+    runner."""
+    if "PYTEST_CURRENT_TEST" in os.environ:
+        note(attachment.modules_of_workers(), attachment.changed_around())
+
+
+def note(modules: Iterable[str], changes: Iterable[str] = ()) -> None:
     """Note what the test that runs under pytest has patched.
 
     Args:
         modules: The modules of the handlers that workers run.
+        changes: What the test has changed since it opened the runner.
     """
     global _noted
     # pytest's name of the test, with the phase that it is in.
@@ -42,6 +55,7 @@ def note(modules: Iterable[str]) -> None:
         return
     if test != _noted.test:
         _noted = _Noted(test, _modules_of(test.partition("::")[0]))
+    _noted.changes.update(dict.fromkeys(changes))
     for name in modules:
         if (module := sys.modules.get(name)) is not None:
             _noted.modules[name] = module
@@ -61,16 +75,29 @@ def hint(test: str, replaced: Iterable[tuple[object, str]]) -> str:
     for target, name in replaced:
         if any(target is holder for each in _noted.modules.values() for holder in _holders(each)):
             names[f"{_name(target)}.{name}"] = None
-    if not names:
-        return ""
-    shown = ", ".join(f"`{name}`" for name in list(names)[:_SHOWN])
+    hints = []
+    if names:
+        hints.append(
+            f"{_listed([f'`{name}`' for name in names])} {'is' if len(names) == 1 else 'are'} "
+            "patched in this process, but the handler ran in another one, which has the "
+            f"original{'s'[: len(names) - 1]}: see docs/fakes.md (worker_setup=, env=, a server, "
+            "isolation='inline')."
+        )
+    if changes := list(_noted.changes):
+        hints.append(
+            f"{_listed(changes)} {'was' if len(changes) == 1 else 'were'} changed after the runner "
+            "was opened: handlers do not see that. Give env=, or change it before: in a fixture "
+            "that comes before durable_runner, or above a `with` of your own."
+        )
+    return "\n".join(hints)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names in words, a few of them at most."""
+    *shown, last = names
     if len(names) > _SHOWN:
-        shown += f" and {len(names) - _SHOWN} more"
-    return (
-        f"{shown} {'is' if len(names) == 1 else 'are'} patched in this process, but the handler "
-        f"ran in another one, which has the original{'s'[: len(names) - 1]}: see docs/fakes.md "
-        "(worker_setup=, env=, a server, isolation='inline')."
-    )
+        shown, last = [*names[:_SHOWN]], f"{len(names) - _SHOWN} more"
+    return f"{', '.join(shown)} and {last}" if shown else last
 
 
 def _holders(module: ModuleType) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..client.cluster import Cluster, shared_cluster, unavailable
 from ..client.drive import drive
+from ..client.lent import LentCluster
 from ..client.settings import FunctionSettings, Seconds, seconds, whole
 from ..core import limits
 from ..core.model import Isolation
@@ -90,8 +91,10 @@ class Attachment:
         self.defaults = defaults
         self.functions: dict[str, Registration] = {}
         self.inline = InlineWorkers()
+        #: The functions that the owner of a lent cluster was told of.
+        self._inline_in_lent: list[str] = []
         self._opening = threading.Lock()
-        self._cluster: Cluster | None = None
+        self._cluster: Cluster | LentCluster | None = None
         self._workspace: WorkspaceCall | None = None
         self._control: ControlClient | None = None
         self._surroundings: worker_pb2.Surroundings | None = None
@@ -136,6 +139,21 @@ class Attachment:
         codes = [each.code for each in self.functions.values() if not isinstance(each.code, str)]
         return {code.reference.module for code in codes if code.HasField("reference")}
 
+    def changed_around(self) -> list[str]:
+        """What this process has around it that workers do not see, as it was changed since the
+        runner was opened: the variables' names, and "the working folder"."""
+        in_workers = any(not isinstance(each.code, str) for each in self.functions.values())
+        if self._surroundings is None or not in_workers:
+            return []
+        from ..client import surroundings
+
+        return surroundings.changes(self._surroundings, self.cluster.environment)
+
+    def is_inline(self, name: str) -> bool:
+        """Whether a function of this name is there, and runs in this process."""
+        function = self.functions.get(name)
+        return function is not None and function.settings.isolation is Isolation.INLINE
+
     def mock(self, mock: MockFunction) -> None:
         """Have `mock` stand in for the function of its name."""
         inline = replace(self.defaults, isolation=Isolation.INLINE, worker_setup=None)
@@ -159,6 +177,9 @@ class Attachment:
             assert self._workspace is not None
             count = self.workers if function.durable else 1
             self.inline.ensure(count, self.cluster, self._workspace.id)
+            if function.durable and isinstance(self.cluster, LentCluster):
+                self.cluster.begin_inline(name)
+                self._inline_in_lent.append(name)
         elif self.workers:
             self.cluster.ensure_slots(self.workers)
 
@@ -225,6 +246,9 @@ class Attachment:
         self._control = None
         try:
             self.inline.stop()
+            if isinstance(self._cluster, LentCluster):
+                self._cluster.end_inline(self._inline_in_lent)
+                self._inline_in_lent.clear()
         finally:
             if workspace is not None:
                 workspace.close()
@@ -236,7 +260,7 @@ class Attachment:
         return self._workspace is not None
 
     @property
-    def cluster(self) -> Cluster:
+    def cluster(self) -> Cluster | LentCluster:
         if self._cluster is None or self._workspace is None:
             raise _not_open()
         return self._cluster

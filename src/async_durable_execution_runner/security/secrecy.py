@@ -1,12 +1,14 @@
 """How a process is told its secret, and how it keeps the secret from other processes.
 
 A secret is never in an environment or on a command line, which every process of the same user can
-read, but comes through a pipe: one line with the secret and the address that it is for. Whoever
-forks a process that must not have the secret reads that line after the fork.
+read, but comes through a socket: one line with the secret and the address that it is for. A pipe
+would not do, as every process of the same user can open one that it finds in `/proc/PID/fd`.
+Whoever forks a process that must not have the secret reads that line after the fork.
 """
 
 from __future__ import annotations
 
+import _socket
 import os
 import sys
 
@@ -16,6 +18,23 @@ _PR_SET_DUMPABLE = 4
 def line(secret: str, address: str) -> bytes:
     """Return the line that tells a process its secret and the coordinator's address."""
     return f"{secret} {address}\n".encode()
+
+
+def pair() -> tuple[int, int]:
+    """Return the descriptors of two sockets that are connected with each other."""
+    # Tests replace what is in `socket`, or set its default timeout, to keep off the network.
+    one, other = _socket.socketpair()
+    one.setblocking(True)
+    other.setblocking(True)
+    return one.detach(), other.detach()
+
+
+def tell(secret: str, address: str) -> int:
+    """Return a descriptor from which a process can read its line once."""
+    told, telling = pair()
+    os.write(telling, line(secret, address))
+    os.close(telling)
+    return told
 
 
 def read(fd: int) -> tuple[str, str]:
@@ -33,8 +52,18 @@ def read(fd: int) -> tuple[str, str]:
 
 def shield() -> None:
     """Have the system refuse other processes of the user a look at the memory, the environment and
-    the descriptors of this process, where that can be asked for: on Linux."""
+    the descriptors of this process, where that can be asked for: on Linux. What this process forks
+    is shielded too."""
+    _set_dumpable(0)
+
+
+def unshield() -> None:
+    """Let debuggers look into this process again, and the system write core files of it."""
+    _set_dumpable(1)
+
+
+def _set_dumpable(value: int) -> None:
     if sys.platform == "linux":
         import ctypes
 
-        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, value, 0, 0, 0)

@@ -18,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -73,21 +74,33 @@ def load(config: FunctionConfig) -> Callable[..., Any]:
         sys.path.insert(0, root)
     try:
         found: Any = import_module(module)
-    except ImportError as error:
+    except (ImportError, TypeError) as error:
+        if module.endswith(".py"):
+            name = module.removesuffix(".py").removeprefix("./").replace("/", ".")
+            raise HandlerNotLoadable(
+                f"There is no {config.handler}: a module is named, not its file, as in "
+                f"{name}:{attribute}."
+            ) from None
+        if isinstance(error, TypeError):
+            raise HandlerNotLoadable(_cannot_be_imported(config, error)) from None
         raise HandlerNotLoadable(
             f"There is no {config.handler}: {error}{_place_of(error)}."
         ) from None
     except (Exception, SystemExit) as error:
-        raise HandlerNotLoadable(
-            f"{config.handler} cannot be imported: {_description(error)}."
-        ) from None
+        raise HandlerNotLoadable(_cannot_be_imported(config, error)) from None
     try:
         for part in attribute.split("."):
             found = getattr(found, part)
     except AttributeError as error:
-        raise HandlerNotLoadable(f"There is no {config.handler}: {error}.") from None
+        near = get_close_matches(part, dir(found), 1)
+        end = f": did you mean {near[0]!r}?" if near else "."
+        raise HandlerNotLoadable(f"There is no {config.handler}: {error}{end}") from None
     handler: Callable[..., Any] = found
     return handler
+
+
+def _cannot_be_imported(config: FunctionConfig, error: BaseException) -> str:
+    return f"{config.handler} cannot be imported: {_description(error)}."
 
 
 def _place_of(error: ImportError) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..client.settings import FunctionSettings, settings
 from ..errors import InvalidConfiguration
 
 
@@ -48,7 +49,7 @@ _ALIAS = re.compile(r"(?!\d+\Z)[a-zA-Z0-9_-]{1,128}")
 
 
 def checked(where: str, config: FunctionConfig) -> FunctionConfig:
-    """`config`; `InvalidConfiguration` if Lambda would not take its names or its log format."""
+    """`config`; `InvalidConfiguration` if Lambda would not take it, or no process could have it."""
     if not _NAME.fullmatch(config.name):
         raise InvalidConfiguration(
             f"{where}: {config.name!r} is not a function's name; Lambda takes 1 to 64 letters, "
@@ -62,6 +63,16 @@ def checked(where: str, config: FunctionConfig) -> FunctionConfig:
             )
     if config.log_format not in (None, "JSON", "Text"):
         raise InvalidConfiguration(f"{where}: {config.log_format!r} is neither JSON nor Text.")
+    try:
+        settings(
+            FunctionSettings(),
+            execution_timeout=config.execution_timeout,
+            invocation_timeout=config.timeout,
+            memory=config.memory,
+            env=config.environment,
+        )
+    except ValueError as error:
+        raise InvalidConfiguration(f"{where}: {error}") from None
     return config
 
 

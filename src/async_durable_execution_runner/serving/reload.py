@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ _STOP_TIMEOUT = 2.0
 class FileWatcher:
     """Watches Python files below some folders, and `files`.
 
+    A folder may go, and another of its name may come: what is in it has changed then.
     `changed` is called with the paths that have changed, on a thread and one call at a time, `warn`
     with a sentence if the files cannot be watched.
     """
@@ -30,7 +33,8 @@ class FileWatcher:
         changed: Callable[[Collection[Path]], object],
         warn: Callable[[str], object],
     ) -> None:
-        self._files = {path.resolve() for path in files}
+        # A link may be pointed elsewhere, and what it points to may change.
+        self._files = {each for path in files for each in (path.absolute(), path.resolve())}
         self._changed = changed
         self._warn = warn
         self._lock = threading.Lock()
@@ -40,7 +44,7 @@ class FileWatcher:
 
     def watch(self, folders: Iterable[Path]) -> None:
         """Watch these folders from now on, and no others; return when they are watched."""
-        wanted = {path.resolve() for path in folders}
+        wanted = {path.absolute() for path in folders}
         # A file is watched through its folder: editors put another in its place.
         if self._files and False not in self._stops:
             self._begin({path.parent for path in self._files}, recursive=False)
@@ -76,30 +80,68 @@ class FileWatcher:
         stop: threading.Event,
         begun: threading.Event,
     ) -> None:
-        from watchfiles import PythonFilter, watch
-
-        is_python = PythonFilter()
-
-        def is_wanted(change: Change, path: str) -> bool:
-            return is_python(change, path) if recursive else Path(path) in self._files
-
         try:
-            for changes in watch(
-                *folders,
-                watch_filter=is_wanted,
-                recursive=recursive,
-                step=_QUIET,
-                stop_event=stop,
-                rust_timeout=_LOOK_AGAIN,
-                yield_on_timeout=True,
-                raise_interrupt=False,
-            ):
+            for paths in self._changes(folders, recursive, stop):
                 begun.set()
-                if changes and not stop.is_set():
+                if paths and not stop.is_set():
                     with self._lock:
-                        self._changed({Path(path) for _, path in changes})
+                        self._changed(paths)
         except (OSError, RuntimeError) as error:
             text = " ".join(str(error).split()).rstrip(".")
             self._warn(f"Changes are not noticed any more: {text}.")
         finally:
             begun.set()
+
+    def _changes(
+        self, folders: Collection[Path], recursive: bool, stop: threading.Event
+    ) -> Iterator[set[Path]]:
+        """Yield what has changed, and an empty set where nothing has for a while."""
+        from watchfiles import DefaultFilter, PythonFilter, watch
+
+        is_python, is_looked_at = PythonFilter(), DefaultFilter()
+
+        def is_wanted(change: Change, path: str) -> bool:
+            if not recursive:
+                return Path(path) in self._files
+            # What is in a folder that has been moved here is not reported.
+            return is_python(change, path) or (
+                is_looked_at(change, path)
+                and change.name == "added"
+                and any(Path(path).rglob("*.py"))
+            )
+
+        lost: set[Path] = set()
+        while not stop.is_set():
+            with ExitStack() as stack:
+                # No other folder gets the number of one that is open.
+                held: dict[Path, int] = {}
+                for path in folders:
+                    with suppress(FileNotFoundError, NotADirectoryError):
+                        held[path] = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+                        stack.callback(os.close, held[path])
+                try:
+                    for changes in watch(
+                        *held,
+                        watch_filter=is_wanted,
+                        recursive=recursive,
+                        step=_QUIET,
+                        stop_event=stop,
+                        rust_timeout=_LOOK_AGAIN,
+                        yield_on_timeout=True,
+                        raise_interrupt=False,
+                    ):
+                        yield {Path(path) for _, path in changes} | (lost & held.keys())
+                        lost -= held.keys()
+                        gone = {path for path in folders if not _is_still(path, held.get(path))}
+                        if gone:
+                            lost |= gone
+                            break
+                except FileNotFoundError:
+                    lost |= held.keys()
+
+
+def _is_still(path: Path, held: int | None) -> bool:
+    """Whether the folder at this path is the one that is open, or is still missing if none is."""
+    if held is None or not path.is_dir():
+        return held is None and not path.is_dir()
+    return os.path.samestat(path.stat(), os.fstat(held))

@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..client.cluster import shared_cluster
+from ..client.cluster import own_cluster
 from ..client.drive import drive
 from ..client.settings import FunctionSettings, settings
-from ..errors import CoordinatorUnavailable, InvalidConfiguration, RunnerError
+from ..errors import (
+    CoordinatorUnavailable,
+    HandlerNotLoadable,
+    InvalidConfiguration,
+    RunnerError,
+)
 from ..rpc import codec
 from ..runner.engine import Engine
 from ..runner.registration import DEFAULT_INVOCATION_RETRIES, Attachment, Registration
@@ -98,7 +103,8 @@ def serve(
             # Python dates bytecode to the second, in which a file may change twice.
             os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         # The workers' host starts beside the coordinator, and while the handlers are imported.
-        shared_cluster(shown=True).ensure_slots(attachment.workers)
+        cluster = own_cluster(shown=True)
+        cluster.ensure_slots(attachment.workers)
         attachment.open()
         if folder is not None:
             served.follow()
@@ -118,7 +124,6 @@ def serve(
         for line in lines:
             say(f"{line}\n")
         say(f"\n{_count(len(lines))} served.\n")
-        cluster = attachment.cluster
         cluster.coordinator.wait(threading.TIMEOUT_MAX)
         raise CoordinatorUnavailable(
             f"{cluster.obituary()}: serving has ended, and its executions are lost."
@@ -200,7 +205,11 @@ class _Served:
         progress: Callable[[int], object] = lambda _: None,
     ) -> tuple[dict[str, Registration], list[str]]:
         """Return what these functions are in their files now, by name, and a line on each."""
+        names: set[str] = set()
         for config in functions:
+            if config.name in names:
+                raise InvalidConfiguration(f"Two functions have the name {config.name}.")
+            names.add(config.name)
             if config.code is not None and not config.code.is_dir():
                 raise InvalidConfiguration(
                     f"{config.name}: its code, {config.code}, is not a folder."
@@ -220,18 +229,15 @@ class _Served:
         return made, lines
 
     def _settings(self, config: FunctionConfig, durable: bool) -> FunctionSettings:
-        try:
-            return settings(
-                self._attachment.defaults,
-                execution_timeout=config.execution_timeout if durable else None,
-                invocation_timeout=config.timeout,
-                memory=config.memory,
-                env=config.environment,
-                log_format=config.log_format,
-                retention_days=config.retention_days if durable else None,
-            )
-        except ValueError as error:
-            raise InvalidConfiguration(str(error)) from None
+        return settings(
+            self._attachment.defaults,
+            execution_timeout=config.execution_timeout if durable else None,
+            invocation_timeout=config.timeout,
+            memory=config.memory,
+            env=config.environment,
+            log_format=config.log_format,
+            retention_days=config.retention_days if durable else None,
+        )
 
     def follow(self) -> None:
         """Write what the handlers write from now on to the folder."""
@@ -280,6 +286,12 @@ class _Reloading:
     def _changed(self, paths: Collection[Path]) -> None:
         try:
             self._load(paths)
+        except HandlerNotLoadable as error:
+            # The file is as it is, and a worker that starts now reads it.
+            self._warn(
+                f"Not reloaded: {error} What a worker has already goes on with the old code; "
+                "whatever imports this anew fails until it is mended."
+            )
         except RunnerError as error:
             self._warn(f"Not reloaded, and served as before: {error}")
         except Exception as error:

@@ -2,17 +2,22 @@
 
 After each invocation the worker puts back what its handler has changed of the process's limits,
 descriptors, signals, timers and the like. What a module does to the process when it is imported
-stays, as it happens once only.
+stays, as it happens once only. The state of Python (variables of modules, `os.environ`) is the
+handler's own and stays, but for the little that slows or stops whoever comes next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import gc
 import locale
 import math
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -23,8 +28,15 @@ _LIMITS = {
     for name in sorted(dir(resource), reverse=True)
     if name.startswith("RLIMIT_")
 }
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGALRM)
+_SIGNALS = {
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGALRM),
+    *(signal.SIGVTALRM, signal.SIGPROF),
+    *(signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
+} - {stacks.SIGNAL}
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_DESCRIPTORS = "/proc/self/fd" if sys.platform == "linux" else "/dev/fd"
+#: The descriptors that an invocation needs free, for its streams and for what it imports.
+_NEEDED = 32
 
 
 class Condition:
@@ -42,7 +54,10 @@ class Condition:
 
     def keep(self) -> None:
         """Note the condition of the process as it is now."""
+        self._root = _file("/")
         self._files = {fd: _file(fd) for fd in (0, 1, 2, self._output, self._pipe)}
+        self._flags = {fd: _flags(fd) for fd in self._files}
+        self._open = _open()
         self._limits = {limit: resource.getrlimit(limit)[0] for limit in _LIMITS}
         os.umask(umask := os.umask(0o077))
         self._umask = umask
@@ -54,6 +69,9 @@ class Condition:
         self._locale = locale.setlocale(locale.LC_ALL)
         self._user = _user()
         self._policy = _policy()
+        self._collects = gc.isenabled()
+        self._trace = sys.gettrace()
+        self._patience = socket.getdefaulttimeout()
 
     def restore(self) -> str:
         """Put back what differs, but for limits that are higher; return why the process cannot be
@@ -68,7 +86,10 @@ class Condition:
         for timer in self._timers:
             signal.setitimer(timer, 0)
         yield from self._restore_limits()
-        yield from self._restore_files()
+        if _file("/") != self._root:
+            yield "its root is another folder"
+        else:
+            yield from self._restore_files()
         os.umask(self._umask)
         for number, handler in self._handlers:
             if handler is not None and signal.getsignal(number) != handler:
@@ -82,8 +103,15 @@ class Condition:
             locale.setlocale(locale.LC_ALL, self._locale)
         if _policy() is not self._policy:
             asyncio.set_event_loop_policy(self._policy)
+        if self._collects:
+            gc.enable()
+        if sys.gettrace() != self._trace:
+            sys.settrace(self._trace)
+        socket.setdefaulttimeout(self._patience)
         if _user() != self._user:
             yield "it runs as another user"
+        if not (sys.path and sys.meta_path and __name__ in sys.modules):
+            yield "it can import nothing any more"
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _restore_limits(self) -> Iterator[str]:
@@ -108,15 +136,40 @@ class Condition:
                         os.close(null)
                 else:
                     yield f"its descriptor {fd} is closed"
+        for fd, flags in self._flags.items():
+            if flags is not None and _flags(fd) not in (flags, None):
+                fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if (now := _open()) > self._open and _size(most) - now < _NEEDED:
+            yield f"it has {now} of at most {most} descriptors open"
 
 
-def _file(fd: int) -> tuple[int, int] | None:
-    """Return what identifies the open file behind a descriptor."""
+def _file(file: int | str) -> tuple[int, int] | None:
+    """Return what identifies a file, or the open file behind a descriptor."""
     try:
-        status = os.fstat(fd)
+        status = os.stat(file)
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _flags(fd: int) -> int | None:
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETFL)
+    except OSError:
+        return None
+
+
+def _open() -> int:
+    """Return how many descriptors are open."""
+    try:
+        # Linux counts them here since 6.2.
+        counted = os.stat(_DESCRIPTORS).st_size if sys.platform == "linux" else 0
+        return counted or len(os.listdir(_DESCRIPTORS)) - 1
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _user() -> tuple[int, ...]:

@@ -7,6 +7,7 @@ like pass through: whether they end the process depends on whether it is the wor
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import os
@@ -23,7 +24,7 @@ from .. import errors, ledger
 from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
-from . import environment, json_log, loading, log_records, setup
+from . import covered, environment, json_log, loading, log_records, setup
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
@@ -31,6 +32,7 @@ from .recorder import EffectRecorder
 from .sdk.choice import Client, Handler
 
 _PACKAGE = str(Path(__file__).parent)
+_OF_IMPORTS = ("<frozen importlib", importlib.__file__)
 
 
 class Functions:
@@ -83,6 +85,7 @@ class Functions:
             log_records.levels(invocation.log_levels if self._inline is None else {}),
         ):
             try:
+                self._begin_coverage(function, invocation.coverage_context)
                 self._enter_folder(function)
                 self._run_setup(function)
                 handler, client = self._handler(function)
@@ -157,6 +160,11 @@ class Functions:
     def _leave_environment(self) -> None:
         self._environment = None
         self._in_environment.close()
+
+    def _begin_coverage(self, function: worker_pb2.FunctionConfig, context: str) -> None:
+        code = self._code.get(function.function_id)
+        if self._inline is None and code is not None and code.surroundings.HasField("coverage"):
+            covered.begin(code.surroundings.coverage, context)
 
     def _enter_folder(self, function: worker_pb2.FunctionConfig) -> None:
         """Change to the working folder that the client had, or to the worker's own, for each
@@ -301,8 +309,13 @@ def _message(error: BaseException) -> str:
 
 
 def _stack(error: BaseException) -> list[str]:
-    """Return the formatted frames of the handler's code, without the runner's above them."""
-    frames = traceback.extract_tb(error.__traceback__)
-    while frames and frames[0].filename.startswith((_PACKAGE + os.sep, "<frozen importlib")):
+    """Return the formatted frames of the handler's code, without the runner's above them, and
+    without those of the import system."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_OF_IMPORTS)
+    ]
+    while frames and frames[0].filename.startswith(_PACKAGE + os.sep):
         del frames[0]
     return traceback.format_list(frames)

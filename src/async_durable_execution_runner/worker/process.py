@@ -18,6 +18,7 @@ from ..errors import RunnerError
 from ..rpc import codec
 from ..rpc.v1 import worker_pb2
 from ..security import secrecy
+from . import covered
 from .condition import Condition
 from .connection import Connection
 from .inline import exit_code
@@ -33,7 +34,7 @@ def main(worker_id: str, output: int, secret: int, stacks: int) -> NoReturn:
     Args:
         worker_id: The id by which the coordinator knows the worker.
         output: The descriptor of the file that takes what the worker writes.
-        secret: The descriptor of the pipe with the worker's credential.
+        secret: The descriptor of the socket with the worker's credential.
         stacks: The descriptor of the pipe for the stacks of the worker's threads and tasks.
     """
     code = 1
@@ -41,7 +42,14 @@ def main(worker_id: str, output: int, secret: int, stacks: int) -> NoReturn:
         _take_over(output, stacks)
         credential, address = secrecy.read(secret)
         os.close(secret)
-        code = _serve(Connection(address, credential, worker_id), worker_id, output, stacks)
+        secrecy.unshield()
+        if credential:
+            code = _serve(Connection(address, credential, worker_id), worker_id, output, stacks)
+        else:
+            sys.stderr.write(
+                f"No credential came for worker {worker_id}: another process took it, or the host "
+                "ended.\n"
+            )
     except BaseException:
         traceback.print_exc()
     finally:
@@ -84,11 +92,14 @@ def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> 
     def serve(invocation: worker_pb2.Invocation) -> worker_pb2.InvocationResult:
         try:
             result = functions.invoke(invocation)
+            covered.end()
         except SystemExit as exit:
+            covered.end()
             if not isinstance(exit.code, int | None):
                 print(exit.code, file=sys.stderr)  # noqa: T201 - what the interpreter does
             _exit(exit_code(exit))
         except BaseException:
+            covered.end()
             traceback.print_exc()
             _exit(1)
         result.unfit = condition.restore()

@@ -16,9 +16,11 @@ from typing import Any
 import grpc
 
 from .. import errors
+from ..core import limits
 from ..core.text import utf8
 from ..ledger import Recorder
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
+from . import covered
 from .connection import REFUSALS, Connection, why_ended
 from .misdeeds import commit
 
@@ -51,11 +53,17 @@ class EffectRecorder:
         request = _request(name, key, data)
         request.request_id = request_id
         locate(request)
+        if (size := request.ByteSize()) > limits.EFFECT_BYTES:
+            raise ValueError(
+                f"The effect {name!r} was not recorded: as JSON it has {size} bytes, and "
+                f"{limits.EFFECT_BYTES} is the most. Record an id, a length or a digest instead."
+            )
         if os.getpid() != self._pid:
             raise RuntimeError(
                 f"The effect {name!r} was not recorded: this process was forked off a handler's, "
                 "and gRPC does not survive a fork. Record it in the handler's own process."
             )
+        covered.save()
         try:
             response = self._unary()(request, metadata=self._connection.metadata)
         except grpc.RpcError as error:

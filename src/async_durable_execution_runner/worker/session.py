@@ -17,6 +17,7 @@ import grpc.aio
 
 from .. import errors
 from ..rpc import PROTOCOL_VERSION
+from ..rpc.bounds import trim
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
 from .connection import REFUSALS, Connection, end_stream, why_refused
 from .misdeeds import commit
@@ -52,6 +53,7 @@ class Session:
             invocation = loop.run_until_complete(self._start())
             while invocation is not None:
                 result = serve(invocation)
+                trim(result)
                 invocation = loop.run_until_complete(self._next(result))
         finally:
             loop.run_until_complete(self._close())

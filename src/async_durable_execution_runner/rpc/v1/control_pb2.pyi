@@ -89,7 +89,7 @@ class ReplaceFunctionsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StartExecutionRequest(_message.Message):
-    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "log_levels", "faults", "record_points", "retry_at_once")
+    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "log_levels", "coverage_context", "faults", "record_points", "retry_at_once")
     class LogLevelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +105,7 @@ class StartExecutionRequest(_message.Message):
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     HOLD_TIME_FIELD_NUMBER: _ClassVar[int]
     LOG_LEVELS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     RECORD_POINTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
@@ -116,10 +117,11 @@ class StartExecutionRequest(_message.Message):
     tenant_id: str
     hold_time: bool
     log_levels: _containers.ScalarMap[str, int]
+    coverage_context: str
     faults: _containers.RepeatedScalarFieldContainer[str]
     record_points: bool
     retry_at_once: bool
-    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., log_levels: _Optional[_Mapping[str, int]] = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ...) -> None: ...
+    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ...) -> None: ...
 
 class StartExecutionResponse(_message.Message):
     __slots__ = ("execution_arn",)

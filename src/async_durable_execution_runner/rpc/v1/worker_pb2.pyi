@@ -110,14 +110,16 @@ class HostWelcome(_message.Message):
     def __init__(self, coordinator_id: _Optional[str] = ...) -> None: ...
 
 class StartWorker(_message.Message):
-    __slots__ = ("worker_id", "credential", "sdks")
+    __slots__ = ("worker_id", "credential", "sdks", "coverage")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     SDKS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     credential: str
     sdks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ..., sdks: _Optional[_Iterable[str]] = ...) -> None: ...
+    coverage: bool
+    def __init__(self, worker_id: _Optional[str] = ..., credential: _Optional[str] = ..., sdks: _Optional[_Iterable[str]] = ..., coverage: bool = ...) -> None: ...
 
 class KillWorker(_message.Message):
     __slots__ = ("worker_id",)
@@ -248,7 +250,7 @@ class FunctionCode(_message.Message):
     def __init__(self, reference: _Optional[_Union[ModuleReference, _Mapping]] = ..., pickled: _Optional[bytes] = ..., inline_key: _Optional[str] = ..., surroundings: _Optional[_Union[Surroundings, _Mapping]] = ..., setup: _Optional[_Union[FunctionCode, _Mapping]] = ..., sdk: _Optional[str] = ...) -> None: ...
 
 class Surroundings(_message.Message):
-    __slots__ = ("variables", "unset", "folder")
+    __slots__ = ("variables", "unset", "folder", "coverage")
     class VariablesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -259,10 +261,20 @@ class Surroundings(_message.Message):
     VARIABLES_FIELD_NUMBER: _ClassVar[int]
     UNSET_FIELD_NUMBER: _ClassVar[int]
     FOLDER_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     variables: _containers.ScalarMap[str, str]
     unset: _containers.RepeatedScalarFieldContainer[str]
     folder: bytes
-    def __init__(self, variables: _Optional[_Mapping[str, str]] = ..., unset: _Optional[_Iterable[str]] = ..., folder: _Optional[bytes] = ...) -> None: ...
+    coverage: Coverage
+    def __init__(self, variables: _Optional[_Mapping[str, str]] = ..., unset: _Optional[_Iterable[str]] = ..., folder: _Optional[bytes] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ...) -> None: ...
+
+class Coverage(_message.Message):
+    __slots__ = ("config", "folder")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    FOLDER_FIELD_NUMBER: _ClassVar[int]
+    config: str
+    folder: bytes
+    def __init__(self, config: _Optional[str] = ..., folder: _Optional[bytes] = ...) -> None: ...
 
 class ModuleReference(_message.Message):
     __slots__ = ("module", "file", "qualname", "import_path")
@@ -308,7 +320,7 @@ class FunctionConfig(_message.Message):
     def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ..., log_format: _Optional[str] = ...) -> None: ...
 
 class Invocation(_message.Message):
-    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "log_levels", "misdeed")
+    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "log_levels", "coverage_context", "misdeed")
     class LogLevelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -329,6 +341,7 @@ class Invocation(_message.Message):
     UPDATED_OPERATION_IDS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     LOG_LEVELS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MISDEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     function: FunctionConfig
@@ -343,8 +356,9 @@ class Invocation(_message.Message):
     updated_operation_ids: _containers.RepeatedScalarFieldContainer[str]
     client_context: str
     log_levels: _containers.ScalarMap[str, int]
+    coverage_context: str
     misdeed: Misdeed
-    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., log_levels: _Optional[_Mapping[str, int]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class InvocationResult(_message.Message):
     __slots__ = ("request_id", "output", "error", "lines", "lines_truncated", "divergences", "unfit")

@@ -6,6 +6,7 @@ imports that.
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import async_durable_execution as sdk
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 
 
 def bind(handler: Handler, client: Any) -> Handler:
-    user_function = handler.__wrapped__  # type: ignore[attr-defined]
-    return sdk.durable_execution(user_function, service_client=client)
+    from .replay import note_returned
+
+    user_function: Any = handler.__wrapped__  # type: ignore[attr-defined]
+
+    @wraps(user_function)
+    async def noted(*arguments: Any) -> Any:
+        return note_returned(await user_function(*arguments))
+
+    return sdk.durable_execution(noted, service_client=client)
 
 
 def complaint(function: object) -> str:

@@ -36,6 +36,7 @@ from ...core.divergence import Divergence
 from ...core.text import utf8
 from ...rpc import codec
 from ...rpc.v1 import worker_pb2, worker_pb2_grpc
+from .. import covered
 from ..connection import Connection, why_ended
 from ..misdeeds import commit
 from .choice import Handler, kind_of
@@ -160,6 +161,7 @@ class OfficialClient:
         with self._turn:
             if self._call is None:
                 self._open()
+            covered.save()
             self._requests.put(request)
             try:
                 reply = next(self._call)

@@ -8,12 +8,13 @@ of the code that asks. The SDK's adapter knows where that class is.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from types import FrameType
 from typing import Any
 
@@ -54,6 +55,8 @@ class Replay:
         self.asked: dict[str, tuple[Any, Source]] = {}
         #: The ids of the operations whose tasks the handler has thrown away.
         self.thrown_away: list[str] = []
+        #: What the handler has returned, where the SDK returns a task for each operation.
+        self.returned: Any = None
         self._completed: set[str | None] = set()
 
     def deliver(self, operations: Sequence[Any], sources: model_pb2.Sources) -> None:
@@ -82,6 +85,9 @@ class Replay:
         `succeeded` says whether the handler has returned its result.
         """
         completed = {*self._completed, None} if succeeded else self._completed
+        if not succeeded:
+            # A task is no JSON, so an execution that returns one has failed.
+            self.thrown_away += dict.fromkeys(_operations_in(self.returned))
         is_same = (
             not self.asked or len(self.delivered) < 2 or self._is_same(all_of_it=bool(completed))
         )
@@ -149,6 +155,8 @@ def _identity(identifier: Any, source: Source) -> Identity:
 
 
 _replay: ContextVar[Replay | None] = ContextVar("replay", default=None)
+#: In the context of a task that the SDK has made for an operation, this is the operation's id.
+_asked_last: ContextVar[str | None] = ContextVar("asked_last", default=None)
 #: This is True in threads that the handler's own code has started.
 in_own_thread: ContextVar[bool] = ContextVar("in_own_thread", default=False)
 
@@ -187,11 +195,46 @@ def install(cls: Any, makes_tasks: bool = False) -> None:
                 new = operation_id not in replay.delivered
                 source, thrown_away = _source(sys._getframe(1), new)
                 replay.asked[operation_id] = self, source
+                _asked_last.set(operation_id)
                 # What the SDK asks for within such an operation is on the same stack.
                 if thrown_away and makes_tasks and self.parent_id not in replay.thrown_away:
                     replay.thrown_away.append(operation_id)
 
     cls.__init__ = __init__
+
+
+def note_returned(value: Any) -> Any:
+    """Note what the handler returns, and return it."""
+    replay = _replay.get()
+    if replay is not None:
+        replay.returned = value
+    return value
+
+
+def _operations_in(returned: Any) -> Iterator[str]:
+    """Yield the ids of the operations whose tasks are in a value that a handler has returned."""
+    left, seen = [returned], set()
+    while left:
+        value = left.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        match value:
+            case dict():
+                left += reversed(value.values())
+            case list() | tuple() | set():
+                left += reversed(list(value))
+            case asyncio.Task():
+                code = getattr(value.get_coro(), "cr_code", None)
+                if code is None or not code.co_filename.startswith(tuple(_sdks)):
+                    continue
+                # Before Python 3.12 only the garbage collector knows a task's context.
+                for each in gc.get_referents(value):
+                    if isinstance(each, Context) and (operation_id := each.get(_asked_last)):
+                        yield operation_id
+            case asyncio.Future():
+                # `asyncio.gather` returns one that knows its tasks.
+                left += reversed(getattr(value, "_children", []))
 
 
 _USER, _PASSED, _LOOP = 1, 2, 3

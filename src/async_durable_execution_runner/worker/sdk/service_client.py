@@ -28,6 +28,7 @@ from async_durable_execution import (
 from ...core.text import utf8
 from ...rpc import codec
 from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
+from .. import covered
 from ..connection import Connection, end_stream, why_ended, why_refused
 from ..misdeeds import commit
 from . import async_models
@@ -329,6 +330,7 @@ class GrpcServiceClient:
             if stream.call.done():
                 stream.open()
             call = stream.call
+            covered.save()
             try:
                 await call.write(request)
                 reply = await call.read()
