@@ -81,12 +81,20 @@ class ExecutionRecord:
     def open_callbacks(self) -> list[str]:
         """The names of the callbacks that nobody has answered; that of a `wait_for_callback` is its
         own."""
-        names = {each.id: each.name for each in self.operations if each.sub_type == _WAITS_INSIDE}
-        return [
-            names.get(each.parent_id or "") or each.name or ""
-            for each in self.operations
-            if each.type is model.OperationType.CALLBACK and not each.status.is_terminal
-        ]
+        contexts = {each.id: each for each in self.operations}
+        found = []
+        for each in self.operations:
+            if each.type is model.OperationType.CALLBACK and not each.status.is_terminal:
+                name, around = each.name or "", contexts.get(each.parent_id or "")
+                # The SDK's early releases give the context no type of its own.
+                if (
+                    around is not None
+                    and around.name
+                    and (around.sub_type == _WAITS_INSIDE or name == f"{around.name}-callback")
+                ):
+                    name = around.name
+                found.append(name)
+        return found
 
     @property
     def needs_an_answer(self) -> bool:
