@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from .. import log
 from ..core.model import Isolation
+from .shortage import shortage
 from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, WorkerState
 
 #: After this many workers in a row that died before they said hello, no more are started.
@@ -79,35 +80,8 @@ class WorkerPool:
 
     def shortage(self, share: Share, isolation: Isolation) -> str:
         """Return what a queued job of this share waits for, as the end of a sentence."""
-        if isolation is Isolation.INLINE:
-            mine = [
-                worker
-                for worker in self.workers.values()
-                if worker.inline_workspace_id == share.workspace_id
-            ]
-            if not mine:
-                return "an inline worker, which is being started"
-            stuck = [worker.id for worker in mine if worker.state is WorkerState.STUCK]
-            if not stuck:
-                return f"a free inline worker: {len(mine)} of {len(mine)} are busy"
-            return (
-                f"a free inline worker: {len(stuck)} of {len(mine)} are in handlers that passed "
-                "their deadline, which a thread cannot be stopped from; use another isolation for "
-                f"these: {', '.join(stuck)}"
-            )
-        if self.trouble:
-            return f"a worker, but none can be started: {self.trouble}"
-        if not self.hosts:
-            return (
-                "a worker host, but none is connected; start one with "
-                "`durable-runner worker-host --connect ADDRESS`"
-            )
-        if share.leased < share.workers:
-            if any(worker.state is WorkerState.STARTING for worker in self.workers.values()):
-                return "a worker, which is being started"
-            slots = sum(host.slots for host in self.hosts.values())
-            return f"a free worker: {slots} of {slots} are busy, those of other runners included"
-        return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
+        workers, hosts = self.workers.values(), self.hosts.values()
+        return shortage(share, isolation, workers, hosts, self.trouble)
 
     def withdraw(self, share: Share) -> None:
         """Drop the share with its queued jobs, and kill the workers that run its other jobs."""

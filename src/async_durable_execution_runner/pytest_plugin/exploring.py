@@ -44,7 +44,7 @@ def explore(item: pytest.Item) -> None:
     if _current is None:
         return
     _current = None
-    from ..runner.blocking import explorer
+    from ..runner.base import explorer
     from ..runner.engine import DEFAULT_TIMEOUT
 
     marker = item.get_closest_marker("explore_crashes")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..client.settings import Seconds
 from ..results.result import DurableFunctionTestResult
 from . import suite
-from .blocking import BaseRunner, explorer
+from .base import BaseRunner, explorer
 from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle

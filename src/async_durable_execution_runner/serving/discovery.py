@@ -24,7 +24,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..client.cluster import STOP_TIMEOUT, ChildProcess
+from ..client.child_process import STOP_TIMEOUT, ChildProcess
 from ..errors import HandlerNotLoadable
 from ..rpc.v1 import worker_pb2
 from .functions_file import FunctionConfig
