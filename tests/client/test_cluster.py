@@ -450,13 +450,16 @@ chance = random.Random(1)
 with DurableFunctionTestRunner(echo, workers=1) as runner:
     runner.run(1)
     for _ in range(120):
-        # An interrupt that strikes within a destructor is lost; another follows.
-        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.008), 0.5)
         try:
-            while True:
-                runner.run(1)
+            # An interrupt that strikes within a destructor is lost; another follows.
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.008), 0.5)
+            try:
+                while True:
+                    runner.run(1)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
         except KeyboardInterrupt:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            pass
     assert runner.run(2, timeout=10).get_deserialized_result() == 2
 """
 
