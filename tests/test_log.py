@@ -398,3 +398,4 @@ def test_pytest_shows_it_with_the_test_that_fails(folder: Path):
     assert "1 failed, 1 passed" in done.stdout
     shown = done.stdout.partition("Captured stderr call")[2]
     assert ".. waits for callback 'approval', unanswered" in shown
+    assert "cooling-off" not in shown

@@ -72,6 +72,12 @@ def set_up(level: str) -> None:
         logger.addHandler(handler)
 
 
+def flush() -> None:
+    """Wait until what this process has logged is written, but half a second at most."""
+    for handler in logging.getLogger(_PACKAGE).handlers:
+        handler.flush()
+
+
 def info(name: str) -> Say | None:
     """Return the method with which the logger `name` logs at INFO, or None where nobody listens."""
     logger = logging.getLogger(name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from .. import log
 from ..core import events as ev
 from ..core import limits
 from ..core.faults import Fault, Plan
@@ -378,6 +379,9 @@ class ControlService(ControlServiceServicer):
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
         pool = self._executor.pool
+        if log.info(__name__) is not None:
+            # Whoever asks may read the log next: pytest does, of each test.
+            await asyncio.to_thread(log.flush)
         return pb.GetStatusResponse(
             coordinator_id=self._coordinator_id,
             pid=os.getpid(),

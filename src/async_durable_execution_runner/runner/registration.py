@@ -10,17 +10,19 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from .. import log
 from ..client.cluster import Cluster, shared_cluster, unavailable
 from ..client.drive import drive
 from ..client.lent import LentCluster
 from ..client.settings import FunctionSettings, Seconds, seconds, whole
 from ..core import limits
 from ..core.model import Isolation
-from ..errors import NotStarted
+from ..errors import NotStarted, RunnerError
 from .inline import InlineWorkers
 from .mocks import MockFunction
 
@@ -243,7 +245,11 @@ class Attachment:
 
     def close(self) -> None:
         workspace, self._workspace = self._workspace, None
-        self._control = None
+        control, self._control = self._control, None
+        if control is not None and log.chosen():
+            # What was logged of this runner is written before the next test begins.
+            with suppress(RunnerError):
+                drive(control.status())
         try:
             self.inline.stop()
             if isinstance(self._cluster, LentCluster):
