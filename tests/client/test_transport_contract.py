@@ -35,13 +35,13 @@ from async_durable_execution_runner.client.transport import (
 )
 from async_durable_execution_runner.coordinator.control_service import ControlService
 from async_durable_execution_runner.coordinator.executor import Executor
-from async_durable_execution_runner.coordinator.server import _Gate
+from async_durable_execution_runner.coordinator.gate import Gate
 from async_durable_execution_runner.rpc import OPTIONS
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1.control_pb2_grpc import (
     add_ControlServiceServicer_to_server,
 )
-from async_durable_execution_runner.security.credentials import Credentials
+from async_durable_execution_runner.security.credentials import Credentials, fixed
 
 from .conftest import ADDRESSES
 from .served import (
@@ -295,7 +295,7 @@ class Servicers:
     async def _start(self, listen: str) -> str:
         numbers = itertools.count(1)
         self.executor = Executor(lambda: f"id-{next(numbers)}", lambda: "token")
-        gate = _Gate(Credentials(TOKEN))
+        gate = Gate(Credentials(fixed(TOKEN), fixed(TOKEN)))
         self._server = grpc.aio.server(interceptors=[gate], options=OPTIONS)
         control = ControlService(self.executor, "c-1", lambda: f"id-{next(numbers)}")
         add_ControlServiceServicer_to_server(control, self._server)

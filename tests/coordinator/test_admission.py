@@ -11,7 +11,7 @@ import pytest
 from async_durable_execution_runner.coordinator.worker_service import WorkerService
 from async_durable_execution_runner.rpc import PROTOCOL_VERSION
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
-from async_durable_execution_runner.security.credentials import Credentials
+from async_durable_execution_runner.security.credentials import Credentials, fixed
 
 from .world import World, succeeded
 
@@ -49,7 +49,8 @@ async def test_a_worker_that_is_being_welcomed_is_nobody_elses_name(world: World
     world.function(workspace, lambda _: succeeded())
     world.start(workspace)
     (worker_id,) = host.started
-    service = WorkerService(world.executor, "coordinator", Credentials("token"))
+    credentials = Credentials(fixed("token"), fixed("token"))
+    service = WorkerService(world.executor, "coordinator", credentials)
     first, second = SlowCall(worker_id), SlowCall(worker_id)
     session = asyncio.create_task(service.Session(None, first))
     await asyncio.sleep(0)

@@ -11,7 +11,7 @@ import grpc
 import pytest_asyncio
 from gateway.test_holding import ATTEMPTS, HELD, slowness, watched
 
-from async_durable_execution_runner.coordinator.server import _Gate
+from async_durable_execution_runner.coordinator.gate import Gate
 from async_durable_execution_runner.coordinator.worker_service import WorkerService
 from async_durable_execution_runner.rpc import OPTIONS, WORKER_ID
 from async_durable_execution_runner.rpc.v1 import model_pb2 as model
@@ -19,7 +19,7 @@ from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.rpc.v1.worker_pb2_grpc import (
     add_WorkerServiceServicer_to_server,
 )
-from async_durable_execution_runner.security.credentials import Credentials
+from async_durable_execution_runner.security.credentials import Credentials, fixed
 
 from .world import Script, World
 
@@ -132,8 +132,8 @@ async def served(world: World, tmp_path: Path) -> AsyncIterator[Served]:
     world.function(workspace, waits)
     world.host()
     script = await world.invoked(world.start(workspace))
-    credentials = Credentials("a-token")
-    server = grpc.aio.server(interceptors=[_Gate(credentials)], options=OPTIONS)
+    credentials = Credentials(fixed("a-token"), fixed("a-token"))
+    server = grpc.aio.server(interceptors=[Gate(credentials)], options=OPTIONS)
     add_WorkerServiceServicer_to_server(
         WorkerService(world.executor, "coordinator", credentials), server
     )

@@ -122,12 +122,19 @@ def url(text: str) -> str:
     return text
 
 
-def address(text: str) -> str:
-    """The address at which a coordinator listens."""
+def listening(text: str) -> str:
+    """The address at which a coordinator is to listen; port 0 stands for any that is free."""
     host, _, number = text.rpartition(":")
-    if text.startswith("unix:") or (host and number != "0" and port(number)):
+    if text.startswith("unix:") or (host and port(number) >= 0):
         return text
     raise ArgumentTypeError(f"an address is needed, as in 127.0.0.1:7000, not {text!r}")
+
+
+def address(text: str) -> str:
+    """The address at which a coordinator listens."""
+    if listening(text).endswith(":0") and not text.startswith("unix:"):
+        raise ArgumentTypeError(f"an address is needed, as in 127.0.0.1:7000, not {text!r}")
+    return text
 
 
 def pair(text: str) -> tuple[str, str]:

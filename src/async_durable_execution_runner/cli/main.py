@@ -9,7 +9,9 @@ durable-runner invoke         invoke a function of a server, or of Lambda
 durable-runner executions     list | get | history | stop
 durable-runner callback       succeed | fail | heartbeat
 durable-runner diff           show where two histories of one function part
-durable-runner worker-host    serve another runner's invocations with workers on this machine
+durable-runner coordinator    stand by for runners and worker hosts on other machines
+durable-runner worker-host    run a coordinator's invocations in workers on this machine
+durable-runner certificates   write what a team needs to begin with TLS
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from .. import log
 from ..core.text import visible
 from ..errors import InvalidConfiguration, RunnerError
 from . import arguments as kinds
-from . import executions, local, logs
+from . import executions, local, logs, remote
 
 _PACKAGE = "async-durable-execution-runner"
 
@@ -127,35 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     executions.add_commands(commands)
 
-    host = commands.add_parser(
-        "worker-host",
-        help="serve a runner that listens on an address",
-        description="Start workers on this machine for a runner created with listen=. "
-        "The token is read from the environment variable DURABLE_RUNNER_TOKEN.",
-    )
-    host.add_argument(
-        "--connect",
-        required=True,
-        type=kinds.address,
-        metavar="HOST:PORT",
-        help="the runner's address",
-    )
-    host.add_argument(
-        "--slots",
-        type=kinds.count,
-        default=os.cpu_count(),
-        help="workers at most (default: all cores)",
-    )
-    host.add_argument(
-        "--label",
-        action="append",
-        type=kinds.pair,
-        default=[],
-        metavar="KEY=VALUE",
-        help="describe this machine to the runner; may be repeated",
-    )
-    local.add_verbose(host)
-    host.set_defaults(run=_worker_host)
+    remote.add_commands(commands)
 
     return execute(parser, arguments)
 
@@ -296,15 +270,6 @@ def _demo(_: argparse.Namespace) -> int:
     from .demo import show
 
     return show(sys.stdout.write)
-
-
-def _worker_host(arguments: argparse.Namespace) -> int:
-    from ..host.__main__ import main as host_main
-
-    command = ["--connect", arguments.connect, "--slots", str(arguments.slots)]
-    for name, value in arguments.label:
-        command += ["--label", f"{name}={value}"]
-    return host_main(command)
 
 
 if __name__ == "__main__":

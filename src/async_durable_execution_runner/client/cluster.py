@@ -20,12 +20,13 @@ from typing import ClassVar
 
 from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
-from ..rpc import check_descriptors
+from ..rpc import OURS, check_descriptors
 from ..security import secrecy
+from ..security.tls import Tls
 from . import lent
 from .child_process import STOP_TIMEOUT, ChildProcess
 from .lent import LentCluster
-from .surroundings import OURS
+from .remote import RemoteCluster
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -42,6 +43,9 @@ _MAX_SOCKET_PATH = 100
 
 class Cluster:
     """A coordinator and the worker hosts beside it."""
+
+    #: Their processes are out of other machines' reach.
+    tls: ClassVar[Tls | None] = None
 
     _all: ClassVar[set[Cluster | LentCluster]] = set()
 
@@ -215,6 +219,9 @@ class Cluster:
         return bool(self._trouble)
 
 
+AnyCluster = Cluster | LentCluster | RemoteCluster
+"""What a runner can be attached to."""
+
 _shared: Cluster | LentCluster | None = None
 _shared_lock = threading.Lock()
 #: Whether a parent process had a cluster when it forked this one.
@@ -249,7 +256,7 @@ def shared_cluster() -> Cluster | LentCluster:
 
 
 def unavailable(
-    cluster: Cluster | LentCluster | None, what: str, detail: str
+    cluster: AnyCluster | None, what: str, detail: str
 ) -> CoordinatorUnavailable | WorkersUnavailable:
     """The error for a call that found no coordinator, with the cause and what to do.
 
@@ -261,7 +268,13 @@ def unavailable(
     obituary = cluster.obituary() if cluster is not None else None
     kind = WorkersUnavailable if cluster and cluster.has_host_trouble else CoordinatorUnavailable
     if obituary is None:
-        what, obituary = f"{what} ({detail})" if detail else what, "Its process is alive."
+        what = f"{what} ({detail})" if detail else what
+        obituary = "Its process is alive."
+    if isinstance(cluster, RemoteCluster):
+        return kind(
+            f"{what}. See whether the coordinator at {cluster.address} runs, and whether it can be "
+            "reached from here."
+        )
     return kind(f"{what}. {obituary}\nOpen a new runner to start afresh.")
 
 

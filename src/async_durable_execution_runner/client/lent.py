@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import RunnerError
+
+if TYPE_CHECKING:
+    from ..security.tls import Tls
 
 #: Asks the owner: the question and its argument. None where this process has a cluster of its own.
 ask: Callable[[str, Any], Any] | None = None
@@ -18,6 +21,9 @@ ask: Callable[[str, Any], Any] | None = None
 
 class LentCluster:
     """A coordinator and worker hosts that live and die with another process."""
+
+    #: Its processes are out of other machines' reach.
+    tls: ClassVar[Tls | None] = None
 
     def __init__(
         self, ask: Callable[[str, Any], Any], address: str, token: str, environment: dict[str, str]

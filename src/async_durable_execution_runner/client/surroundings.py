@@ -6,11 +6,9 @@ import os
 from collections.abc import Mapping
 
 from ..errors import InvalidConfiguration
+from ..rpc import OURS
 from ..rpc.v1 import worker_pb2
 from ..worker import covered
-
-#: How the names of the runner's own variables begin: a token may be in one.
-OURS = "DURABLE_RUNNER_"
 
 
 def take(began_with: Mapping[str, str]) -> worker_pb2.Surroundings:

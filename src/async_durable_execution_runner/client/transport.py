@@ -22,11 +22,11 @@ import grpc
 import grpc.aio
 
 from .. import errors
-from ..rpc import OPTIONS, PROTOCOL_VERSION
+from ..rpc import PROTOCOL_VERSION
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import control_pb2_grpc
-from .cluster import Cluster
-from .lent import LentCluster
+from ..security.tls import Tls, open_channel
+from .cluster import AnyCluster
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -246,8 +246,8 @@ class BlockingTransport:
 class LoopTransport:
     """Over a channel of its own, on the running event loop."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+    def __init__(self, address: str, token: str, tls: Tls | None = None) -> None:
+        self._channel = open_channel(grpc.aio, address, tls)
         self._stub = _Stub(self._channel)
         self._metadata = metadata(token)
 
@@ -286,22 +286,20 @@ class LoopTransport:
 
 
 _channels_lock = threading.Lock()
-_channels: weakref.WeakKeyDictionary[Cluster | LentCluster, grpc.Channel] = (
-    weakref.WeakKeyDictionary()
-)
+_channels: weakref.WeakKeyDictionary[AnyCluster, grpc.Channel] = weakref.WeakKeyDictionary()
 
 
-def channel_at(address: str) -> grpc.Channel:
+def channel_at(address: str, tls: Tls | None = None) -> grpc.Channel:
     """A channel for calls that block, from any thread."""
-    return grpc.insecure_channel(address, options=OPTIONS)
+    return open_channel(grpc, address, tls)
 
 
-def channel_to(cluster: Cluster | LentCluster) -> grpc.Channel:
+def channel_to(cluster: AnyCluster) -> grpc.Channel:
     """This process's blocking channel to a cluster, for all runners."""
     with _channels_lock:
         channel = _channels.get(cluster)
         if channel is None:
-            channel = _channels[cluster] = channel_at(cluster.address)
+            channel = _channels[cluster] = channel_at(cluster.address, cluster.tls)
             cluster.on_close.append(channel.close)
     return channel
 

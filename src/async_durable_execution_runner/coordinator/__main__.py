@@ -1,4 +1,5 @@
 import gc
+import sys
 
 from ..rpc import set_up_grpc
 
@@ -8,4 +9,4 @@ set_up_grpc()
 
 from .server import main  # noqa: E402 - gRPC reads its settings when it is imported
 
-main()
+main(sys.argv[1:])

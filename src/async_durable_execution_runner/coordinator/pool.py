@@ -232,6 +232,15 @@ class WorkerPool:
             exit = WorkerExit(ExitCause.UNKNOWN, detail="its worker host went away")
             self._gone(worker, exit)
 
+    def drain(self, host: ConnectedHost) -> None:
+        """Give a host nothing more to do, and kill each of its workers once it is idle."""
+        if (say := self._say) is not None:
+            say("%s: drains, with %d workers", host, len(host.workers))
+        host.draining = True
+        for worker in [self.workers[each] for each in host.workers]:
+            self._retire(worker, "its host drains")
+        self.dispatch()
+
     def greet(self, worker: Worker, pid: int, send: Callable[[Job, bool], None]) -> None:
         """Use a worker whose session is open; `send` gives it a job."""
         if worker.host is not None:
@@ -241,7 +250,10 @@ class WorkerPool:
         worker.send = send
         if (say := self._say) is not None:
             say("%s: ready (pid %d)", worker, pid)
-        self._idle(worker)
+        if worker.retired:
+            self.kill(worker, worker.retired)
+        else:
+            self._idle(worker)
 
     def add_inline(self, worker: Worker) -> None:
         self.workers[worker.id] = worker
@@ -411,6 +423,8 @@ class WorkerPool:
         return True
 
     def _free_slots(self, host: ConnectedHost) -> int:
+        if host.draining:
+            return 0
         # A worker that is frozen is to be overtaken by another, for which there must be a place.
         frozen = sum(self.workers[each].frozen is not None for each in host.workers)
         return host.slots - len(host.workers) + frozen

@@ -1,7 +1,9 @@
-"""The coordinator's process: it listens, says so, and serves until its parent goes away.
+"""The coordinator's process: it listens, says so, and serves until it is asked to end.
 
-The first line of its standard input is the token and the address to listen on. The exit code is 0
-when the process was asked to end, and 2 when it could not start.
+Without options it belongs to the process that started it: the first line of its standard input is
+the token and the address to listen on, and it ends with that input. With `--listen` it stands by
+itself, for runners and worker hosts that come and go. The exit code is 0 when the process was asked
+to end, and 2 when it could not start.
 """
 
 from __future__ import annotations
@@ -15,68 +17,54 @@ import secrets
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import grpc
 import uvloop
 
 from .. import log
 from ..errors import InvalidConfiguration
-from ..rpc import OPTIONS, TOKEN_VARIABLE, is_local
-from ..rpc.bounds import DECODERS
+from ..rpc import OPTIONS, is_local
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
 from ..security import secrecy
-from ..security.credentials import Credentials
+from ..security.credentials import Credentials, TokenFile, fixed
+from ..security.tls import ServerTls
 from .control_service import ControlService
 from .executor import Executor
+from .gate import Gate
 from .worker_service import WorkerService
 
-_logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import argparse
 
 
-class _Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """An interceptor that refuses every call to which the caller has no right, and has what workers
-    send decoded within its bounds."""
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where a coordinator listens, and who is let in."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-        # The handler is that of a stream for every call, so that a refusal does not wait for what
-        # the caller sends.
-        self._refusal = grpc.stream_stream_rpc_method_handler(self._refuse)
-
-    @staticmethod
-    async def _refuse(_: Any, context: Any) -> None:
-        await context.abort(
-            grpc.StatusCode.UNAUTHENTICATED,
-            f"The token is missing or wrong: set {TOKEN_VARIABLE} to the coordinator's token.",
-        )
-
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], details: Any
-    ) -> Any:
-        if self._credentials.admit(details.method, details.invocation_metadata):
-            handler = await continuation(details)
-            decoder = DECODERS.get(details.method)
-            return handler if decoder is None else handler._replace(request_deserializer=decoder)
-        given = dict(details.invocation_metadata).get("authorization")
-        why = "a wrong token" if given else "no token"
-        _logger.info("%s refused, UNAUTHENTICATED: it came with %s", details.method, why)
-        return self._refusal
+    #: "unix:PATH" or "HOST:PORT"; port 0 stands for any free port.
+    address: str
+    credentials: Credentials
+    #: None for plaintext.
+    tls: ServerTls | None = None
+    #: Where workers call if callers at `address` have to show a certificate: workers have none.
+    workers_address: str = ""
 
 
-async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
-    """Serve until standard input ends, or until SIGTERM or SIGINT.
+async def serve(doors: Doors, ready: Callable[[str, str], None], *, lifeline: bool) -> None:
+    """Serve until SIGTERM or SIGINT, or until the lifeline ends.
 
     Args:
-        listen: "unix:PATH" or "HOST:PORT"; port 0 for any free port.
-        token: What every call has to bring, except those of workers.
-        ready: Called with the address once the server listens.
+        doors: Where to listen.
+        ready: Called with the address, and with that for workers, once the server listens.
+        lifeline: Whether the end of standard input ends this.
 
     Raises:
-        OSError: The address cannot be listened on.
+        OSError: An address cannot be listened on.
     """
     loop = asyncio.get_running_loop()
     coordinator_id = uuid.uuid4().hex
@@ -85,11 +73,12 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
         return str(uuid.uuid4())
 
     executor = Executor(new_id, lambda: secrets.token_hex(8))
-    credentials = Credentials(token)
-    server = grpc.aio.server(interceptors=[_Gate(credentials)], options=OPTIONS)
+    certificates = doors.tls is not None and doors.tls.demands_certificates
+    gate = Gate(doors.credentials, certificates=certificates)
+    server = grpc.aio.server(interceptors=[gate], options=OPTIONS)
     control = ControlService(executor, coordinator_id, new_id)
     add_ControlServiceServicer_to_server(control, server)
-    workers = WorkerService(executor, coordinator_id, credentials)
+    workers = WorkerService(executor, coordinator_id, doors.credentials)
     add_WorkerServiceServicer_to_server(workers, server)
     ended = loop.create_future()
 
@@ -101,29 +90,50 @@ async def serve(listen: str, token: str, ready: Callable[[str], None]) -> None:
         if not os.read(0, 4096):
             end()
 
-    loop.add_reader(0, parent_spoke)
+    if lifeline:
+        loop.add_reader(0, parent_spoke)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     # The parent may be killed at any moment, so that it leaves the folder to be made here.
-    folder = Path(listen.removeprefix("unix:")).parent
-    made = listen.startswith("unix:") and not folder.exists()
+    folder = Path(doors.address.removeprefix("unix:")).parent
+    made = doors.address.startswith("unix:") and not folder.exists()
     if made:
-        folder.mkdir(0o700)
+        try:
+            folder.mkdir(0o700)
+        except OSError as error:
+            raise OSError(f"Cannot listen on {doors.address}: {error}") from None
     try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError:
+        address = _listen(server, doors.address, doors.tls)
+        workers_address = ""
+        if doors.workers_address:
+            assert doors.tls is not None
+            workers_address = _listen(server, doors.workers_address, doors.tls.for_anyone())
+            workers.port = int(workers_address.rpartition(":")[2])
+    except OSError:
         if made:
             folder.rmdir()
-        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
-        raise OSError(why) from None
+        raise
     await server.start()
     # All objects that there are now stay. Histories grow and have no cycles, so the garbage
     # collector need not run often.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     gc.enable()
-    ready(listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}")
+    ready(address, workers_address)
     await ended
+
+
+def _listen(server: grpc.aio.Server, address: str, tls: ServerTls | None) -> str:
+    """Have the server listen, and return the address with its port."""
+    try:
+        if tls is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, tls.credentials())
+    except RuntimeError:
+        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
+        raise OSError(f"Cannot listen on {address}: {why}") from None
+    return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
 
 def _leave(listen: str) -> NoReturn:
@@ -138,37 +148,103 @@ def _leave(listen: str) -> NoReturn:
     os._exit(0)
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     secrecy.shield()
-    token, listen = secrecy.read(0)
-    if not token:
-        sys.exit(_failed("No token came on standard input."))
+    lifeline = not arguments
     try:
+        doors = _parents_doors() if lifeline else _own_doors(_options(arguments))
         log.set_up(log.take())
     except InvalidConfiguration as error:
         sys.exit(_failed(str(error)))
 
-    def ready(address: str) -> None:
+    def ready(address: str, workers_address: str) -> None:
+        text = f"ready {address}\n"
+        if not lifeline:
+            others = f", and for workers on {workers_address}" if workers_address else ""
+            how = "in plaintext" if doors.tls is None else "with TLS"
+            text = f"The coordinator listens on {address}{others}, {how}. Ctrl-C ends it.\n"
         # The parent may be gone by now; then standard input has ended, or is about to.
         with contextlib.suppress(BrokenPipeError):
-            sys.stdout.write(f"ready {address}\n")
+            sys.stdout.write(text)
             sys.stdout.flush()
 
     async def serve_and_leave() -> NoReturn:
-        await serve(listen, token, ready)
-        _leave(listen)
+        await serve(doors, ready, lifeline=lifeline)
+        _leave(doors.address)
 
-    if not is_local(listen):
-        sys.exit(
-            _failed(
-                f"{listen} is not a loopback address; without TLS, which is not "
-                "supported yet, the coordinator listens on this machine only."
-            )
-        )
     try:
         uvloop.run(serve_and_leave())
     except OSError as error:
-        sys.exit(_failed(f"Cannot listen on {listen}: {error}"))
+        sys.exit(_failed(str(error)))
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    # A runner's own coordinator starts without it.
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="coordinator")
+    parser.add_argument("--listen", required=True, metavar="HOST:PORT")
+    parser.add_argument("--listen-workers", default="", metavar="HOST:PORT")
+    for name in ("token", "worker-host-token", "cert", "key", "client-ca"):
+        parser.add_argument(f"--{name}-file", default="")
+    parser.add_argument("--insecure-plaintext", action="store_true")
+    return parser.parse_args(arguments)
+
+
+def _parents_doors() -> Doors:
+    told = secrecy.read(0)
+    if told is None:
+        raise InvalidConfiguration("No token came on standard input.")
+    token, address, _ = told
+    if not is_local(address):
+        raise InvalidConfiguration(
+            f"{address} is not a loopback address: a runner's own coordinator listens on this "
+            "machine only. `durable-runner coordinator` listens elsewhere, with TLS."
+        )
+    return Doors(address, Credentials(fixed(token), fixed(token)))
+
+
+def _own_doors(options: argparse.Namespace) -> Doors:
+    tls = None
+    if options.cert_file or options.key_file or options.client_ca_file:
+        tls = ServerTls.read(options.cert_file, options.key_file, options.client_ca_file)
+    elif not is_local(options.listen) and not options.insecure_plaintext:
+        raise InvalidConfiguration(
+            f"{options.listen} can be reached from other machines, and without TLS everybody "
+            "between could read tokens and payloads: give --cert-file and --key-file "
+            "(`durable-runner certificates` makes some), or --insecure-plaintext."
+        )
+    if tls is not None and tls.demands_certificates:
+        if options.token_file or options.worker_host_token_file:
+            raise InvalidConfiguration(
+                "With --client-ca-file certificates tell who calls: leave the token files out."
+            )
+        if not options.listen_workers:
+            raise InvalidConfiguration(
+                "With --client-ca-file, give --listen-workers HOST:PORT too: worker processes, "
+                "which have no certificate, call the coordinator there with a credential of "
+                "their own."
+            )
+        return Doors(options.listen, Credentials(fixed(""), fixed("")), tls, options.listen_workers)
+    if options.listen_workers:
+        raise InvalidConfiguration("--listen-workers is for --client-ca-file only.")
+    if not options.token_file or not options.worker_host_token_file:
+        raise InvalidConfiguration(
+            "Give --token-file and --worker-host-token-file, or --client-ca-file: they say who "
+            "may call. `durable-runner certificates` makes all of them."
+        )
+    tokens = TokenFile(options.token_file), TokenFile(options.worker_host_token_file)
+    if set(tokens[0]()) & set(tokens[1]()):
+        raise InvalidConfiguration(
+            f"{options.token_file} and {options.worker_host_token_file} have a token in common: "
+            "a worker host could then register code."
+        )
+    if options.insecure_plaintext and tls is None and not is_local(options.listen):
+        sys.stderr.write(
+            f"WARNING: {options.listen} is served in plaintext. Everybody between this machine "
+            "and its callers can read tokens and payloads, and run code on the worker hosts.\n"
+        )
+    return Doors(options.listen, Credentials(*tokens), tls)
 
 
 def _failed(why: str) -> int:

@@ -38,6 +38,8 @@ class WorkerService(WorkerServiceServicer):
         self._pool = executor.pool
         self._coordinator_id = coordinator_id
         self._writes: set[asyncio.Task[None]] = set()
+        #: The port that workers call, where it is another than their hosts'.
+        self.port = 0
 
     # -- hosts -----------------------------------------------------------------------------
 
@@ -95,7 +97,7 @@ class WorkerService(WorkerServiceServicer):
             die,
             take_stacks,
         )
-        welcome = pb.HostWelcome(coordinator_id=self._coordinator_id)
+        welcome = pb.HostWelcome(coordinator_id=self._coordinator_id, workers_port=self.port)
         await context.write(pb.SuperviseResponse(welcome=welcome))
         writer = asyncio.create_task(_pass_on(outbox, context))
         self._pool.add_host(host)
@@ -104,6 +106,8 @@ class WorkerService(WorkerServiceServicer):
                 exited = message.exited
                 if message.WhichOneof("message") == "exited" and exited.worker_id in host.workers:
                     self._pool.worker_exited(exited.worker_id, messages.read_exit(exited))
+                if message.WhichOneof("message") == "draining":
+                    self._pool.drain(host)
                 taken = message.stacks
                 if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
                     written = tuple(messages.read_lines(taken.output))

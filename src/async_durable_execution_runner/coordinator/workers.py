@@ -166,6 +166,8 @@ class ConnectedHost:
     take_stacks: Callable[[str, str], None]
     #: The ids of the workers that were started on the host.
     workers: set[str] = field(default_factory=set)
+    #: Whether the host ends once its invocations have ended.
+    draining: bool = False
 
     def __str__(self) -> str:
         return f"host {self.id}"

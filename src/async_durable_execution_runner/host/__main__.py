@@ -21,8 +21,8 @@ from typing import NoReturn
 
 from .. import errors, log
 from ..core.text import visible
-from ..rpc import TOKEN_VARIABLE, check_descriptors, is_local, set_up_grpc
-from ..security import secrecy
+from ..rpc import OURS, check_descriptors, set_up_grpc
+from ..security import access, secrecy
 
 #: The environment variable with the descriptor of the socket that has the token, in a host that has
 #: executed itself anew.
@@ -30,41 +30,20 @@ _SECRET_VARIABLE = "DURABLE_RUNNER_TOKEN_FD"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="worker-host", description="Run a worker host.")
-    parser.add_argument("--connect", metavar="ADDRESS", help="the coordinator's address")
-    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="workers at most")
-    parser.add_argument(
-        "--label",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="describe this machine; may be repeated",
-    )
-    parser.add_argument(
-        "--lifeline",
-        action="store_true",
-        help="end when standard input does, whose first line is the token and the address",
-    )
-    options = parser.parse_args(arguments)
-    if not options.lifeline and not options.connect:
-        parser.error("one of --connect and --lifeline is required")
-    if options.connect and not is_local(options.connect):
-        return _say(
-            f"{options.connect} is not a loopback address: without TLS, which is not supported "
-            "yet, the token would travel in the clear.",
-            2,
-        )
+    options = _parser().parse_args(arguments)
     try:
         check_descriptors()
+        if not options.lifeline and _SECRET_VARIABLE not in os.environ:
+            _start_anew(options)
+        level = log.take()
     except errors.RunnerError as error:
         return _say(str(error), 2)
-    if not options.lifeline and _SECRET_VARIABLE not in os.environ:
-        return _start_anew(options.connect)
-    try:
-        level = log.take()
-    except errors.InvalidConfiguration as error:
-        return _say(str(error), 2)
     secret = 0 if options.lifeline else int(os.environ.pop(_SECRET_VARIABLE, -1))
+    if options.app_dir:
+        try:
+            os.chdir(options.app_dir)
+        except OSError as error:
+            return _say(f"{options.app_dir} cannot be entered: {error.strerror}.", 2)
     labels = dict(label.partition("=")[::2] for label in options.label)
 
     # Imported modules stay: they are frozen afterwards, and no collection looks through them.
@@ -82,22 +61,24 @@ def main(arguments: list[str] | None = None) -> int:
     pid = os.fork()
     if pid == 0:
         host_end.close()
-        _become_forkserver(forkserver_end, secret)
+        _become_forkserver(forkserver_end, secret, os.getcwd() if options.app_dir else "")
     forkserver_end.close()
-    token, address = secrecy.read(secret)
-    if not token:
+    told = secrecy.read(secret)
+    if told is None:
         return _say("No token came on standard input.", 2)
+    token, address, tls = told
     # Logging is set up after the fork: handlers must find logging in Python's own state.
     log.set_up(level)
     if not options.lifeline:
         signal.signal(signal.SIGINT, on_interrupt)
     host = WorkerHost(
-        Connection(address, token),
+        Connection(address, token, tls=tls),
         host_end,
         pid,
         slots=options.slots,
         lifeline=secret if options.lifeline else None,
         labels=labels,
+        drain_timeout=options.drain_timeout,
     )
     gc.freeze()
     gc.enable()
@@ -112,21 +93,52 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _start_anew(address: str) -> int:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="worker-host", description="Run a worker host.")
+    parser.add_argument("--connect", metavar="ADDRESS", help="the coordinator's address")
+    parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="workers at most")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="describe this machine; may be repeated",
+    )
+    parser.add_argument("--app-dir", default="", metavar="FOLDER")
+    parser.add_argument("--drain-timeout", type=float, default=0.0, metavar="SECONDS")
+    access.add_options(parser)
+    parser.add_argument(
+        "--lifeline",
+        action="store_true",
+        help="end when standard input does, whose first line is the token and the address",
+    )
+    return parser
+
+
+def _start_anew(options: argparse.Namespace) -> NoReturn:
     """Execute this program once more, with the token in a socket and not in the environment, where
-    the workers could read it: an environment stays readable when a variable is removed."""
-    token = os.environ.pop(TOKEN_VARIABLE, "")
-    if not token:
-        return _say(f"{TOKEN_VARIABLE} is not set: it must hold the coordinator's token.", 2)
-    secret = secrecy.tell(token, address)
+    the workers could read it: an environment stays readable when a variable is removed.
+
+    Raises:
+        InvalidConfiguration: There is no token, or it may not be sent there.
+    """
+    if not options.connect:
+        raise errors.InvalidConfiguration("One of --connect and --lifeline is required.")
+    given = access.read(options.connect, vars(options), os.environ)
+    for name in [each for each in os.environ if each.startswith(OURS)]:
+        if name != log.VARIABLE:
+            del os.environ[name]
+    secret = secrecy.tell(given.token, options.connect, given.tls)
     os.set_inheritable(secret, True)
     os.environ[_SECRET_VARIABLE] = str(secret)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def _become_forkserver(end: socket.socket, secret: int) -> NoReturn:
+def _become_forkserver(end: socket.socket, secret: int, app_dir: str) -> NoReturn:
+    from ..worker import modules
     from . import forkserver
 
+    modules.app_dir = app_dir
     if secret:
         os.close(secret)
     null = os.open(os.devnull, os.O_RDONLY)

@@ -2,7 +2,9 @@
 
 The host starts and kills workers through its forkserver and reports how each worker ended, with
 the last lines that the worker wrote. It decides nothing by itself, except that without a
-coordinator (or, with a lifeline, without the process that started the host) no worker may live.
+coordinator (or, with a lifeline, without the process that started the host) no worker may live. A
+host without a lifeline that loses its coordinator kills its workers and joins again as soon as it
+can; one that is told to end by SIGTERM lets them finish what they do.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class WorkerHost:
         slots: How many workers the coordinator may have here at most.
         lifeline: A descriptor; the run ends when nobody has its other end open any more.
         labels: What describes this machine to the coordinator.
+        drain_timeout: Seconds that invocations have to end after a SIGTERM; with a lifeline none.
     """
 
     connection: Connection
@@ -65,6 +68,7 @@ class WorkerHost:
     slots: int
     lifeline: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    drain_timeout: float = 0.0
 
     def __post_init__(self) -> None:
         orphans.adopt()
@@ -75,13 +79,17 @@ class WorkerHost:
         self._reports: asyncio.Queue[worker_pb2.SuperviseRequest | None] = asyncio.Queue()
         self._reading: set[asyncio.Task[None]] = set()
         self._reporting: asyncio.Task[None] | None = None
+        self._joined = False
+        self._draining = False
+        self._workers_address = self.connection.address
         self._say = log.info(__name__)
 
     async def run(self) -> None:
         """Supervise workers until the lifeline ends or a signal comes.
 
         Raises:
-            CoordinatorUnavailable: The coordinator does not answer, or has gone.
+            CoordinatorUnavailable: The coordinator does not answer, or has gone, and this host has
+                a lifeline or was never connected.
             WorkersUnavailable: The forkserver has died.
             RunnerError: The coordinator refuses this host.
         """
@@ -91,7 +99,7 @@ class WorkerHost:
         if self.lifeline is not None:
             loop.add_reader(self.lifeline, self._hear_lifeline)
         self._handle_signals(loop)
-        supervision = asyncio.ensure_future(self._supervise())
+        supervision = asyncio.ensure_future(self._supervise_again_and_again())
         try:
             await asyncio.wait({supervision, self._end}, return_when=asyncio.FIRST_COMPLETED)
             if self._end.done():
@@ -105,12 +113,34 @@ class WorkerHost:
             orphans.kill_all()
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.add_signal_handler(signal.SIGTERM, self._finish)
         if self.lifeline is None:
+            loop.add_signal_handler(signal.SIGTERM, self._drain)
             loop.add_signal_handler(signal.SIGINT, self._finish)
+            loop.add_signal_handler(signal.SIGQUIT, self._finish)
         else:
+            loop.add_signal_handler(signal.SIGTERM, self._finish)
             # Ctrl-C in a terminal is for the test process, which then lets go of the lifeline.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _drain(self) -> None:
+        """End when the invocations that run here have ended, or their time is up."""
+        if not self._joined or self._draining:
+            self._finish()
+            return
+        self._draining = True
+        _tell(
+            f"This host takes no more invocations, and ends when those that run in its "
+            f"{len(self._workers)} workers have ended, or in {self.drain_timeout:g} s; SIGQUIT "
+            "ends it now."
+        )
+        self._reports.put_nowait(worker_pb2.SuperviseRequest(draining=worker_pb2.Draining()))
+        asyncio.get_running_loop().call_later(self.drain_timeout, self._finish)
+        self._finish_if_drained()
+
+    def _finish_if_drained(self) -> None:
+        if self._draining and not self._workers:
+            # The last reports go out first.
+            self._reports.put_nowait(None)
 
     def _finish(self, error: Exception | None = None) -> None:
         if self._end.done():
@@ -124,6 +154,23 @@ class WorkerHost:
         assert self.lifeline is not None
         if not os.read(self.lifeline, 4096):
             self._finish()
+
+    async def _supervise_again_and_again(self) -> None:
+        while True:
+            try:
+                await self._supervise()
+            except errors.CoordinatorUnavailable as error:
+                if self.lifeline is not None or not self._joined or self._draining:
+                    raise
+                _tell(
+                    f"Lost the coordinator at {self.connection.address}: {error}. The "
+                    f"{len(self._workers)} workers here are killed, as their work goes to other "
+                    "hosts, and this host joins again as soon as it can."
+                )
+            for worker_id in self._workers:
+                self._tell_forkserver({"kill": worker_id})
+            # What is reported of them is for nobody.
+            self._reports = asyncio.Queue()
 
     async def _supervise(self) -> None:
         async with self.connection.channel() as channel:
@@ -156,8 +203,8 @@ class WorkerHost:
         raise errors.CoordinatorUnavailable("it closed the connection")
 
     async def _connect(self, channel: grpc.aio.Channel) -> None:
-        """Wait for the coordinator: as long as the lifeline holds, or without one for a while."""
-        if self.lifeline is not None:
+        """Wait for the coordinator: for a while where a person has started this host."""
+        if self.lifeline is not None or self._joined:
             await channel.channel_ready()
             return
         loop = asyncio.get_running_loop()
@@ -174,13 +221,16 @@ class WorkerHost:
             saying.cancel()
 
     async def _send_reports(self, call: Any) -> None:
+        # Whoever reads from the call learns why it is broken.
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             while (report := await self._reports.get()) is not None:
                 await call.write(report)
-        self._finish(_FORKSERVER_LOST)
+            self._finish(None if self._draining else _FORKSERVER_LOST)
 
     def _obey(self, order: worker_pb2.SuperviseResponse) -> None:
         match order.WhichOneof("message"):
+            case "welcome":
+                self._join(order.welcome)
             case "start":
                 self._start(order.start)
             case "kill":
@@ -197,6 +247,14 @@ class WorkerHost:
                 wanted = order.take_stacks
                 self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
 
+    def _join(self, welcome: worker_pb2.HostWelcome) -> None:
+        if self._joined:
+            _tell(f"Joined the coordinator at {self.connection.address} again.")
+        self._joined = True
+        if welcome.workers_port:
+            name = self.connection.address.rpartition(":")[0]
+            self._workers_address = f"{name}:{welcome.workers_port}"
+
     def _start(self, order: worker_pb2.StartWorker) -> None:
         worker_id = order.worker_id
         try:
@@ -205,7 +263,8 @@ class WorkerHost:
             self._not_started(worker_id, f"no temporary file for its output: {error}")
             return
         try:
-            secret = secrecy.tell(order.credential, self.connection.address)
+            tls = self.connection.tls and self.connection.tls.without_own()
+            secret = secrecy.tell(order.credential, self._workers_address, tls)
         except OSError as error:
             file.close()
             self._not_started(worker_id, f"no socket for its credential: {error}")
@@ -295,6 +354,7 @@ class WorkerHost:
         if (say := self._say) is not None:
             say("host: worker %s (pid %d) ended%s", log.short(worker_id), worker.pid, _how(exited))
         self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
+        self._finish_if_drained()
 
     def _lose_forkserver(self) -> None:
         if (say := self._say) is not None:
@@ -325,6 +385,11 @@ class WorkerHost:
             self.forkserver.settimeout(2)
             while self.forkserver.recv(65536):
                 pass
+
+
+def _tell(sentence: str) -> None:
+    """Say something to whoever has started this host."""
+    sys.stderr.write(f"{sentence}\n")
 
 
 def _how(exited: worker_pb2.WorkerExited) -> str:

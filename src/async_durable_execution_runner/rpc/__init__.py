@@ -16,8 +16,10 @@ from ..errors import RunnerError
 #: The metadata of a worker's calls that names the worker.
 WORKER_ID = "worker-id"
 
+#: How the names of the runner's own environment variables begin.
+OURS = "DURABLE_RUNNER_"
 #: The environment variable that has the coordinator's token.
-TOKEN_VARIABLE = "DURABLE_RUNNER_TOKEN"
+TOKEN_VARIABLE = f"{OURS}TOKEN"
 
 PROTOCOL_VERSION = 5
 """The version of the wire, which grows with every change that an older worker host could not

@@ -47,6 +47,8 @@ class BaseRunner:
         invocation_retries: int | None = DEFAULT_INVOCATION_RETRIES,
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
+        coordinator: str | None = None,
+        by_value: bool = False,
         start_time: datetime | None = None,
         faults: Faults = (),
     ) -> None:
@@ -72,6 +74,12 @@ class BaseRunner:
             listen: "127.0.0.1:0" gives the runner a coordinator of its own on a TCP port, to
                 which worker hosts may be connected by hand (`address` and `token`); `workers=0`
                 then starts no workers.
+            coordinator: "HOST:PORT" of a coordinator that runs already, with worker hosts of its
+                own; by default the environment variable DURABLE_RUNNER_COORDINATOR, or without it
+                a private one on this machine. `docs/remote-workers.md` says what it knows runners
+                by.
+            by_value: Whether code that workers of such a coordinator cannot import, such as a
+                function within a test, is sent to them in a pickle.
             start_time: What the clock shows when an execution starts; by default the time of day.
             faults: A fault plan for each execution of this runner, such as
                 "kill@after-commit:3"; `docs/fault-testing.md` describes the language.
@@ -97,6 +105,8 @@ class BaseRunner:
             invocation_retries=invocation_retries,
             retry_backoff=retry_backoff,
             listen=listen,
+            coordinator=coordinator,
+            by_value=by_value,
             start_time=start_time,
         )
         self._engine = Engine(

@@ -110,7 +110,7 @@ class Engine:
         from ..client.transport import LoopTransport
 
         cluster = self.attachment.cluster
-        transport = LoopTransport(cluster.address, cluster.token)
+        transport = LoopTransport(cluster.address, cluster.token, cluster.tls)
         self._control_on_loop = self.attachment.control_over(transport)
         return transport
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..results.records import ExecutionRecord
 
 if TYPE_CHECKING:
-    from ..client.cluster import Cluster
-    from ..client.lent import LentCluster
+    from ..client.cluster import AnyCluster
     from ..client.transport import Transport
     from ..worker.inline import InlineWorker
     from ..worker.setup import Setup
@@ -46,12 +45,12 @@ class InlineWorkers:
             setup.enter(worker_setup, self._setups)
             self._set_up.append(worker_setup)
 
-    def ensure(self, count: int, cluster: Cluster | LentCluster, workspace_id: str) -> None:
+    def ensure(self, count: int, cluster: AnyCluster, workspace_id: str) -> None:
         """Have at least `count` workers."""
         from ..worker.connection import Connection
         from ..worker.inline import InlineWorker
 
-        connection = Connection(cluster.address, cluster.token)
+        connection = Connection(cluster.address, cluster.token, tls=cluster.tls)
         while len(self._workers) < count:
             worker = InlineWorker(connection, workspace_id, self._handlers)
             self._workers.append(worker)

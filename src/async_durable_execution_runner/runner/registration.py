@@ -16,7 +16,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import log
-from ..client.cluster import Cluster, shared_cluster, unavailable
+from ..client import remote
+from ..client.cluster import AnyCluster, Cluster, shared_cluster, unavailable
 from ..client.drive import drive
 from ..client.lent import LentCluster
 from ..client.settings import FunctionSettings, Seconds, seconds, whole
@@ -36,6 +37,8 @@ __tracebackhide__ = True
 
 DEFAULT_INVOCATION_RETRIES = 5
 DEFAULT_RETRY_BACKOFF = 1.0
+#: More workers than any coordinator has.
+_ALL = 100_000
 
 
 def function_name_of(handler: Callable[..., Any]) -> str:
@@ -67,6 +70,8 @@ class Attachment:
         invocation_retries: int | None = DEFAULT_INVOCATION_RETRIES,
         retry_backoff: Seconds = DEFAULT_RETRY_BACKOFF,
         listen: str | None = None,
+        coordinator: str | None = None,
+        by_value: bool = False,
         start_time: datetime | None = None,
     ) -> None:
         """`defaults` are for the functions that are registered without settings of their own."""
@@ -88,7 +93,16 @@ class Attachment:
         self._retry_backoff = seconds(retry_backoff)
         if self._retry_backoff < 0:
             raise ValueError(f"retry_backoff={retry_backoff!r} must not be negative.")
+        if listen is not None and coordinator is not None:
+            raise ValueError(
+                "Give listen=, for a coordinator of the runner's own, or coordinator=, for one "
+                "that runs already."
+            )
         self._listen = listen
+        self._coordinator = coordinator
+        self._by_value = by_value
+        #: Whether as many invocations run at once as a coordinator that is not ours has workers.
+        self._all_workers = workers is None
         self._epoch_ms = round(start_time.timestamp() * 1000) if start_time else None
         self.defaults = defaults
         self.functions: dict[str, Registration] = {}
@@ -96,7 +110,7 @@ class Attachment:
         #: The functions that the owner of a lent cluster was told of.
         self._inline_in_lent: list[str] = []
         self._opening = threading.Lock()
-        self._cluster: Cluster | LentCluster | None = None
+        self._cluster: AnyCluster | None = None
         self._workspace: WorkspaceCall | None = None
         self._control: ControlClient | None = None
         self._surroundings: worker_pb2.Surroundings | None = None
@@ -187,6 +201,11 @@ class Attachment:
 
     def _sent(self, function: Registration) -> worker_pb2.FunctionCode | str:
         """The function's code, with what this process had around it when the runner was opened."""
+        elsewhere = isinstance(self.cluster, remote.RemoteCluster)
+        if elsewhere and not isinstance(function.code, str) and not self._by_value:
+            from ..worker import loading
+
+            loading.check_importable(function.code)
         if self._surroundings is None or isinstance(function.code, str):
             return function.code
         code = type(function.code)()
@@ -200,7 +219,7 @@ class Attachment:
         """Open a workspace, in the shared cluster or in one of this runner's own. This blocks."""
         if self._workspace is not None:
             raise NotStarted("This runner is open already.")
-        self._cluster = cluster = Cluster(self._listen) if self._listen else shared_cluster()
+        self._cluster = cluster = self._find_cluster()
         try:
             if self.workers and any(
                 each.settings.isolation is not Isolation.INLINE for each in self.functions.values()
@@ -209,12 +228,13 @@ class Attachment:
             from ..client import surroundings, transport
 
             # A folder of this machine, and its variables, mean nothing to hosts that are elsewhere.
-            self._surroundings = None if self._listen else surroundings.take(cluster.environment)
+            elsewhere = self._listen or isinstance(cluster, remote.RemoteCluster)
+            self._surroundings = None if elsewhere else surroundings.take(cluster.environment)
             channel = transport.channel_to(cluster)
             self._workspace = transport.WorkspaceCall(
                 channel,
                 cluster.token,
-                workers=max(1, self.workers),
+                workers=_ALL if elsewhere and self._all_workers else max(1, self.workers),
                 invocation_retries=self._invocation_retries,
                 retry_backoff=self._retry_backoff,
                 epoch_ms=self._epoch_ms,
@@ -229,6 +249,12 @@ class Attachment:
         except BaseException:
             self.close()
             raise
+
+    def _find_cluster(self) -> AnyCluster:
+        if self._listen:
+            return Cluster(self._listen)
+        address = self._coordinator or os.environ.get(remote.VARIABLE)
+        return remote.cluster_at(address) if address else shared_cluster()
 
     def ensure_open(self) -> None:
         """Open the workspace unless it is open, from any thread."""
@@ -266,7 +292,7 @@ class Attachment:
         return self._workspace is not None
 
     @property
-    def cluster(self) -> Cluster | LentCluster:
+    def cluster(self) -> AnyCluster:
         if self._cluster is None or self._workspace is None:
             raise _not_open()
         return self._cluster

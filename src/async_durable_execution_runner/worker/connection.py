@@ -1,6 +1,6 @@
 """How a worker or a host reaches its coordinator: an address, and the token or a credential.
 
-This is the one module on the worker side that makes channels, and so the place where TLS goes.
+This is the one module on the worker side that makes channels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import grpc
 import grpc.aio
 
 from .. import errors
-from ..rpc import OPTIONS, WORKER_ID
+from ..rpc import WORKER_ID
+from ..security.tls import Tls, open_channel
 
 #: The error that the coordinator means when it ends a call with one of these statuses. Any other
 #: status means that the coordinator is gone.
@@ -39,6 +40,7 @@ class Connection:
     token: str
     #: This is empty for a host, and for an inline worker until its id is known.
     worker_id: str = ""
+    tls: Tls | None = None
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -51,13 +53,13 @@ class Connection:
         # that a handler waits for.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            return grpc.aio.insecure_channel(self.address, options=OPTIONS)
+            return open_channel(grpc.aio, self.address, self.tls)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def blocking_channel(self) -> grpc.Channel:
         """Open a channel for threads without a loop."""
-        return grpc.insecure_channel(self.address, options=OPTIONS)
+        return open_channel(grpc, self.address, self.tls)
 
 
 def why_ended(code: grpc.StatusCode | None, details: str | None) -> str:

@@ -11,14 +11,17 @@ complaints about handlers.
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
 import io
 import linecache
 import os
 import pickle
+import platform
 import sys
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -62,9 +65,21 @@ def by_name(module: str, file: str, qualname: str) -> pb.FunctionCode:
     """Say that a worker finds a function in a module, of which the file may be unknown ("")."""
     return pb.FunctionCode(
         reference=pb.ModuleReference(
-            module=module, file=file, qualname=qualname, import_path=_import_path()
+            module=module,
+            file=file,
+            qualname=qualname,
+            import_path=_import_path(),
+            digest=_digest(file),
         )
     )
+
+
+def _digest(file: str) -> bytes:
+    """Return the SHA-256 of a file; b"" where there is none."""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).digest()
+    except OSError:
+        return b""
 
 
 def check(handler: object, *, durable: bool | None = None) -> Handler:
@@ -302,12 +317,28 @@ def _modules_without_file(handler: Handler) -> list[types.ModuleType]:
     return [module]
 
 
+def check_importable(code: pb.FunctionCode) -> None:
+    """Raise `HandlerNotLoadable` where the code of a handler, or of its setup, would travel to
+    another machine by value."""
+    for each, what in ((code, "The handler"), (code.setup, "worker_setup")):
+        if each.HasField("pickled"):
+            raise errors.HandlerNotLoadable(
+                f"{what} cannot be imported by workers on another machine: it is not a "
+                "module-level function. Move it to a module that they have, or give the runner "
+                "by_value=True to send its code in a pickle."
+            )
+
+
 def load(code: pb.FunctionCode) -> Handler:
     """Load the handler that `describe` described. An import's errors are raised unchanged."""
     if code.HasField("reference"):
         reference = code.reference
-        modules.extend_import_path(reference.import_path)
-        module = modules.import_file(reference.module, reference.file)
+        if modules.app_dir:
+            module = modules.import_here(reference.module)
+            _check_same(module, reference)
+        else:
+            modules.extend_import_path(reference.import_path)
+            module = modules.import_file(reference.module, reference.file)
         handler = _lookup(module, reference.qualname)
         if handler is None:
             raise errors.HandlerNotLoadable(
@@ -317,11 +348,24 @@ def load(code: pb.FunctionCode) -> Handler:
         return handler  # type: ignore[no-any-return]
     stream = io.BytesIO(code.pickled)
     head = pickle.load(stream)
-    modules.extend_import_path(head["import_path"])
-    for name, file in head["files"].items():
-        modules.know(name, file)
+    if not modules.app_dir:
+        modules.extend_import_path(head["import_path"])
+        for name, file in head["files"].items():
+            modules.know(name, file)
     for name, lines in head["sources"].items():
         if lines:
             # Without a time of modification, `linecache` does not look for a file.
             linecache.cache[name] = sum(map(len, lines)), None, lines, name
     return pickle.load(stream)  # type: ignore[no-any-return]
+
+
+def _check_same(module: types.ModuleType, reference: pb.ModuleReference) -> None:
+    """Raise `HandlerNotLoadable` where a module's file is not what the client has."""
+    file = getattr(module, "__file__", None) or ""
+    here = _digest(file)
+    if reference.digest and here != reference.digest:
+        raise errors.HandlerNotLoadable(
+            f"Module {reference.module} is not the same on both sides: its file {file} on "
+            f"{platform.node()} has the SHA-256 {here.hex()[:12]}…, and {reference.file}, from "
+            f"which the runner has it, {reference.digest.hex()[:12]}…: bring the same code to both."
+        )

@@ -96,7 +96,19 @@ def _is_from(module: ModuleType, file: str) -> bool:
     return loaded is not None and os.path.realpath(loaded) == os.path.realpath(file)
 
 
+#: The folder that a worker of another machine imports from, in place of the client's paths; "" on
+#: the client's machine.
+app_dir = ""
+
 _versions: dict[str, tuple[int, int]] = {}
+
+
+def import_here(name: str) -> ModuleType:
+    """Import a module as this machine has it, first of all in `app_dir`."""
+    if app_dir not in sys.path:
+        sys.path.insert(0, app_dir)
+        importlib.invalidate_caches()
+    return importlib.import_module(name)
 
 
 def import_file(name: str, file: str) -> ModuleType:

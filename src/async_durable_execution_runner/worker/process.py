@@ -40,11 +40,13 @@ def main(worker_id: str, output: int, secret: int, stacks: int) -> NoReturn:
     code = 1
     try:
         _take_over(output, stacks)
-        credential, address = secrecy.read(secret)
+        told = secrecy.read(secret)
         os.close(secret)
         secrecy.unshield()
-        if credential:
-            code = _serve(Connection(address, credential, worker_id), worker_id, output, stacks)
+        if told is not None and told[0]:
+            credential, address, tls = told
+            connection = Connection(address, credential, worker_id, tls)
+            code = _serve(connection, worker_id, output, stacks)
         else:
             sys.stderr.write(
                 f"No credential came for worker {worker_id}: another process took it, or the host "

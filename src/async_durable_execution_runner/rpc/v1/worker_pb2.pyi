@@ -51,14 +51,20 @@ MISDEED_KIND_RAISE: MisdeedKind
 MISDEED_KIND_ASK_AGAIN: MisdeedKind
 
 class SuperviseRequest(_message.Message):
-    __slots__ = ("hello", "exited", "stacks")
+    __slots__ = ("hello", "exited", "stacks", "draining")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EXITED_FIELD_NUMBER: _ClassVar[int]
     STACKS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     hello: HostHello
     exited: WorkerExited
     stacks: WorkerStacks
-    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ..., stacks: _Optional[_Union[WorkerStacks, _Mapping]] = ...) -> None: ...
+    draining: Draining
+    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ..., stacks: _Optional[_Union[WorkerStacks, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ...) -> None: ...
+
+class Draining(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class HostHello(_message.Message):
     __slots__ = ("host_id", "protocol_version", "runner_version", "python_version", "slots", "labels", "pid")
@@ -104,10 +110,12 @@ class SuperviseResponse(_message.Message):
     def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ..., take_stacks: _Optional[_Union[TakeStacks, _Mapping]] = ...) -> None: ...
 
 class HostWelcome(_message.Message):
-    __slots__ = ("coordinator_id",)
+    __slots__ = ("coordinator_id", "workers_port")
     COORDINATOR_ID_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_PORT_FIELD_NUMBER: _ClassVar[int]
     coordinator_id: str
-    def __init__(self, coordinator_id: _Optional[str] = ...) -> None: ...
+    workers_port: int
+    def __init__(self, coordinator_id: _Optional[str] = ..., workers_port: _Optional[int] = ...) -> None: ...
 
 class StartWorker(_message.Message):
     __slots__ = ("worker_id", "credential", "sdks", "coverage")
@@ -277,16 +285,18 @@ class Coverage(_message.Message):
     def __init__(self, config: _Optional[str] = ..., folder: _Optional[bytes] = ...) -> None: ...
 
 class ModuleReference(_message.Message):
-    __slots__ = ("module", "file", "qualname", "import_path")
+    __slots__ = ("module", "file", "qualname", "import_path", "digest")
     MODULE_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     QUALNAME_FIELD_NUMBER: _ClassVar[int]
     IMPORT_PATH_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     module: str
     file: str
     qualname: str
     import_path: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, module: _Optional[str] = ..., file: _Optional[str] = ..., qualname: _Optional[str] = ..., import_path: _Optional[_Iterable[str]] = ...) -> None: ...
+    digest: bytes
+    def __init__(self, module: _Optional[str] = ..., file: _Optional[str] = ..., qualname: _Optional[str] = ..., import_path: _Optional[_Iterable[str]] = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class FunctionConfig(_message.Message):
     __slots__ = ("function_id", "name", "version", "arn", "durable", "timeout_seconds", "memory_mb", "enforce_memory", "environment", "log_format")

@@ -1,0 +1,121 @@
+"""A coordinator and worker hosts as a team starts them by their commands, and its runners."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from async_durable_execution_runner import DurableFunctionTestRunner
+
+COMMAND = [sys.executable, "-m", "async_durable_execution_runner"]
+#: Seconds after which something that should happen soon counts as hanging.
+LIMIT = 30.0
+TESTS = Path(__file__).parents[1]
+
+
+class Process:
+    """A command that runs, whose standard error is read line by line."""
+
+    def __init__(self, *arguments: object, env: Mapping[str, str] | None = None) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("DURABLE_RUNNER")}
+        self.popen = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            env={**clean, **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.said: list[str] = []
+
+    def says(self, text: str) -> str:
+        """The next line that has a text."""
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            self.said.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"It ended ({self.popen.wait()}) without saying {text!r}: {self.said}")
+
+    def end(self) -> tuple[int, str]:
+        """Its exit code, and all that it has said."""
+        rest, _ = self.popen.communicate(timeout=LIMIT)
+        return self.popen.returncode, "".join(self.said) + rest
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.popen.kill()
+        self.popen.communicate()
+
+
+class Team:
+    """What `durable-runner certificates` has written into a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with Process("certificates", folder, "--host", "127.0.0.1") as made:
+            assert made.end()[0] == 0
+
+    def server(self) -> list[object]:
+        return [
+            *("--cert-file", self.folder / "coordinator.pem"),
+            *("--key-file", self.folder / "coordinator.key"),
+        ]
+
+    def tokens(self) -> list[object]:
+        return [
+            *("--token-file", self.folder / "client.token"),
+            *("--worker-host-token-file", self.folder / "worker-host.token"),
+        ]
+
+    def mutual(self) -> list[object]:
+        return ["--client-ca-file", self.folder / "ca.pem", "--listen-workers", "127.0.0.1:0"]
+
+    def by_token(self, role: str) -> dict[str, str]:
+        return {
+            "DURABLE_RUNNER_CA_FILE": str(self.folder / "ca.pem"),
+            "DURABLE_RUNNER_TOKEN_FILE": str(self.folder / f"{role}.token"),
+        }
+
+    def by_certificate(self, role: str) -> dict[str, str]:
+        return {
+            "DURABLE_RUNNER_CA_FILE": str(self.folder / "ca.pem"),
+            "DURABLE_RUNNER_CERT_FILE": str(self.folder / f"{role}.pem"),
+            "DURABLE_RUNNER_KEY_FILE": str(self.folder / f"{role}.key"),
+        }
+
+
+@contextmanager
+def coordinator(*options: object, listen: str = "127.0.0.1:0") -> Iterator[str]:
+    """The address of a coordinator that listens."""
+    with Process("coordinator", "--listen", listen, *options) as process:
+        yield process.says("listens on").split(" listens on ")[1].split(",")[0]
+
+
+def worker_host(address: str, env: Mapping[str, str], *options: object) -> Process:
+    """A worker host that logs."""
+    arguments = ["worker-host", "--connect", address, "--slots", 2, "--verbose"]
+    return Process(*arguments, "--app-dir", TESTS, *options, env=env)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+__all__ = [
+    "LIMIT",
+    "DurableFunctionTestRunner",
+    "Process",
+    "Team",
+    "coordinator",
+    "free_port",
+    "worker_host",
+]

@@ -1,0 +1,298 @@
+"""Runners, a coordinator and worker hosts that find each other over TLS."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from async_durable_execution import durable_execution
+
+from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner.errors import (
+    CoordinatorUnavailable,
+    HandlerNotLoadable,
+    Unauthenticated,
+)
+
+from .handlers import order, patient
+from .team import LIMIT, Process, Team, coordinator, free_port, worker_host
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    return Team(tmp_path_factory.mktemp("team") / "certificates")
+
+
+@pytest.fixture(scope="module")
+def address(team: Team) -> Iterator[str]:
+    """A coordinator that knows callers by their tokens, with a worker host."""
+    with (
+        coordinator(*team.server(), *team.tokens()) as address,
+        worker_host(address, team.by_token("worker-host")) as host,
+    ):
+        host.says("connected to")
+        yield address
+
+
+def use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_runner_runs_on_another_host(
+    team: Team, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("client"))
+    with DurableFunctionTestRunner(order, coordinator=address) as runner:
+        result = runner.run({"id": 1}, timeout=LIMIT)
+        assert result.get_deserialized_result()["id"] == 1
+        # Not even where the token is.
+        assert str(team.folder) not in result.get_deserialized_result()["environment"]
+        assert len(result.invocations) == 2
+    monkeypatch.setenv("DURABLE_RUNNER_COORDINATOR", address)
+    with DurableFunctionTestRunner(order) as runner:
+        assert runner.address == address
+        many = runner.run_many([{"id": number} for number in range(20)], timeout=LIMIT)
+    assert [each.get_deserialized_result()["id"] for each in many] == list(range(20))
+
+
+def test_a_worker_hosts_token_registers_no_code(
+    team: Team, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("worker-host"))
+    with (
+        pytest.raises(Unauthenticated, match="The token is missing or wrong"),
+        DurableFunctionTestRunner(order, coordinator=address),
+    ):
+        pass
+
+
+def test_a_clients_token_gives_no_invocations(team: Team, address: str) -> None:
+    with worker_host(address, team.by_token("client")) as host:
+        code, said = host.end()
+    assert code == 2
+    assert f"The coordinator at {address} refused this host: The token is missing" in said
+
+
+@pytest.mark.parametrize("wrong", ["no TLS", "another authority"])
+def test_who_speaks_tls_otherwise_is_told_where_it_fails(
+    team: Team, address: str, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("client"))
+    if wrong == "no TLS":
+        monkeypatch.delenv("DURABLE_RUNNER_CA_FILE")
+    else:
+        monkeypatch.setenv("DURABLE_RUNNER_CA_FILE", str(team.folder / "client.pem"))
+    with (
+        pytest.raises(CoordinatorUnavailable, match=f"coordinator at {address} runs, and whether"),
+        DurableFunctionTestRunner(order, coordinator=address),
+    ):
+        pass
+
+
+def test_certificates_say_who_calls(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        coordinator(*team.server(), *team.mutual()) as address,
+        worker_host(address, team.by_certificate("worker-host")) as host,
+    ):
+        host.says("connected to")
+        use(monkeypatch, team.by_certificate("worker-host"))
+        with (
+            pytest.raises(Unauthenticated),
+            DurableFunctionTestRunner(order, coordinator=address),
+        ):
+            pass
+        use(monkeypatch, team.by_certificate("client"))
+        with DurableFunctionTestRunner(order, coordinator=address) as runner:
+            assert runner.run({"id": 2}, timeout=LIMIT).get_deserialized_result()["id"] == 2
+        with worker_host(address, team.by_certificate("client")) as stranger:
+            code, said = stranger.end()
+        assert code == 2
+        assert "refused this host" in said
+
+
+def test_tokens_are_changed_without_a_restart(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, hosts = tmp_path / "clients", tmp_path / "hosts"
+    tokens.write_text("old\n")
+    hosts.write_text("another\n")
+    given = ["--token-file", tokens, "--worker-host-token-file", hosts]
+    monkeypatch.setenv("DURABLE_RUNNER_CA_FILE", str(team.folder / "ca.pem"))
+
+    def is_good(token: str) -> bool:
+        monkeypatch.setenv("DURABLE_RUNNER_TOKEN", token)
+        try:
+            with DurableFunctionTestRunner(order, coordinator=address):
+                return True
+        except Unauthenticated:
+            return False
+
+    with coordinator(*team.server(), *given) as address:
+        assert is_good("old")
+        assert not is_good("new")
+        tokens.write_text("old\nnew\n")
+        assert is_good("old")
+        assert is_good("new")
+        tokens.write_text("new")
+        assert not is_good("old")
+        tokens.unlink()
+        assert is_good("new")
+
+
+def test_a_worker_host_joins_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, team.by_token("client"))
+    options, listen = [*team.server(), *team.tokens()], f"127.0.0.1:{free_port()}"
+    with coordinator(*options, listen=listen):
+        host = worker_host(listen, team.by_token("worker-host"))
+        host.says("connected to")
+    with host:
+        host.says("Lost the coordinator at")
+        with coordinator(*options, listen=listen):
+            host.says("Joined the coordinator at")
+            with DurableFunctionTestRunner(order, coordinator=listen) as runner:
+                assert runner.run({"id": 3}, timeout=LIMIT).get_deserialized_result()["id"] == 3
+
+
+def test_a_worker_host_lets_invocations_end_before_it_does(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("client"))
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    with (
+        coordinator(*team.server(), *team.tokens()) as address,
+        worker_host(address, team.by_token("worker-host")) as host,
+        DurableFunctionTestRunner(patient, coordinator=address) as runner,
+    ):
+        handle = runner.start({"begun": str(begun), "go": str(go)})
+        runner_waits_for(begun)
+        host.popen.send_signal(signal.SIGTERM)
+        host.says("takes no more invocations")
+        later = runner.start({"begun": str(tmp_path / "later"), "go": str(begun)})
+        go.touch()
+        assert handle.result(timeout=LIMIT).get_deserialized_result() == "done"
+        assert host.end()[0] == 0
+        assert not (tmp_path / "later").exists()
+        with worker_host(address, team.by_token("worker-host")):
+            assert later.result(timeout=LIMIT).get_deserialized_result() == "done"
+
+
+def runner_waits_for(path: Path) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not path.exists():
+        assert time.monotonic() < deadline, f"There is no {path}."
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--listen", "0.0.0.0:0"], "can be reached from other machines"),
+        (["--listen", "127.0.0.1:0"], "Give --token-file and --worker-host-token-file"),
+        (
+            ["--listen", "127.0.0.1:0", "--token-file", "none", "--worker-host-token-file", "none"],
+            "The token file none cannot be read: No such file or directory.",
+        ),
+        (
+            ["--listen", "127.0.0.1:0", "--cert-file", "{team}/ca.pem"],
+            "TLS needs both --cert-file and --key-file.",
+        ),
+        (
+            [
+                "--listen",
+                "127.0.0.1:0",
+                "--cert-file",
+                "{team}/ca.pem",
+                "--key-file",
+                "{team}/ca.pem",
+            ],
+            "holds no private key in PEM.",
+        ),
+        (
+            [
+                *("--listen", "127.0.0.1:0", "--cert-file", "{team}/ca.pem"),
+                *("--key-file", "{team}/client.key"),
+            ],
+            "are not a certificate and its key",
+        ),
+        (
+            [
+                *("--listen", "127.0.0.1:0", "--token-file", "{team}/client.token"),
+                *("--worker-host-token-file", "{team}/client.token"),
+            ],
+            "have a token in common",
+        ),
+    ],
+)
+def test_a_coordinator_that_is_started_wrongly_says_why(
+    team: Team, options: list[str], complaint: str
+) -> None:
+    with Process("coordinator", *(each.format(team=team.folder) for each in options)) as process:
+        code, said = process.end()
+    assert code == 2
+    assert complaint in said
+    assert said.count("\n") == 1
+
+
+def test_no_secret_is_anybodys_to_read(team: Team) -> None:
+    secret = [path for path in team.folder.iterdir() if path.suffix in (".key", ".token")]
+    assert len(secret) == 6
+    assert {os.stat(path).st_mode & 0o777 for path in secret} == {0o600}
+    with Process("certificates", team.folder, "--host", "h") as again:
+        code, said = again.end()
+    assert code == 2
+    assert "is not empty" in said
+
+
+def test_code_that_differs_on_a_worker_host_is_one_sentence(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("client"))
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, amount in (here, 1), (there, 2):
+        folder.mkdir()
+        (folder / "shop.py").write_text(
+            "from async_durable_execution import durable_execution\n"
+            "@durable_execution\n"
+            f"async def pay(event): return {amount}\n"
+        )
+    monkeypatch.syspath_prepend(here)
+    shop = importlib.import_module("shop")
+    with (
+        coordinator(*team.server(), *team.tokens()) as address,
+        DurableFunctionTestRunner(shop.pay, coordinator=address, invocation_retries=0) as runner,
+    ):
+        with worker_host(address, team.by_token("worker-host"), "--app-dir", there):
+            error = runner.run({}, timeout=LIMIT).error
+            assert error is not None
+            assert "Module shop is not the same on both sides" in str(error.message)
+            assert str(here / "shop.py") in str(error.message)
+            assert str(there / "shop.py") in str(error.message)
+        (there / "shop.py").write_bytes((here / "shop.py").read_bytes())
+        with worker_host(address, team.by_token("worker-host"), "--app-dir", there):
+            assert runner.run({}, timeout=LIMIT).get_deserialized_result() == 1
+
+
+def test_code_travels_by_value_only_when_asked_for(
+    team: Team, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("client"))
+
+    @durable_execution
+    async def local(event: dict) -> str:
+        return "by value"
+
+    with (
+        pytest.raises(HandlerNotLoadable, match="by_value=True"),
+        DurableFunctionTestRunner(local, coordinator=address),
+    ):
+        pass
+    with DurableFunctionTestRunner(local, coordinator=address, by_value=True) as runner:
+        assert runner.run({}, timeout=LIMIT).get_deserialized_result() == "by value"
