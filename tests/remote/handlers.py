@@ -2,14 +2,36 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
 from async_durable_execution import durable_execution, step, wait
 
+from async_durable_execution_runner import ledger
+
 
 async def _one() -> int:
     return 1
+
+
+@durable_execution
+async def charges(event: dict) -> int:
+    """Five effects, each in a step of its own, and a wait."""
+
+    def charge(number: int) -> Callable[[], Awaitable[int]]:
+        async def body() -> int:
+            ledger.record("charge", key=[event["id"], number])
+            return number
+
+        return body
+
+    total = 0
+    for number in range(5):
+        total += await step(charge(number), name=f"charge {number}")
+        if number == 2:
+            await wait(timedelta(days=1), name="cooling-off")
+    return total
 
 
 @durable_execution

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +21,15 @@ TESTS = Path(__file__).parents[1]
 class Process:
     """A command that runs, whose standard error is read line by line."""
 
-    def __init__(self, *arguments: object, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("DURABLE_RUNNER")}
         self.popen = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
+            [*command, *map(str, arguments)],
             env={**clean, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -57,9 +62,9 @@ class Process:
 class Team:
     """What `durable-runner certificates` has written into a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.folder = folder
-        with Process("certificates", folder, "--host", "127.0.0.1") as made:
+        with Process("certificates", folder, "--host", host) as made:
             assert made.end()[0] == 0
 
     def server(self) -> list[object]:
