@@ -179,3 +179,24 @@ async def test_a_method_s_keyword_that_is_nearly_right_is_named(
         await call()
     expected = f"{method}() has no keyword argument {near!r}: did you mean {meant!r}?"
     assert str(raised.value) == expected
+
+
+def test_a_method_s_keyword_that_the_runner_takes_is_told_so() -> None:
+    runner: Any = DurableFunctionTestRunner(echo)
+    with pytest.raises(TypeError) as raised:
+        runner.run("input", execution_timeout=3)
+    assert str(raised.value) == (
+        "run() has no keyword argument 'execution_timeout': it is one of "
+        "DurableFunctionTestRunner()."
+    )
+
+
+@pytest.mark.parametrize("kind", [DurableFunctionTestRunner, AsyncDurableFunctionTestRunner])
+def test_functions_are_registered_in_one_line(kind: Any) -> None:
+    runner = kind(echo)
+    assert runner.register_durable_function("a", echo).register_function("b", plain) is runner
+
+
+def test_a_runner_says_where_handlers_run() -> None:
+    runners = (DurableFunctionTestRunner(echo), DurableFunctionCloudTestRunner("echo", "eu-west-1"))
+    assert [runner.mode for runner in runners] == ["local", "cloud"]

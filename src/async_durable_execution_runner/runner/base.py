@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from async_durable_execution import ErrorObject
 
@@ -30,6 +30,8 @@ __tracebackhide__ = True
 @suggesting
 class BaseRunner:
     """What the synchronous and the asynchronous runner have in common."""
+
+    mode = "local"
 
     def __init__(
         self,
@@ -141,8 +143,10 @@ class BaseRunner:
         invocation_timeout: Seconds | None = None,
         memory: int | None = None,
         env: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> Self:
         """Add a durable function, for chained invokes and `run(function_name=...)`.
+
+        Returns the runner, so that more may be added in the same line.
 
         Args:
             name: The function's name, with a qualifier ("charge:prod") or without.
@@ -163,6 +167,7 @@ class BaseRunner:
             env=env,
         )
         attachment.register(name, handler, durable=True, settings=own)
+        return self
 
     def register_function(
         self,
@@ -173,8 +178,8 @@ class BaseRunner:
         invocation_timeout: Seconds | None = None,
         memory: int | None = None,
         env: Mapping[str, str] | None = None,
-    ) -> None:
-        """Add a plain function, `handler(event, context)`, for chained invokes.
+    ) -> Self:
+        """Add a plain function, `handler(event, context)`, for chained invokes; return the runner.
 
         Args:
             name: The function's name, with a qualifier ("charge:prod") or without.
@@ -194,6 +199,7 @@ class BaseRunner:
             env=env,
         )
         attachment.register(name, handler, durable=False, settings=own)
+        return self
 
     def mock_function(
         self,

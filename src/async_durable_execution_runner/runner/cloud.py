@@ -39,6 +39,8 @@ DEFAULT_POLL_INTERVAL = 1.0
 class BaseCloudRunner:
     """What the synchronous and the asynchronous runner have in common."""
 
+    mode = "cloud"
+
     _clock: type[Clock]
     _in_threads: bool
 
