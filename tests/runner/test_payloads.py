@@ -12,7 +12,8 @@ from async_durable_execution import durable_execution
 from async_durable_execution_runner import (
     DurableFunctionTestRunner,
 )
-from async_durable_execution_runner.runner.payloads import inputs_of, payload_of
+from async_durable_execution_runner.core import model
+from async_durable_execution_runner.runner.payloads import error_object, inputs_of, payload_of
 
 
 @durable_execution
@@ -73,3 +74,11 @@ def test_one_input_is_not_taken_for_several(inputs: object, kind: str) -> None:
 def test_several_inputs_are_any_iterable() -> None:
     several = iter([1])
     assert inputs_of(several) is several
+
+
+@pytest.mark.parametrize(
+    "module", ["async_durable_execution", "aws_durable_execution_sdk_python.lambda_service"]
+)
+def test_the_error_object_of_either_sdk_is_an_error(module: str) -> None:
+    error = pytest.importorskip(module).ErrorObject("no", "Refused", None, ["a line"])
+    assert error_object(error) == model.ErrorObject("no", "Refused", None, ("a line",))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from async_durable_execution import ErrorObject
-
 from ..core import model
 from ..core.text import load_json
 
@@ -64,11 +62,11 @@ def error_object(error: object) -> model.ErrorObject | None:
     match error:
         case None:
             return None
-        case ErrorObject():
-            trace = tuple(error.stack_trace) if error.stack_trace else None
-            return model.ErrorObject(error.message, error.type, error.data, trace)
         case BaseException():
             return model.ErrorObject(str(error), type(error).__name__)
+        # Each SDK has an `ErrorObject` of its own.
+        case object(message=message, type=kind, data=data, stack_trace=trace):
+            return model.ErrorObject(message, kind, data, tuple(trace) if trace else None)
         case str():
             return model.ErrorObject(error)
     raise TypeError(f"An ErrorObject, an exception or a text is needed, not {error!r}.")
