@@ -85,3 +85,16 @@ def test_every_file_that_contributors_are_sent_to_is_there() -> None:
     places = (DOCS.parent, Path(package.__path__[0]))
     missing = {name for name in named if not any((place / name).exists() for place in places)}
     assert not missing
+
+
+def test_what_a_suite_is_moved_to_is_there(pytestconfig: pytest.Config) -> None:
+    text = (DOCS / "moving.md").read_text(encoding="utf-8")
+    here = "\n".join(re.findall(r"^\|[^|]*\|([^|]*)\|$", text, re.M))
+    methods = set(re.findall(r"\brunner\.(\w+)", here))
+    flags = set(re.findall(r"--durable-\w+", here))
+    names = set(re.findall(r"\b\w*DurableFunction\w+|\b\w+NotFound\b", here))
+    assert min(len(methods), len(flags), len(names)) >= 3
+    assert methods <= {*dir(package.DurableFunctionTestRunner)}
+    assert names <= {*package.__all__}
+    for flag in flags:
+        pytestconfig.getoption(flag)

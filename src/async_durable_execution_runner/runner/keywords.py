@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 def suggesting(kind: type[T]) -> type[T]:
-    """Have the class, and its own public methods, name the keyword that was meant, or the place
-    where it belongs, where they are given one that they do not have."""
+    """Have the class, and its own public methods, name the keyword that was meant where they are
+    given one that they do not have."""
     for name, method in list(vars(kind).items()):
         if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_")):
             setattr(kind, name, _checked(method))
@@ -29,13 +29,12 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
     def check(self: object, given: Mapping[str, Any]) -> None:
         for name in given:
             if name not in known:
-                kind = type(self)
-                meant = get_close_matches(name, known, 1)
+                # Another runner's `execution_timeout` is the `timeout` here.
+                meant = [each for each in known if name.endswith(f"_{each}")]
+                meant = meant or get_close_matches(name, known, 1)
                 hint = f": did you mean {meant[0]!r}?" if meant else "."
                 is_init = method.__name__ == "__init__"
-                if not is_init and name in inspect.signature(kind.__init__).parameters:
-                    hint = f": it is one of {kind.__name__}()."
-                whose = kind.__name__ if is_init else method.__name__
+                whose = type(self).__name__ if is_init else method.__name__
                 raise TypeError(f"{whose}() has no keyword argument {name!r}{hint}")
 
     if inspect.iscoroutinefunction(method):
