@@ -112,6 +112,21 @@ async def test_warm_workers_of_the_last_groups_only_outlive_their_runners(world:
     assert host.killed == [host.started[1]]
 
 
+async def test_the_warm_workers_of_an_open_runner_outlive_any_number_of_others(
+    world: World,
+) -> None:
+    host = world.host()
+    mine = world.workspace()
+    world.function(mine, lambda _: succeeded(), process_group="mine")
+    await world.ended(world.start(mine))
+    for group in "abcde":
+        workspace = world.workspace()
+        world.function(workspace, lambda _: succeeded(), process_group=group)
+        await world.ended(world.start(workspace))
+        world.executor.close_workspace(workspace)
+    assert host.killed == [host.started[1]]
+
+
 async def test_a_warm_worker_of_another_group_is_none_that_is_ready(world: World) -> None:
     host = world.host()
     workspace = world.workspace()
@@ -333,6 +348,19 @@ async def test_no_more_workers_are_started_than_a_host_has_slots(world: World) -
         await world.ended(run)
     assert counter.most == 2
     assert len(host.started) == 2
+
+
+async def test_a_handler_that_outlives_its_execution_takes_no_place_on_its_host(
+    world: World,
+) -> None:
+    world.host(slots=1)
+    workspace = world.workspace(workers=1)
+    world.function(workspace, for_ever, "hangs")
+    world.function(workspace, lambda _: succeeded())
+    run = world.start(workspace, "hangs")
+    await world.invoked(run)
+    world.stop(run)
+    await world.ended(world.start(workspace))
 
 
 async def test_workers_are_spread_over_hosts(world: World) -> None:

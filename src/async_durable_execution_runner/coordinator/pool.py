@@ -192,12 +192,14 @@ class WorkerPool:
 
     def _retire_old(self) -> None:
         """Let no process serve again that nobody, or too many, had before."""
-        open_ids = self.shares.keys()
+        open_ids, in_use = self.shares.keys(), set()
         for worker in list(self.workers.values()):
             closed = sum(each not in open_ids for each in worker.functions.values())
             if closed >= _MOST_CLOSED:
                 self._retire(worker, "it has loaded many functions of closed runners")
-        for group in list(self._groups)[:-_WARM_GROUPS]:
+            if closed < len(worker.functions):
+                in_use.add(worker.process_group)
+        for group in [each for each in self._groups if each not in in_use][:-_WARM_GROUPS]:
             del self._groups[group]
             for worker in list(self.workers.values()):
                 idle = worker.state is WorkerState.IDLE and not worker.bound_to
@@ -425,9 +427,13 @@ class WorkerPool:
     def _free_slots(self, host: ConnectedHost) -> int:
         if host.draining:
             return 0
-        # A worker that is frozen is to be overtaken by another, for which there must be a place.
-        frozen = sum(self.workers[each].frozen is not None for each in host.workers)
-        return host.slots - len(host.workers) + frozen
+        # A worker that is frozen, or whose handler outlives its execution, is to be overtaken by
+        # another, for which there must be a place.
+        overtaken = sum(
+            worker.frozen is not None or (worker.job is not None and worker.job.outlived)
+            for worker in map(self.workers.__getitem__, host.workers)
+        )
+        return host.slots - len(host.workers) + overtaken
 
     def _make_room(self, host: ConnectedHost) -> None:
         """Kill an idle worker of a full host, as isolated executions may need fresh workers."""
