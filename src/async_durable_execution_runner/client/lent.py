@@ -6,6 +6,7 @@ The plugin of pytest sets `ask` before anything of the runner is needed, so litt
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 #: Asks the owner: the question and its argument. None where this process has a cluster of its own.
 ask: Callable[[str, Any], Any] | None = None
+
+
+def _after_fork() -> None:
+    # The owner's answers would reach the process that was forked, as answers to its own questions.
+    global ask
+    ask = None
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class LentCluster:

@@ -42,7 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     channel = getattr(config, "workerinput", {}).get(lender.KEY)
     if channel is not None:
-        lent.ask = lender.Borrower(channel).ask
+        global _borrower
+        _borrower = lender.Borrower(channel)
+        lent.ask = _borrower.ask
     options.check(config)
     suite.replays = config.getoption("--durable-replay")
     suite.listener = _Listener()
@@ -89,6 +91,8 @@ def _cause_of_death(node: Any) -> str:
 _PATIENCE = 3.0
 _exit_status = pytest.StashKey[int]()
 _lender = pytest.StashKey[lender.Lender]()
+#: Where this process is a worker of pytest-xdist.
+_borrower: lender.Borrower | None = None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -96,6 +100,8 @@ def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> N
     # That of an asynchronous test is on the cancellation from which asyncio made the interrupt.
     for note in getattr(excinfo.value.__context__, "__notes__", ()):
         excinfo.value.add_note(note)
+    if _borrower is not None and (notes := getattr(excinfo.value, "__notes__", ())):
+        _borrower.tell_of_interrupt(os.environ.get("PYTEST_CURRENT_TEST", ""), "\n".join(notes))
 
 
 @pytest.hookimpl(trylast=True)
@@ -133,6 +139,12 @@ class _Listener:
     def began(self, engine: Any, execution_arn: str) -> None:
         _findings.begin(engine, execution_arn)
 
+    def waits(self, engine: Any, waited_for: Any) -> None:
+        _findings.wait(engine, waited_for)
+
+    def left(self, waited_for: Any) -> None:
+        _findings.left(waited_for)
+
     def failing(self, engine: Any) -> None:
         _findings.look(engine)
 
@@ -156,6 +168,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Explore after a test that has passed."""
+    # An asynchronous test's traceback begins here.
+    __tracebackhide__ = True
     if not item.config.getoption("--durable-explore"):
         return (yield)
     exploring.begin(item)
@@ -178,6 +192,10 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if _lender in config.stash:
+        for worker, test, note in config.stash[_lender].interrupted:
+            terminalreporter.write_sep("!", f"[{worker}] interrupted in {test}")
+            terminalreporter.write_line(note)
     if config.getoption("--durable-explore") and not config.option.collectonly:
         terminalreporter.write_line(exploring.summary(terminalreporter))
 

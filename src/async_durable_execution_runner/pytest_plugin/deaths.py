@@ -26,7 +26,14 @@ def cause(node: Any, inline: Sequence[str]) -> str:
         code = process.wait(_PATIENCE)
     except subprocess.TimeoutExpired:
         return f"Its process (pid {process.pid}) runs, but has closed its connection."
-    text = f"Its process (pid {process.pid}) {_how(code)}."
+    text = f"Its process (pid {process.pid}) {_how(code)}"
+    # What pytest-timeout has written goes nowhere, and it has no other place for its method.
+    if code == 1 and getattr(node.config, "_env_timeout_method", "") == "thread":
+        text += (
+            ", as pytest-timeout has it do when a test takes too long. With "
+            "--timeout-method=signal only the test fails, and says what it waited for"
+        )
+    text += "."
     if inline:
         names = ", ".join(map(repr, inline))
         text += (

@@ -7,6 +7,7 @@ The cluster starts when the first test of any worker needs it.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -23,25 +24,31 @@ class Lender:
         """`workers` bounds the worker processes of the session; by default there is one for each
         processor, or more where a test asks for more."""
         self._workers = workers
-        self._questions: SimpleQueue[tuple[Any, str, Any]] = SimpleQueue()
+        self._questions: SimpleQueue[tuple[Any, int, str, Any]] = SimpleQueue()
         self._cluster: Any = None
         #: The functions that run inline in a worker, by the worker's channel.
         self._inline: dict[Any, list[str]] = {}
+        #: What workers were waiting for when Ctrl-C has ended them: the worker, its test, a note.
+        self.interrupted: list[tuple[str, str, str]] = []
         self._answering: threading.Thread | None = None
 
     def lend_to(self, node: Any) -> None:
         """Give a worker, as yet to be started, the channel to ask on."""
         channel = node.gateway.newchannel()
         node.workerinput[KEY] = channel
-        channel.setcallback(lambda asked: self._take(channel, *asked))
+        worker = node.gateway.id
+        channel.setcallback(lambda asked: self._take(worker, channel, *asked))
 
     def inline_in(self, node: Any) -> list[str]:
         """The functions that run inline in a worker, or did when the worker died."""
         return self._inline.get(node.workerinput[KEY], [])
 
-    def _take(self, channel: Any, question: str, argument: Any) -> None:
+    def _take(self, worker: str, channel: Any, number: int, question: str, argument: Any) -> None:
         # This thread is the one that receives everything from the worker.
-        self._questions.put((channel, question, argument))
+        if question == "interrupted":
+            self.interrupted.append((worker, *argument))
+            return
+        self._questions.put((channel, number, question, argument))
         if self._answering is None:
             self._answering = threading.Thread(
                 target=self._answer_all, name="durable-lender", daemon=True
@@ -52,11 +59,11 @@ class Lender:
         from ..errors import RunnerError
 
         while True:
-            channel, question, argument = self._questions.get()
+            channel, number, question, argument = self._questions.get()
             try:
-                answer = "", self._answer(channel, question, argument)
+                answer = number, "", self._answer(channel, question, argument)
             except RunnerError as error:
-                answer = type(error).__name__, str(error)
+                answer = number, type(error).__name__, str(error)
             try:
                 channel.send(answer)
             except OSError:
@@ -99,15 +106,26 @@ class Borrower:
     def __init__(self, channel: Any) -> None:
         self._channel = channel
         self._lock = threading.Lock()
+        self._number = 0
+
+    def tell_of_interrupt(self, test: str, note: str) -> None:
+        """Have the controller show what was waited for when Ctrl-C has ended this worker."""
+        # The controller may have gone before.
+        with suppress(OSError):
+            self._channel.send((0, "interrupted", (test, note)))
 
     def ask(self, question: str, argument: Any) -> Any:
         """Ask the controller; raises the error that it answers with."""
         from .. import errors
 
         with self._lock:
-            self._channel.send((question, argument))
+            self._number += 1
+            self._channel.send((self._number, question, argument))
+            number = 0
             try:
-                failed, answer = self._channel.receive(_PATIENCE)
+                # Ctrl-C or pytest-timeout may have ended the wait for the answer before.
+                while number != self._number:
+                    number, failed, answer = self._channel.receive(_PATIENCE)
             except self._channel.TimeoutError:
                 raise errors.CoordinatorUnavailable(
                     f"pytest-xdist's controller, which starts the coordinator, did not answer in "

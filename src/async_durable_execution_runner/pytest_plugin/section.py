@@ -30,6 +30,8 @@ class Findings:
         self._last: dict[object, Any] = {}
         #: The executions that nobody has waited for yet, with their engines.
         self._begun: dict[str, Any] = {}
+        #: The waits that have not ended, with their engines.
+        self._waits: dict[Any, Any] = {}
         # Runners may be used on many threads.
         self._lock = threading.Lock()
 
@@ -38,6 +40,7 @@ class Findings:
             self._wrong.clear()
             self._last.clear()
             self._begun.clear()
+            self._waits.clear()
 
     def begin(self, engine: Any, execution_arn: str) -> None:
         with self._lock:
@@ -45,14 +48,27 @@ class Findings:
             if len(self._begun) > _MOST:
                 del self._begun[next(iter(self._begun))]
 
-    def look(self, engine: Any = None) -> None:
-        """Look at the executions that nobody has waited for, of one engine or of all."""
+    def wait(self, engine: Any, waited_for: Any) -> None:
         with self._lock:
+            self._waits[waited_for] = engine
+
+    def left(self, waited_for: Any) -> None:
+        with self._lock:
+            self._waits.pop(waited_for, None)
+
+    def look(self, engine: Any = None) -> None:
+        """Look at the executions that nobody has waited for to their end, of one engine or of
+        all. What has ended an event loop, as pytest-timeout does, has left waits in it."""
+        with self._lock:
+            waits = [each for each in self._waits.items() if engine in (None, each[1])][-_MOST:]
             begun = [each for each in self._begun.items() if engine in (None, each[1])]
             for arn, _ in begun:
                 del self._begun[arn]
-        for arn, begun_by in begun:
-            begun_by.look_at(arn)
+        looked_at = []
+        for execution, begun_by in [(waited_for(), by) for waited_for, by in waits] + begun:
+            if execution not in looked_at:
+                looked_at.append(execution)
+                begun_by.look_at(execution)
 
     def add(self, found: Any) -> None:
         key = getattr(found, "execution_arn", None) or id(found)

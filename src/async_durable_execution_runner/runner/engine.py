@@ -321,7 +321,8 @@ class Engine:
             waited_for: Returns the execution, by its ARN or by its named start.
         """
         try:
-            yield
+            with suite.waiting(self, waited_for):
+                yield
         except (KeyboardInterrupt, asyncio.CancelledError) as interrupt:
             if isinstance(interrupt, KeyboardInterrupt) or _first_of_an_interrupt():
                 # Whatever fails here must not hide the interrupt.
@@ -339,6 +340,8 @@ class Engine:
         record = await self._look(waited_for)
         await self._hand_on_output(record)
         result = DurableFunctionTestResult(record)
+        if not record.waiting_for:
+            return f"The execution has just ended.\n\n{result}"
         return f"The execution has not ended; it waits for {record.waiting_for}.\n\n{result}"
 
     async def _look(self, waited_for: str | Start) -> ExecutionRecord:

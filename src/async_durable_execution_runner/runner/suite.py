@@ -1,10 +1,13 @@
 """What a test suite wants of every runner of the process, whoever opens it.
 
-The plugin of pytest sets this before anything of the runner is needed, so nothing is imported here.
+The plugin of pytest sets this before anything of the runner is needed, so nothing of that is
+imported here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 
@@ -13,6 +16,12 @@ class Listener(Protocol):
 
     def began(self, engine: Any, execution_arn: str) -> None:
         """`engine` has started an execution, and does not wait for it."""
+
+    def waits(self, engine: Any, waited_for: Callable[[], Any]) -> None:
+        """`engine` waits for an execution, which `waited_for` returns for its `look_at`."""
+
+    def left(self, waited_for: Callable[[], Any]) -> None:
+        """That wait has ended. It has not where the event loop was left below a coroutine."""
 
     def failing(self, engine: Any) -> None:
         """An error is about to close the runner of `engine`."""
@@ -32,6 +41,18 @@ listener: Listener | None = None
 def began(engine: Any, execution_arn: str) -> None:
     if listener is not None:
         listener.began(engine, execution_arn)
+
+
+@contextmanager
+def waiting(engine: Any, waited_for: Callable[[], Any]) -> Iterator[None]:
+    if listener is None:
+        yield
+        return
+    listener.waits(engine, waited_for)
+    try:
+        yield
+    finally:
+        listener.left(waited_for)
 
 
 def failing(engine: Any) -> None:
