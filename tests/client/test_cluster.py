@@ -32,7 +32,7 @@ from async_durable_execution_runner import (
     WorkersUnavailable,
 )
 from async_durable_execution_runner.client import cluster as clusters
-from async_durable_execution_runner.client import control
+from async_durable_execution_runner.client import control, lent
 from async_durable_execution_runner.client.cluster import Cluster, shared_cluster
 
 pytestmark = pytest.mark.processes
@@ -151,6 +151,26 @@ def test_runners_share_one_cluster() -> None:
         assert second.run(1).result == "1"
         assert third.run(2).result == "2"
         assert third.status().pid == pid
+
+
+def test_a_cluster_of_ones_own_is_beside_one_that_is_lent(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(question: str, argument: int | None) -> tuple[str, str, dict[str, str]] | None:
+        if question == "cluster":
+            return cluster.address, cluster.token, cluster.environment
+        return cluster.ensure_slots(argument or 0)
+
+    with DurableFunctionTestRunner(handler=echo, workers=1) as own:
+        monkeypatch.setattr(clusters, "_lent", None)
+        monkeypatch.setattr(lent, "ask", ask)
+        with DurableFunctionTestRunner(handler=echo, workers=1) as borrowing:
+            assert borrowing.address == cluster.address != own.address
+            assert own.run(1).result == "1"
+            monkeypatch.setattr(lent, "ask", None)
+            with DurableFunctionTestRunner(handler=echo, workers=1) as again:
+                assert again.address == own.address
+            assert borrowing.run(2).result == "2"
 
 
 def test_a_cluster_that_died_is_replaced_by_the_next_runner() -> None:
@@ -401,7 +421,7 @@ def test_a_fork_of_the_test_process_does_not_own_the_cluster(cluster: Cluster) -
     child = os.fork()
     if child == 0:
         try:
-            assert clusters._shared is None
+            assert clusters._own is None
             assert not Cluster._all
             clusters._close_all()
             with pytest.raises(RunnerError, match="forked"):

@@ -160,7 +160,6 @@ class Cluster:
         self._closing = True
         for process in (*self._hosts, self.coordinator):
             process.abandon()
-        Cluster._all.discard(self)
 
     def _private_socket(self) -> str:
         # The coordinator makes the folder and removes it, however this process ends. Nobody else
@@ -222,37 +221,39 @@ class Cluster:
 AnyCluster = Cluster | LentCluster | RemoteCluster
 """What a runner can be attached to."""
 
-_shared: Cluster | LentCluster | None = None
-_shared_lock = threading.Lock()
+_own: Cluster | None = None
+_lent: LentCluster | None = None
+_lock = threading.Lock()
 #: Whether a parent process had a cluster when it forked this one.
 _forked = False
 
 
 def own_cluster(shown: bool = False, least_slots: int = _MIN_SLOTS) -> Cluster:
-    """The cluster that this process shares; a new one, as `Cluster` has it, is started if there is
+    """The cluster that this process owns; a new one, as `Cluster` has it, is started if there is
     none or it has died."""
-    global _shared
-    with _shared_lock:
-        if not isinstance(_shared, Cluster) or not _shared.alive:
-            if _shared is not None:
-                _shared.close()
-            _shared = Cluster(shown=shown, least_slots=least_slots)
-        return _shared
+    global _own
+    with _lock:
+        if _own is None or not _own.alive:
+            if _own is not None:
+                _own.close()
+            _own = Cluster(shown=shown, least_slots=least_slots)
+        return _own
 
 
 def shared_cluster() -> Cluster | LentCluster:
-    """The cluster of this process, or the one that another process lends to it."""
-    global _shared
+    """The cluster that another process lends to this one, or else this one's own."""
+    global _lent
     if lent.ask is None:
         return own_cluster()
-    with _shared_lock:
+    with _lock:
         address, token, environment = lent.ask("cluster", None)
-        if _shared is None or _shared.address != address:
-            if _shared is not None:
-                _shared.close()
-            _shared = LentCluster(lent.ask, address, token, environment)
-            Cluster._all.add(_shared)
-        return _shared
+        if _lent is None or _lent.address != address:
+            if _lent is not None:
+                _lent.close()
+                Cluster._all.discard(_lent)
+            _lent = LentCluster(lent.ask, address, token, environment)
+            Cluster._all.add(_lent)
+        return _lent
 
 
 def unavailable(
@@ -295,14 +296,15 @@ _inherited: list[Cluster | LentCluster] = []
 
 
 def _after_fork() -> None:
-    global _shared, _shared_lock, _forked
+    global _own, _lent, _lock, _forked
     # A fork that frees what gRPC has made, now or when garbage is collected, hangs or is aborted.
     gc.freeze()
     _inherited.extend(Cluster._all)
-    _shared, _shared_lock = None, threading.Lock()
+    _own, _lent, _lock = None, None, threading.Lock()
     _forked = _forked or bool(Cluster._all)
     for cluster in list(Cluster._all):
         cluster.abandon()
+    Cluster._all.clear()
 
 
 atexit.register(_close_all)
