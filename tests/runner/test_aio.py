@@ -174,3 +174,18 @@ def test_both_runners_have_the_same_methods() -> None:
         }
 
     assert shape(AsyncDurableFunctionTestRunner) == shape(DurableFunctionTestRunner)
+
+
+def test_a_runner_serves_each_event_loop() -> None:
+    """As where a fixture has a wider loop than its tests."""
+    runner = AsyncDurableFunctionTestRunner(echo, workers=1)
+    with asyncio.Runner() as wide:
+        wide.run(runner.open())
+        execution = wide.run(runner.start("wide"))
+        for number in range(2):
+            result = asyncio.run(runner.run(number))
+            assert result.get_deserialized_result() == number
+        assert asyncio.run(execution.result()).get_deserialized_result() == "wide"
+        # The channels of loops that are closed are not kept.
+        assert len(runner._transport._channels) == 2
+        wide.run(runner.close())

@@ -244,12 +244,13 @@ class BlockingTransport:
 
 
 class LoopTransport:
-    """Over a channel of its own, on the running event loop."""
+    """On the running event loop, over a channel of its own for each loop."""
 
     def __init__(self, address: str, token: str, tls: Tls | None = None) -> None:
-        self._channel = open_channel(grpc.aio, address, tls)
-        self._stub = _Stub(self._channel)
+        self._address = address
+        self._tls = tls
         self._metadata = metadata(token)
+        self._channels: dict[asyncio.AbstractEventLoop, tuple[grpc.aio.Channel, Any]] = {}
 
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
         if method in _STREAMS:
@@ -275,14 +276,27 @@ class LoopTransport:
             raise _Late from None
 
     def _begin(self, method: str, request: Any, timeout: float) -> Any:
-        stub = getattr(self._stub, method)
-        return stub(request, timeout=min(timeout, _LONGEST), metadata=self._metadata)
+        _, stub = self._of_loop()
+        return getattr(stub, method)(
+            request, timeout=min(timeout, _LONGEST), metadata=self._metadata
+        )
+
+    def _of_loop(self) -> tuple[grpc.aio.Channel, Any]:
+        loop = asyncio.get_running_loop()
+        if loop not in self._channels:
+            # A channel that is dropped closes by itself.
+            for each in [each for each in self._channels if each.is_closed()]:
+                del self._channels[each]
+            channel = open_channel(grpc.aio, self._address, self._tls)
+            self._channels[loop] = channel, _Stub(channel)
+        return self._channels[loop]
 
     async def blocking(self, function: Callable[[], T]) -> T:
         return await asyncio.to_thread(function)
 
     async def close(self) -> None:
-        await self._channel.close(None)
+        channel, _ = self._of_loop()
+        await channel.close(None)
 
 
 _channels_lock = threading.Lock()
