@@ -8,6 +8,7 @@ import inspect
 import warnings
 from typing import Any
 
+import anyio
 import pytest
 from async_durable_execution import durable_execution
 
@@ -18,6 +19,7 @@ from async_durable_execution_runner import (
     DurableFunctionTestRunner,
     FaultNeverFired,
     NotStarted,
+    RunnerError,
 )
 
 
@@ -164,3 +166,32 @@ def test_close_looks_for_faults_that_never_fired_as_a_block_does() -> None:
     with pytest.raises(FaultNeverFired):
         runner.close()
     assert not is_open(runner)
+
+
+each_awaited_kind = pytest.mark.parametrize(
+    "kind", [AsyncDurableFunctionTestRunner, AsyncDurableFunctionCloudTestRunner]
+)
+
+
+@each_awaited_kind
+async def test_what_is_cancelled_at_each_await_is_closed_all_the_same(kind: type[Any]) -> None:
+    runner = make(kind)
+    with anyio.CancelScope() as scope:
+        async with runner:
+            scope.cancel()
+            await asyncio.sleep(0)
+    assert not is_open(runner)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await runner.open()
+    assert scope.cancelled_caught
+    assert not is_open(runner)
+    async with runner:
+        assert is_open(runner)
+
+
+@each_awaited_kind
+def test_it_says_that_it_needs_asyncio(kind: type[Any]) -> None:
+    # The loop of another library drives coroutines as this does.
+    with pytest.raises(RunnerError, match="needs asyncio, which does not run here"):
+        make(kind).open().send(None)

@@ -16,6 +16,7 @@ from async_durable_execution import ErrorObject, durable_execution, step
 from async_durable_execution_runner import (
     DurableFunctionLocalTestRunner,
     DurableFunctionTestRunner,
+    RunnerError,
     create_local_runner,
 )
 
@@ -144,3 +145,9 @@ def test_a_local_runner_that_nobody_closed_is_closed_when_it_is_forgotten() -> N
         gc.collect()
         other.run(2)
         assert other.status().executions == before + 1
+
+
+def test_it_says_that_it_needs_asyncio() -> None:
+    # The loop of another library drives coroutines as this does.
+    with pytest.raises(RunnerError, match="needs asyncio, which does not run here"):
+        create_local_runner(handler=echo).run().send(None)

@@ -20,7 +20,7 @@ from .engine import DEFAULT_TIMEOUT
 from .fault_plans import Faults
 from .handles import AsyncExecutionHandle, AwaitedCalls, ExecutionHandle
 from .keywords import suggesting
-from .opening import AwaitedOpening
+from .opening import AwaitedOpening, to_its_end
 from .payloads import inputs_of
 
 if TYPE_CHECKING:
@@ -47,10 +47,15 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         self._transport = self._engine.use_loop()
 
     async def _close(self, *, check: bool) -> None:
-        if not check:
-            await asyncio.to_thread(suite.failing, self._engine)
-        await super()._close(check=check)
-        await self._transport.close()
+        def close() -> None:
+            if not check:
+                suite.failing(self._engine)
+            self._engine.close()
+
+        try:
+            await to_its_end(close)
+        finally:
+            await self._transport.close()
         if check:
             self._engine.plan.check_all()
 

@@ -6,11 +6,41 @@ import asyncio
 import threading
 import warnings
 import weakref
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from ..errors import RunnerError
+
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
+
+
+def check_loop() -> None:
+    """`RunnerError` where no loop of asyncio runs what awaits an asynchronous runner."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RunnerError(
+            "An asynchronous runner needs asyncio, which does not run here. Under trio, call "
+            "DurableFunctionTestRunner in a thread, or have anyio run the test on asyncio "
+            "(its fixture anyio_backend)."
+        ) from None
+
+
+async def to_its_end(function: Callable[[], object]) -> None:
+    """Call what blocks on a thread, and wait for it though the task is cancelled: anyio cancels a
+    task again at each `await` within a scope whose time is over."""
+    call = asyncio.ensure_future(asyncio.to_thread(function))
+    cancelled = None
+    while not call.done():
+        try:
+            await asyncio.wait([call])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    call.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 class _Holders:
@@ -118,11 +148,15 @@ class AwaitedOpening:
         self.__turn = asyncio.Lock()
 
     async def _open(self) -> None:
-        await asyncio.to_thread(self._engine.open)
+        try:
+            await to_its_end(self._engine.open)
+        except asyncio.CancelledError:
+            await to_its_end(self._engine.close)
+            raise
 
     async def _close(self, *, check: bool) -> None:
         """Close the runner. `check` says whether its fault plan has to have struck."""
-        await asyncio.to_thread(self._engine.close)
+        await to_its_end(self._engine.close)
 
     async def open(self) -> Self:
         """Open the runner until `close()` is called, for where a `with` block does not fit."""
@@ -150,6 +184,7 @@ class AwaitedOpening:
                 await self._close(check=error is None)
 
     async def __hold(self, *, block: bool) -> None:
+        check_loop()
         async with self.__turn:
             if not self.__holders.any:
                 await self._open()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,7 @@ from ..client.settings import FunctionSettings
 from ..results.result import DurableFunctionTestResult
 from .engine import Engine
 from .mocks import MockFunction
+from .opening import check_loop
 from .registration import Attachment
 
 if TYPE_CHECKING:
@@ -74,7 +76,6 @@ class DurableFunctionLocalTestRunner:
         self._engine = Engine(Attachment(FunctionSettings()), handler, function_name)
         self._input = input
         self._timeout = timeout
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._transport: LoopTransport | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -105,8 +106,11 @@ class DurableFunctionLocalTestRunner:
     def close(self) -> None:
         self._engine.close()
         transport, self._transport = self._transport, None
-        if transport is not None and self._loop is _running_loop():
-            self._closing = asyncio.create_task(transport.close())
+        if transport is not None:
+            # Without a loop, the channels close by themselves.
+            with suppress(RuntimeError):
+                loop = asyncio.get_running_loop()
+                self._closing = loop.create_task(transport.close())
 
     async def run(self) -> DurableFunctionTestResult:
         return await self.wait_for_result(await self.run_async(), self._timeout)
@@ -144,18 +148,10 @@ class DurableFunctionLocalTestRunner:
         self._engine.attachment.mock(MockFunction(function_name, result=result))
 
     async def _opened(self) -> Engine:
-        loop = asyncio.get_running_loop()
+        check_loop()
         attachment = self._engine.attachment
         if not attachment.is_open:
             await asyncio.to_thread(attachment.ensure_open)
-        if self._transport is None or self._loop is not loop:
-            self._loop = loop
+        if self._transport is None:
             self._transport = self._engine.use_loop()
         return self._engine
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
