@@ -191,8 +191,10 @@ def test_a_failed_test_says_what_its_executions_did(pytester: pytest.Pytester) -
     pytester.makepyfile(flows=FLOWS)
     pytester.makepyfile(
         """
-        import os, signal, threading, flows, pytest
-        from async_durable_execution_runner import DurableFunctionTestRunner
+        import asyncio, os, signal, threading, flows, pytest
+        from async_durable_execution_runner import (
+            AsyncDurableFunctionTestRunner, DurableFunctionTestRunner
+        )
 
         def test_passes(make_durable_runner):
             make_durable_runner(flows.pay).run({"order": "passes"})
@@ -250,10 +252,18 @@ def test_a_failed_test_says_what_its_executions_did(pytester: pytest.Pytester) -
                 runner.start({"fifo": fifo})
                 open(fifo).read()
                 assert False
+
+        @pytest.mark.asyncio
+        async def test_cancelled(fifo):
+            runner = AsyncDurableFunctionTestRunner(flows.hangs, function_name="Cancelled")
+            async with runner, asyncio.TaskGroup() as group:
+                group.create_task(runner.run({"fifo": fifo}))
+                await asyncio.to_thread(lambda: open(fifo).read())
+                assert False
         """
     )
     outcome = pytester.runpytest_subprocess("-n1", "-vv", "--junitxml=junit.xml")
-    outcome.assert_outcomes(passed=1, failed=6, errors=1)
+    outcome.assert_outcomes(passed=1, failed=7, errors=1)
     shown = [
         line for line in outcome.outlines if re.match("input  .*(order|none)|To see|pay · 5", line)
     ]
@@ -270,8 +280,8 @@ def test_a_failed_test_says_what_its_executions_did(pytester: pytest.Pytester) -
             "To see one again: runner.run({'order': 9}, faults=\"kill@effect:1\")",
         ]
     )
-    assert outcome.stdout.str().count("- durable functions -") == 6
-    for name in ("Run", "Started"):
+    assert outcome.stdout.str().count("- durable functions -") == 7
+    for name in ("Run", "Started", "Cancelled"):
         outcome.stdout.fnmatch_lines(
             [f"{name} · PENDING · 1 invocation", "waiting for *; stuck*: time.sleep(100)"]
         )

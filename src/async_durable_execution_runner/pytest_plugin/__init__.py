@@ -136,8 +136,8 @@ def _end_anyway(status: int) -> None:
 class _Listener:
     """Keeps what the test that runs has found, and has what it ran explored."""
 
-    def began(self, engine: Any, execution_arn: str) -> None:
-        _findings.begin(engine, execution_arn)
+    def began(self, engine: Any, execution: Any) -> None:
+        _findings.begin(engine, execution)
 
     def waits(self, engine: Any, waited_for: Any) -> None:
         _findings.wait(engine, waited_for)

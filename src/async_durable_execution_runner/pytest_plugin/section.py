@@ -28,8 +28,8 @@ class Findings:
     def __init__(self) -> None:
         self._wrong: dict[object, Any] = {}
         self._last: dict[object, Any] = {}
-        #: The executions that nobody has waited for yet, with their engines.
-        self._begun: dict[str, Any] = {}
+        #: The engines and executions of which nobody has seen the end yet, by ARN or name.
+        self._begun: dict[str, tuple[Any, Any]] = {}
         #: The waits that have not ended, with their engines.
         self._waits: dict[Any, Any] = {}
         # Runners may be used on many threads.
@@ -42,9 +42,9 @@ class Findings:
             self._begun.clear()
             self._waits.clear()
 
-    def begin(self, engine: Any, execution_arn: str) -> None:
+    def begin(self, engine: Any, execution: Any) -> None:
         with self._lock:
-            self._begun[execution_arn] = engine
+            self._begun[getattr(execution, "name", execution)] = engine, execution
             if len(self._begun) > _MOST:
                 del self._begun[next(iter(self._begun))]
 
@@ -60,15 +60,17 @@ class Findings:
         """Look at the executions that nobody has waited for to their end, of one engine or of
         all. What has ended an event loop, as pytest-timeout does, has left waits in it."""
         with self._lock:
-            waits = [each for each in self._waits.items() if engine in (None, each[1])][-_MOST:]
-            begun = [each for each in self._begun.items() if engine in (None, each[1])]
-            for arn, _ in begun:
-                del self._begun[arn]
+            waits = [(by, waited_for()) for waited_for, by in self._waits.items()]
+            left = [*waits[-_MOST:], *self._begun.values()]
+            if engine is None:
+                self._begun.clear()
+            for key in [key for key, each in self._begun.items() if each[0] is engine]:
+                del self._begun[key]
         looked_at = []
-        for execution, begun_by in [(waited_for(), by) for waited_for, by in waits] + begun:
-            if execution not in looked_at:
+        for by, execution in left:
+            if engine in (None, by) and execution not in looked_at:
                 looked_at.append(execution)
-                begun_by.look_at(execution)
+                by.look_at(execution)
 
     def add(self, found: Any) -> None:
         key = getattr(found, "execution_arn", None) or id(found)

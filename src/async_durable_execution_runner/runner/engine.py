@@ -315,7 +315,8 @@ class Engine:
         another interruption, that of pytest-timeout, the suite's report has it.
 
         `asyncio.run` cancels its task instead, and raises `KeyboardInterrupt` when that has ended.
-        The note is then on the `CancelledError`, which is the context of the interrupt.
+        The note is then on the `CancelledError`, which is the context of the interrupt. Where a
+        task is cancelled otherwise, be it by a time-out of the test's, the suite is told.
 
         Args:
             waited_for: Returns the execution, by its ARN or by its named start.
@@ -328,6 +329,8 @@ class Engine:
                 # Whatever fails here must not hide the interrupt.
                 with suppress(Exception):
                     interrupt.add_note(drive(self.blocking()._state_of(waited_for())))
+            else:
+                suite.began(self, waited_for())
             raise
         except (Exception, GeneratorExit):
             raise

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 class Listener(Protocol):
     """Hears of what runners do. It may be called on any thread."""
 
-    def began(self, engine: Any, execution_arn: str) -> None:
-        """`engine` has started an execution, and does not wait for it."""
+    def began(self, engine: Any, execution: Any) -> None:
+        """`engine` has started an execution, given by its ARN or its named start, and nobody waits
+        for it."""
 
     def waits(self, engine: Any, waited_for: Callable[[], Any]) -> None:
         """`engine` waits for an execution, which `waited_for` returns for its `look_at`."""
@@ -38,9 +39,9 @@ replays = False
 listener: Listener | None = None
 
 
-def began(engine: Any, execution_arn: str) -> None:
+def began(engine: Any, execution: Any) -> None:
     if listener is not None:
-        listener.began(engine, execution_arn)
+        listener.began(engine, execution)
 
 
 @contextmanager
