@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from async_durable_execution_runner import DurableFunctionTestResult, InvocationStatus
+from async_durable_execution_runner.runner import suite
 
 from .conftest import RunnerFor
 from .misdeeds import misbehave, recover
@@ -27,7 +28,11 @@ def failure(result: DurableFunctionTestResult) -> Any:
     return result.error
 
 
-def test_a_breakpoint_says_what_to_use(runner_for: RunnerFor) -> None:
+def test_a_breakpoint_says_what_to_use(
+    runner_for: RunnerFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody can debug."""
+    monkeypatch.setattr(suite, "debugger", None)
     result = runner_for().run({"do": "stop_at_a_breakpoint"}, timeout=20)
 
     assert result.status is InvocationStatus.FAILED

@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -24,9 +24,10 @@ import grpc.aio
 from .. import errors
 from ..rpc import PROTOCOL_VERSION
 from ..rpc.v1 import control_pb2 as pb
-from ..rpc.v1 import control_pb2_grpc
+from ..rpc.v1 import control_pb2_grpc, worker_pb2
 from ..security.tls import Tls, open_channel
 from .cluster import AnyCluster
+from .debugging import standing_still
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -46,6 +47,8 @@ _BUFFERED = 64 * 1024
 _PATIENCE = 1.0
 
 _STREAMS = frozenset({"RunExecutions", "AwaitExecution"})
+#: The calls that wait for what handlers do.
+_WAITS = _STREAMS | {"AwaitCallback", "AdvanceTime"}
 # Generated without types.
 _Stub: Any = control_pb2_grpc.ControlServiceStub
 
@@ -109,25 +112,49 @@ class _Late(grpc.RpcError):  # type: ignore[misc]
         return ()
 
 
+def _deadline(method: str, timeout: float) -> float | None:
+    """The deadline that gRPC keeps, which cannot stand still while a debugger has a handler: where
+    that may be, the call is watched instead."""
+    watched = method in _WAITS and standing_still.possible
+    return None if watched else min(timeout, _LONGEST)
+
+
+class _Watch:
+    """Gives a call up that takes too long, not counting the time in which a debugger had a
+    handler."""
+
+    def __init__(self, call: Any, timeout: float) -> None:
+        self._call = call
+        self._due = standing_still.time() + min(timeout, _LONGEST) + _PATIENCE
+        self.late = False
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait until `look` is called next."""
+        return max(0.1, self._due - standing_still.time())
+
+    def look(self) -> None:
+        if not self.late and standing_still.time() >= self._due:
+            self.give_up()
+
+    def give_up(self) -> None:
+        self.late = True
+        self._call.cancel()
+
+
 @contextmanager
-def _ended(call: Any, request: Any, timeout: float) -> Iterator[None]:
+def _ended(call: Any, request: Any, timeout: float) -> Iterator[_Watch | None]:
     """See to it that a blocking `call` has ended when this is left, and that it ends, with `_Late`,
-    where `request` may be too large for its deadline to end it."""
-    late = False
-
-    def give_up() -> None:
-        nonlocal late
-        late = True
-        call.cancel()
-
-    timer = threading.Timer(min(timeout, _LONGEST) + _PATIENCE, give_up)
+    where gRPC has no deadline for it, or `request` may be too large for that to end it."""
+    watch = _Watch(call, timeout)
+    timer = threading.Timer(min(timeout, _LONGEST) + _PATIENCE, watch.give_up)
     timer.daemon = True
-    if request.ByteSize() > _BUFFERED:
+    if not standing_still.possible and request.ByteSize() > _BUFFERED:
         timer.start()
     try:
-        yield
+        yield watch if standing_still.possible else None
     except (grpc.RpcError, grpc.FutureCancelledError):
-        if late:
+        if watch.late:
             raise _Late from None
         raise
     finally:
@@ -143,13 +170,19 @@ class _Helper:
         self._answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         threading.Thread(target=self._serve, name="durable-calls", daemon=True).start()
 
-    def call(self, function: Callable[[], T]) -> T:
+    def call(self, function: Callable[[], T], watch: _Watch | None) -> T:
         self._functions.put(function)
-        result: T
-        result, error = self._answers.get()
+        while True:
+            try:
+                result, error = self._answers.get(timeout=None if watch is None else watch.seconds)
+                break
+            except Empty:
+                assert watch is not None
+                watch.look()
         if error is not None:
             raise error
-        return result
+        found: T = result
+        return found
 
     def end(self) -> None:
         self._functions.put(None)
@@ -168,17 +201,17 @@ _helpers: list[_Helper] = []
 os.register_at_fork(after_in_child=_helpers.clear)
 
 
-def in_peace(function: Callable[[], T]) -> T:
-    """Call what calls gRPC, and blocks.
+def in_peace(function: Callable[[], T], watch: _Watch | None = None) -> T:
+    """Call what calls gRPC, and blocks, with `watch` on the call.
 
     Ctrl-C interrupts the main thread. Within gRPC's own code that would leave a lock locked, and
     all later calls would hang; so another thread runs that code for the main thread.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if watch is None and threading.current_thread() is not threading.main_thread():
         return function()
     helper = _helpers.pop() if _helpers else _Helper()
     try:
-        result = helper.call(function)
+        result = helper.call(function, watch)
     except (grpc.RpcError, grpc.FutureCancelledError, ChannelClosed, StopIteration):
         _helpers.append(helper)
         raise
@@ -212,19 +245,19 @@ class BlockingTransport:
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
         if method in _STREAMS:
             return [message async for message in self.messages(method, request, timeout)]
-        if request.ByteSize() <= _BUFFERED:
+        if request.ByteSize() <= _BUFFERED and _deadline(method, timeout) is not None:
             return [in_peace(lambda: self._begin(method, request, timeout))]
         # A call that can be given up costs half as much again.
         future = in_peace(lambda: self._begin(method, request, timeout, as_future=True))
-        with _ended(future, request, timeout):
-            return [in_peace(future.result)]
+        with _ended(future, request, timeout) as watch:
+            return [in_peace(future.result, watch)]
 
     async def messages(
         self, method: str, request: Any, timeout: float
     ) -> AsyncGenerator[Any, None]:
         call = in_peace(lambda: self._begin(method, request, timeout))
-        with _ended(call, request, timeout):
-            while (message := in_peace(lambda: next(call, None))) is not None:
+        with _ended(call, request, timeout) as watch:
+            while (message := in_peace(lambda: next(call, None), watch)) is not None:
                 yield message
 
     def _begin(self, method: str, request: Any, timeout: float, *, as_future: bool = False) -> Any:
@@ -232,7 +265,7 @@ class BlockingTransport:
         if as_future:
             stub = stub.future
         try:
-            return stub(request, timeout=min(timeout, _LONGEST), metadata=self._metadata)
+            return stub(request, timeout=_deadline(method, timeout), metadata=self._metadata)
         except ValueError as error:
             raise ChannelClosed from error
 
@@ -255,30 +288,42 @@ class LoopTransport:
     async def call(self, method: str, request: Any, timeout: float) -> list[Any]:
         if method in _STREAMS:
             return [message async for message in self.messages(method, request, timeout)]
-        return [await self._in_time(self._begin(method, request, timeout), timeout)]
+        call = self._begin(method, request, timeout)
+        return [await self._in_time(call, _Watch(call, timeout))]
 
     async def messages(
         self, method: str, request: Any, timeout: float
     ) -> AsyncGenerator[Any, None]:
         call = self._begin(method, request, timeout)
+        watch = _Watch(call, timeout)
         try:
-            while (message := await self._in_time(call.read(), timeout)) is not grpc.aio.EOF:
+            while (message := await self._in_time(call.read(), watch)) is not grpc.aio.EOF:
                 yield message
         finally:
             call.cancel()
 
     @staticmethod
-    async def _in_time(answer: Awaitable[T], timeout: float) -> T:
+    async def _in_time(answer: Awaitable[T], watch: _Watch) -> T:
+        if not standing_still.possible:
+            try:
+                async with asyncio.timeout(watch.seconds):
+                    return await answer
+            except TimeoutError:
+                raise _Late from None
+        asked = asyncio.ensure_future(answer)
         try:
-            async with asyncio.timeout(min(timeout, _LONGEST) + _PATIENCE):
-                return await answer
-        except TimeoutError:
-            raise _Late from None
+            while not (await asyncio.wait([asked], timeout=watch.seconds))[0]:
+                watch.look()
+                if watch.late:
+                    raise _Late
+            return await asked
+        finally:
+            asked.cancel()
 
     def _begin(self, method: str, request: Any, timeout: float) -> Any:
         _, stub = self._of_loop()
         return getattr(stub, method)(
-            request, timeout=min(timeout, _LONGEST), metadata=self._metadata
+            request, timeout=_deadline(method, timeout), metadata=self._metadata
         )
 
     def _of_loop(self) -> tuple[grpc.aio.Channel, Any]:
@@ -335,6 +380,7 @@ class WorkspaceCall:
         retry_backoff: float,
         epoch_ms: int | None,
         unavailable: Callable[[str, str], Exception],
+        debugging: worker_pb2.Debugging | None = None,
     ) -> None:
         """Open it. Blocks for one round trip."""
         self._stub = stub = _Stub(channel)
@@ -345,6 +391,7 @@ class WorkspaceCall:
             invocation_retries=invocation_retries,
             retry_backoff_ms=round(retry_backoff * 1000),
             epoch_ms=epoch_ms,
+            debugging=debugging,
         )
         # Open without a deadline, as long as the runner; so its first answer has a timer here.
         self._call: Any = in_peace(lambda: stub.OpenWorkspace(request, metadata=self._metadata))

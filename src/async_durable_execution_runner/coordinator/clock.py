@@ -22,11 +22,28 @@ class VirtualClock:
         self._monotonic = time.monotonic()
         self._epoch_ms = real_ms() if epoch_ms is None else epoch_ms
         self._skipped_ms = 0
+        self._stops = 0
+        self._stopped_at = 0.0
 
     def now(self) -> int:
-        elapsed = time.monotonic() - self._monotonic
+        elapsed = (self._stopped_at if self._stops else time.monotonic()) - self._monotonic
         return self._epoch_ms + int(elapsed * 1000) + self._skipped_ms
 
     def jump(self, to_ms: int) -> None:
         """Set the clock to `to_ms`, if that time is not yet past."""
         self._skipped_ms += max(0, to_ms - self.now())
+
+    @property
+    def stands_still(self) -> bool:
+        return self._stops > 0
+
+    def stop(self) -> None:
+        """Let no time pass until `go` is called as often as this."""
+        if not self._stops:
+            self._stopped_at = time.monotonic()
+        self._stops += 1
+
+    def go(self) -> None:
+        self._stops -= 1
+        if not self._stops:
+            self._monotonic += time.monotonic() - self._stopped_at

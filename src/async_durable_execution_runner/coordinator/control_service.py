@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,7 @@ class ControlService(ControlServiceServicer):
             request.retry_backoff_ms,
             request.epoch_ms if request.HasField("epoch_ms") else None,
         )
+        workspace.debugging = request.debugging if request.HasField("debugging") else None
         try:
             yield pb.OpenWorkspaceResponse(workspace_id=workspace.id)
             await asyncio.get_running_loop().create_future()
@@ -222,13 +223,19 @@ class ControlService(ControlServiceServicer):
 
     async def RunExecutions(self, request: pb.RunExecutionsRequest, context: Context) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + request.timeout_ms / 1000
+        deadlines = {
+            each.id: each.patience.time() + request.timeout_ms / 1000
+            for each in map(
+                self._executor.workspaces.get, {start.workspace_id for start in request.starts}
+            )
+            if each is not None
+        }
         free = asyncio.Semaphore(max(1, request.at_once))
         outcomes: deque[asyncio.Future[list[pb.RunPage]]]
         outcomes = deque(loop.create_future() for _ in request.starts)
 
         async def run(start: pb.StartExecutionRequest, to: asyncio.Future[Any]) -> None:
-            to.set_result(await self._run(start, deadline))
+            to.set_result(await self._run(start, deadlines))
             free.release()
 
         async def start_all() -> None:
@@ -252,10 +259,12 @@ class ControlService(ControlServiceServicer):
                         response.pages.append(page)
                 await context.write(response)
 
-    async def _run(self, start: pb.StartExecutionRequest, deadline: float) -> list[pb.RunPage]:
+    async def _run(
+        self, start: pb.StartExecutionRequest, deadlines: Mapping[str, float]
+    ) -> list[pb.RunPage]:
         try:
             run = self._start(start)
-            left = deadline - asyncio.get_running_loop().time()
+            left = deadlines[start.workspace_id] - run.workspace.patience.time()
             in_time = await self._ended(run, max(0, round(left * 1000)))
         except RunnerError as error:
             _logger.info("RunExecutions refused one, %s: %s", _code(error), error)

@@ -27,6 +27,7 @@ from ..errors import (
 )
 from .chained import ChainedInvokes
 from .clock import real_ms
+from .debuggers import Debuggers
 from .effects import Effects
 from .following import Written
 from .injector import Injector
@@ -67,6 +68,7 @@ class Executor:
         )
         self.pool = self.leases.pool
         self.timekeeper = Timekeeper(self.feed)
+        self.debuggers = Debuggers(self.leases, self.timekeeper)
         self._trace = trace(self.leases)
         self.workspaces: dict[str, Workspace] = {}
         self.runs: dict[str, Run] = {}

@@ -34,6 +34,7 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
         code=job.function.code if needs_code else None,
         tenant_id=_tenant_of(lease.subject),
         client_context=_client_context_of(lease.subject),
+        debugging=lease.subject.workspace.debugging,
     )
     if not isinstance(lease.subject, PlainInvocation):
         invocation.log_levels.update(lease.subject.family.log_levels)

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Any
 
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
@@ -28,6 +29,7 @@ from ..errors import ResourceNotFound, RunnerError, WorkersUnavailable
 from .clock import VirtualClock, real_ms
 from .following import Follower
 from .injection import FiredFault, Injection
+from .patience import Patience
 from .workers import ACCOUNT, REGION, Function, Job, Share, Stacks, Worker
 
 
@@ -48,6 +50,10 @@ class Workspace:
     runs: dict[str, Run] = field(default_factory=dict)
     #: The same executions by function name and execution name, which is unique for a function.
     names: dict[tuple[str, str], Run] = field(default_factory=dict)
+    #: How long callers wait for the executions.
+    patience: Patience = field(default_factory=Patience)
+    #: How the handlers are debugged, as workers are told it; None where nobody can.
+    debugging: Any = None
     #: The callers who want to read what the handlers write.
     followers: list[Follower] = field(default_factory=list)
 
@@ -442,6 +448,9 @@ class Lease:
     subject: Subject
     invocation: InvocationState
     deadline: asyncio.TimerHandle | None = None
+    #: How many debuggers have stopped the invocation, and the seconds to its deadline meanwhile.
+    stops: int = 0
+    seconds_left: float | None = None
     #: The token and state that the invocation is given, where it belongs to an execution.
     deliver: Deliver | None = None
     #: Set once the deadline has passed.

@@ -29,11 +29,13 @@ from .. import log
 from ..errors import InvalidConfiguration
 from ..rpc import OPTIONS, is_local
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
+from ..rpc.v1.debug_pb2_grpc import add_DebugServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
 from ..security import secrecy
 from ..security.credentials import Credentials, TokenFile, fixed
 from ..security.tls import ServerTls
 from .control_service import ControlService
+from .debug_service import DebugService
 from .executor import Executor
 from .gate import Gate
 from .worker_service import WorkerService
@@ -80,6 +82,7 @@ async def serve(doors: Doors, ready: Callable[[str, str], None], *, lifeline: bo
     add_ControlServiceServicer_to_server(control, server)
     workers = WorkerService(executor, coordinator_id, doors.credentials)
     add_WorkerServiceServicer_to_server(workers, server)
+    add_DebugServiceServicer_to_server(DebugService(executor, credentials), server)
     ended = loop.create_future()
 
     def end() -> None:

@@ -71,7 +71,7 @@ class Timekeeper:
             family.quiet_since = self._loop.time()
         if quiescent:
             self._settled(family)
-        if first is None:
+        if first is None or family.clock.stands_still:
             return
         due_ms, timer, owner = first
         delay = max(0, due_ms - family.clock.now()) / 1000
@@ -150,6 +150,15 @@ class Timekeeper:
         family.quiet = None
 
     # -- what outsiders do to time ---------------------------------------------------------
+
+    def stop(self, family: Family) -> None:
+        """Let the family's clock stand still until `go` is called as often as this."""
+        family.clock.stop()
+        self._disarm(family)
+
+    def go(self, family: Family) -> None:
+        family.clock.go()
+        self._resettle(family)
 
     @contextmanager
     def awaiting_end(self, family: Family) -> Iterator[None]:

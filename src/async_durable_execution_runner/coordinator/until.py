@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from ..errors import ResourceNotFound, WorkersUnavailable
@@ -27,7 +26,7 @@ async def until(
     if condition():
         return True
     try:
-        async with asyncio.timeout(seconds):
+        async with run.workspace.patience.timeout(seconds):
             while not (await _watch(executor, run, condition) or condition()):
                 pass
     except TimeoutError:

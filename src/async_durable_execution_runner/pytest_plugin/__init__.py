@@ -29,7 +29,7 @@ import pytest
 
 from ..client import lent
 from ..runner import suite
-from . import deaths, exploring, lender, options, section
+from . import deaths, debugging, exploring, lender, options, section
 from .fixtures import crash_report, durable_pool, durable_runner, make_durable_runner
 
 __all__ = ["crash_report", "durable_pool", "durable_runner", "make_durable_runner"]
@@ -48,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     options.check(config)
     suite.replays = config.getoption("--durable-replay")
     suite.listener = _Listener()
+    suite.debugger = debugging.Terminal(config)
     config.addinivalue_line(
         "markers",
         "durable(handler=..., faults=..., isolation=..., **options): what the fixture "

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from ..core import limits
-from .v1 import model_pb2, worker_pb2
+from .v1 import debug_pb2, model_pb2, worker_pb2
 
 #: A message of no more bytes is decoded at once, whatever is in it.
 SMALL = 64 * 1024
@@ -142,10 +142,11 @@ def _is_flat(kind: Descriptor) -> bool:
 
 #: The decoders of the calls that a worker's credential is good for, by their names.
 DECODERS = {
-    f"/async_durable_execution_runner.rpc.v1.WorkerService/{name}": bounded(kind, most_bytes)
+    f"/async_durable_execution_runner.rpc.v1.{name}": bounded(kind, most_bytes)
     for name, kind, most_bytes in (
-        ("Session", worker_pb2.SessionRequest, MOST_BYTES),
-        ("Checkpoint", worker_pb2.CheckpointRequest, MOST_BYTES),
-        ("RecordEffect", worker_pb2.RecordEffectRequest, limits.EFFECT_BYTES),
+        ("WorkerService/Session", worker_pb2.SessionRequest, MOST_BYTES),
+        ("WorkerService/Checkpoint", worker_pb2.CheckpointRequest, MOST_BYTES),
+        ("WorkerService/RecordEffect", worker_pb2.RecordEffectRequest, limits.EFFECT_BYTES),
+        ("DebugService/Stop", debug_pb2.StopRequest, MOST_BYTES),
     )
 }

@@ -24,6 +24,7 @@ from ..client.settings import FunctionSettings, Seconds, seconds, whole
 from ..core import limits
 from ..core.model import Isolation
 from ..errors import NotStarted, RunnerError
+from . import suite
 from .inline import InlineWorkers
 from .mocks import MockFunction
 
@@ -225,12 +226,16 @@ class Attachment:
                 each.settings.isolation is not Isolation.INLINE for each in self.functions.values()
             ):
                 cluster.ensure_slots(self.workers)
-            from ..client import surroundings, transport
+            from ..client import debugging, surroundings, transport
 
             # A folder of this machine, and its variables, mean nothing to hosts that are elsewhere.
             elsewhere = self._listen or isinstance(cluster, remote.RemoteCluster)
             self._surroundings = None if elsewhere else surroundings.take(cluster.environment)
             channel = transport.channel_to(cluster)
+            debugged = None
+            if suite.debugger is not None:
+                metadata, calling = transport.metadata(cluster.token), transport.in_peace
+                debugged = debugging.follow(cluster, channel, metadata, suite.debugger, calling)
             self._workspace = transport.WorkspaceCall(
                 channel,
                 cluster.token,
@@ -239,6 +244,7 @@ class Attachment:
                 retry_backoff=self._retry_backoff,
                 epoch_ms=self._epoch_ms,
                 unavailable=self._unavailable,
+                debugging=debugged,
             )
             # This is for runners that nobody closes.
             weakref.finalize(self, self._workspace.close)

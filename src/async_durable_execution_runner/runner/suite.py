@@ -37,6 +37,8 @@ class Listener(Protocol):
 #: Whether each execution is replayed after each of its checkpoints, where its test does not say.
 replays = False
 listener: Listener | None = None
+#: Who debugs the handlers, as a `client.debugging.User`; None where nobody can.
+debugger: Any = None
 
 
 def began(engine: Any, execution: Any) -> None:

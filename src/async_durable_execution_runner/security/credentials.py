@@ -49,6 +49,7 @@ _RIGHTS = {
     f"{_SERVICES}WorkerService/Session": _WORKERS_CALLS,
     f"{_SERVICES}WorkerService/Checkpoint": _WORKERS_CALLS,
     f"{_SERVICES}WorkerService/RecordEffect": _WORKERS_CALLS,
+    f"{_SERVICES}DebugService/Stop": _WORKERS_CALLS,
 }
 
 

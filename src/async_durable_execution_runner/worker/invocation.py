@@ -24,7 +24,7 @@ from .. import errors, ledger
 from ..core.text import utf8
 from ..rpc import codec
 from ..rpc.v1 import model_pb2, worker_pb2
-from . import covered, environment, json_log, loading, log_records, setup
+from . import covered, debugging, environment, json_log, loading, log_records, setup
 from .connection import Connection
 from .lambda_context import LambdaContext, log_group_name, log_stream_name
 from .misdeeds import commit
@@ -83,6 +83,7 @@ class Functions:
             json_log.formatting(_ids(invocation) if function.log_format == "JSON" else None),
             # What runs inline logs by the levels of the test's process.
             log_records.levels(invocation.log_levels if self._inline is None else {}),
+            debugging.offered(self._connection, invocation, inline=self._inline is not None),
         ):
             try:
                 self._begin_coverage(function, invocation.coverage_context)

@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 import traceback
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import RunnerError
 from ..rpc import codec
 from ..rpc.v1 import worker_pb2
 from ..security import secrecy
-from . import covered
+from . import covered, debugging
 from .condition import Condition
 from .connection import Connection
 from .inline import exit_code
@@ -71,18 +71,8 @@ def _take_over(output: int, stacks: int) -> None:
     # gRPC's and others would come first and take up the lines that are kept.
     faulthandler.enable(2, all_threads=False)
     install(stacks)
-    sys.breakpointhook = _breakpoint
+    sys.breakpointhook = debugging.stop
     gc.enable()
-
-
-def _breakpoint(*args: Any, **kwargs: Any) -> Any:
-    if os.environ.get("PYTHONBREAKPOINT"):
-        return sys.__breakpointhook__(*args, **kwargs)
-    raise RuntimeError(
-        "breakpoint() has no terminal in a worker process: give the runner isolation='inline', "
-        "which runs the handler in the test process, or name a debugger that listens for a "
-        "connection in PYTHONBREAKPOINT."
-    )
 
 
 def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> int:

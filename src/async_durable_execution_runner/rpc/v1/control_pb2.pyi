@@ -33,18 +33,20 @@ AWAIT_UNTIL_SUSPENDED: AwaitUntil
 AWAIT_UNTIL_NOW: AwaitUntil
 
 class OpenWorkspaceRequest(_message.Message):
-    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms")
+    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     INVOCATION_RETRIES_FIELD_NUMBER: _ClassVar[int]
     RETRY_BACKOFF_MS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_MS_FIELD_NUMBER: _ClassVar[int]
+    DEBUGGING_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     workers: int
     invocation_retries: int
     retry_backoff_ms: int
     epoch_ms: int
-    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ...) -> None: ...
+    debugging: _worker_pb2.Debugging
+    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ..., debugging: _Optional[_Union[_worker_pb2.Debugging, _Mapping]] = ...) -> None: ...
 
 class OpenWorkspaceResponse(_message.Message):
     __slots__ = ("workspace_id",)

@@ -1,0 +1,206 @@
+"""`breakpoint()` in a handler: a debugger that the user of the test process sits at.
+
+The debugger is pdb, in the handler's process; each line that it reads is asked for with one call to
+the coordinator, which passes the question on to the user and lets no time pass meanwhile.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any
+
+import grpc
+
+from ..log import short
+from ..rpc.v1 import debug_pb2 as pb
+from ..rpc.v1 import debug_pb2_grpc, worker_pb2
+from .connection import Connection
+
+#: Modules in which the debugger does not stop by itself: they are between the lines of a handler.
+_SKIPPED = (
+    *("asyncio", "asyncio.*", "concurrent.*", "contextvars", "threading"),
+    *("async_durable_execution*", "aws_durable_execution_sdk_python*"),
+)
+
+_own: ContextVar[Debugging | None] = ContextVar("debugging", default=None)
+#: That of the invocation which runs in this process, for threads without a context.
+_running: Debugging | None = None
+
+
+@contextmanager
+def offered(
+    connection: Connection, invocation: worker_pb2.Invocation, *, inline: bool
+) -> Iterator[None]:
+    """Have `breakpoint()` in the block open a debugger, if somebody can debug the invocation."""
+    global _running
+    if not invocation.HasField("debugging"):
+        yield
+        return
+    debugging = Debugging(connection, invocation)
+    if not inline:
+        _running = debugging
+    token = _own.set(debugging)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+        if not inline:
+            _running = None
+        debugging.close()
+
+
+def stop(*args: Any, **kwargs: Any) -> Any:
+    """Be `breakpoint()` in a worker process."""
+    if os.environ.get("PYTHONBREAKPOINT"):
+        return sys.__breakpointhook__(*args, **kwargs)
+    debugging = _own.get() or _running
+    if debugging is None:
+        raise RuntimeError(
+            "breakpoint() has no terminal in a worker process: run the handler in a test under "
+            "pytest, give the runner isolation='inline', which runs the handler in the process "
+            "that has the runner, or name a debugger that listens for a connection in "
+            "PYTHONBREAKPOINT."
+        )
+    debugging.stop(sys._getframe(1))
+
+
+class Debugging:
+    """The debuggers of one invocation.
+
+    Args:
+        connection: The coordinator's address, and the worker's credential.
+        invocation: The invocation.
+    """
+
+    def __init__(self, connection: Connection, invocation: worker_pb2.Invocation) -> None:
+        self._connection = connection
+        self._request_id = invocation.request_id
+        self._function = invocation.function.name
+        self._execution = short(invocation.execution_arn)
+        self._lock = threading.Lock()
+        self._open: list[Stop] = []
+
+    def stop(self, frame: FrameType) -> None:
+        """Have the debugger stop at the next line of `frame`."""
+        _pdb()(_Console(self, frame)).set_trace(frame)
+
+    def begin(self, frame: FrameType) -> Stop:
+        """Tell the user that the handler has stopped, when it is this debugger's turn."""
+        file = os.path.relpath(frame.f_code.co_filename)
+        place = f"{self._function!r} has stopped at {file}:{frame.f_lineno}"
+        if self._execution:
+            place += f" (execution {self._execution})"
+        begun = Stop(self._connection, self._request_id, place)
+        with self._lock:
+            self._open.append(begun)
+        return begun
+
+    def close(self) -> None:
+        """End what the handler has not ended: it has returned while it was stepped through."""
+        with self._lock:
+            left, self._open = self._open, []
+        for each in left:
+            each.close()
+
+
+class Stop:
+    """A stop of the handler, for the user: it goes on until this is closed."""
+
+    def __init__(self, connection: Connection, request_id: str, place: str) -> None:
+        """Begin the stop. Blocks until it is its turn."""
+        self._requests: SimpleQueue[pb.StopRequest | None] = SimpleQueue()
+        self._channel = connection.blocking_channel()
+        stub: Any = debug_pb2_grpc.DebugServiceStub(self._channel)
+        self._call = stub.Stop(iter(self._requests.get, None), metadata=connection.metadata)
+        self._ask(pb.StopRequest(request_id=request_id, place=place))
+
+    def read(self, output: str) -> str:
+        """Show the user `output`, and return the next line; "" where there will be none."""
+        return self._ask(pb.StopRequest(output=output, reads=True))
+
+    def close(self, output: str = "", quits: bool = False) -> None:
+        if output or quits:
+            self._requests.put(pb.StopRequest(output=output, quits=quits))
+        self._requests.put(None)
+        # The coordinator has heard of the end when this returns.
+        with suppress(grpc.RpcError):
+            for _ in self._call:
+                pass
+        self._channel.close()
+
+    def _ask(self, request: pb.StopRequest) -> str:
+        self._requests.put(request)
+        try:
+            response: pb.StopResponse = next(self._call)
+        except (StopIteration, grpc.RpcError):
+            # The user's process is gone, and soon this one will be.
+            return ""
+        return response.line
+
+
+class _Console(io.TextIOBase):
+    """What pdb reads and writes."""
+
+    def __init__(self, debugging: Debugging, frame: FrameType) -> None:
+        self._debugging = debugging
+        self._frame = frame
+        self._output: list[str] = []
+        self._stop: Stop | None = None
+
+    def at(self, frame: FrameType) -> None:
+        self._frame = frame
+
+    def write(self, text: str) -> int:
+        self._output.append(text)
+        return len(text)
+
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+        if self._stop is None:
+            self._stop = self._debugging.begin(self._frame)
+        return self._stop.read(self._take())
+
+    def end(self, quits: bool = False) -> None:
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop.close(self._take(), quits)
+
+    def _take(self) -> str:
+        text = "".join(self._output)
+        self._output.clear()
+        return text
+
+
+@functools.cache
+def _pdb() -> Any:
+    """The class of the debugger; pdb is imported where somebody debugs."""
+    from pdb import Pdb
+
+    class Debugger(Pdb):
+        def __init__(self, console: Any) -> None:
+            # Ctrl-C is for the process of the test.
+            super().__init__(stdin=console, stdout=console, skip=_SKIPPED, nosigint=True)
+            self._console = console
+
+        def interaction(self, frame: Any, *args: Any) -> None:
+            if frame is not None:
+                self._console.at(frame)
+            super().interaction(frame, *args)
+
+        def set_continue(self) -> None:
+            super().set_continue()
+            self._console.end()
+
+        def set_quit(self) -> None:
+            super().set_quit()
+            self._console.end(quits=True)
+
+    return Debugger
