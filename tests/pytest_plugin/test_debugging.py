@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
+from processes import all_gone, children
 
 from .terminal import Terminal
 
@@ -122,3 +125,34 @@ def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:
     terminal.until("So is this.")
     terminal.until("Quitting debugger")
     terminal.until("1 failed, 1 passed")
+
+
+def test_nothing_hangs_when_somebody_dies_meanwhile(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(flows=FLOWS)
+    pytester.makepyfile(
+        """
+        import flows
+        from async_durable_execution_runner import DurableFunctionTestRunner
+
+        def test_order():
+            with DurableFunctionTestRunner(flows.order) as runner:
+                runner.run({"order": 5})
+        """
+    )
+    with Terminal(pytester.path) as terminal:
+        terminal.until("(Pdb) ")
+        # The handler's process: its next one stops again.
+        terminal.type("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+        terminal.until("PDB continue")
+        terminal.until("(Pdb) ")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.ends() == 2
+        terminal.until("KeyboardInterrupt")
+    with Terminal(pytester.path) as terminal:
+        terminal.until("(Pdb) ")
+        ours = children(terminal.process.pid)
+        ours += [below for each in ours for below in children(each.pid)]
+        ours += [below for each in ours for below in children(each.pid)]
+        assert len(ours) > 4
+        terminal.process.kill()
+        assert all_gone(ours, 5)
