@@ -37,7 +37,7 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
     pytester.makepyfile(flows=FLOWS)
     pytester.makeconftest(
         """
-        import threading, flows
+        import os, threading, flows
         from async_durable_execution_runner import DurableFunctionTestRunner
 
         def another_run_times_out():
@@ -48,7 +48,8 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
                     print("Time does not stand still for others.")
 
         def pytest_enter_pdb():
-            threading.Thread(target=another_run_times_out).start()
+            if "test_order" in os.environ["PYTEST_CURRENT_TEST"]:
+                threading.Thread(target=another_run_times_out).start()
         """
     )
     pytester.makepyfile(
@@ -56,8 +57,11 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
         import flows, pytest, time
         from async_durable_execution_runner import DurableFunctionTestRunner
 
-        def test_order():
-            with DurableFunctionTestRunner(flows.order, workers=1, invocation_timeout=3) as runner:
+        @pytest.mark.parametrize("isolation", ["worker", "inline"])
+        def test_order(isolation):
+            with DurableFunctionTestRunner(
+                flows.order, isolation=isolation, workers=1, invocation_timeout=3
+            ) as runner:
                 runner.run({"order": 0})
                 began = time.monotonic()
                 result = runner.run({"order": 5}, timeout=3)
@@ -65,20 +69,32 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
                 assert result.get_deserialized_result() == 6
                 assert len(result.invocations) == 1
                 assert result.duration.total_seconds() < 3
+
+        def test_quit():
+            with DurableFunctionTestRunner(flows.order, isolation="inline") as runner:
+                assert runner.run({"order": 5}).status.value == "STOPPED"
+
+        def test_nothing():
+            pass
         """
     )
     with Terminal(pytester.path, "-s") as terminal:
-        assert "'order' has stopped at flows.py:12 (execution " in terminal.until("-> paid =")
+        terminal.until("'order' has stopped at flows.py:12 (execution ")
+        for _ in ("worker", "inline"):
+            terminal.until("-> paid =")
+            terminal.until("(Pdb) ")
+            terminal.until("Time does not stand still for others.")
+            terminal.type("p order")
+            terminal.until("\n5\n(Pdb) ")
+            terminal.type("n")
+            terminal.until("-> return order + paid\n(Pdb) ")
+            terminal.type("c")
+            terminal.until("PDB continue")
         terminal.until("(Pdb) ")
-        terminal.until("Time does not stand still for others.")
-        terminal.type("p order")
-        terminal.until("\n5\n(Pdb) ")
-        terminal.type("n")
-        terminal.until("-> return order + paid\n(Pdb) ")
-        terminal.type("c")
-        terminal.until("PDB continue")
-        assert terminal.ends() == 0
-        assert "1 passed" in terminal.shown
+        terminal.type("q")
+        assert terminal.ends() == 2
+        assert "Quitting debugger" in terminal.shown
+        assert "3 passed" in terminal.shown
 
 
 def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:

@@ -132,18 +132,20 @@ class Following:
         while (news := self._news.get()).stop_id:
             match news.WhichOneof("news"):
                 case "began":
-                    begun = news.stop_id
-                    self._user.begin(news.began)
+                    if news.began:
+                        begun = news.stop_id
+                        self._user.begin(news.began)
                 case "output":
                     self._user.show(news.output)
                 case "reads":
                     line = self._user.read(self._woken)
                     if line is not None:
                         self._answer(news.stop_id, line)
-                case "over" if begun == news.stop_id:
-                    begun = ""
+                case "over":
                     os.read(self._woken, 1)
-                    self._user.end(news.over)
+                    if news.over or begun == news.stop_id:
+                        begun = ""
+                        self._user.end(news.over)
 
     def _answer(self, stop_id: str, line: str) -> None:
         user_id = self.debugging.user_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import grpc
 
@@ -64,34 +65,34 @@ class DebugService(DebugServiceServicer):
         with self._debuggers.standing_still(lease):
             await user.turn.acquire()
         try:
-            await self._deal(lease, user, self._executor.new_id(), request.place, context)
+            await self._deal(lease, user, request, context)
         finally:
             user.turn.release()
 
     async def _deal(
-        self, lease: Lease, user: User, stop_id: str, place: str, context: Context
+        self, lease: Lease, user: User, first: pb.StopRequest, context: Context
     ) -> None:
-        """Pass on between a stopped handler and the user, whose turn it is."""
-        quits = False
-        user.tell(pb.FollowResponse(stop_id=stop_id, began=place))
+        """Pass on between a stopped handler, which said `first`, and the user, whose turn it is."""
+        stop_id, quits = self._executor.new_id(), False
+        began = "" if first.holds else first.place
+        user.tell(pb.FollowResponse(stop_id=stop_id, began=began))
         try:
             await context.write(pb.StopResponse())
-            while (request := await context.read()) is not grpc.aio.EOF:
+            request = first
+            while request is not grpc.aio.EOF:
                 if isinstance(request, TooMuch):
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, request.why)
                 if request.output:
                     user.tell(pb.FollowResponse(stop_id=stop_id, output=request.output))
                 if request.quits:
                     quits = True
-                    self._stop_executions(lease, place)
+                    self._stop_executions(lease, first.place)
                 if request.reads:
                     with self._debuggers.standing_still(lease):
                         line = await user.ask(stop_id)
                     await context.write(pb.StopResponse(line=line))
-                if request.holds:
-                    with self._debuggers.standing_still(lease):
-                        await context.read()
-                    return
+                with self._debuggers.standing_still(lease) if request.holds else nullcontext():
+                    request = await context.read()
         finally:
             user.tell(pb.FollowResponse(stop_id=stop_id, over=quits))
 

@@ -24,8 +24,10 @@ class Patience:
 
     @asynccontextmanager
     async def timeout(self, seconds: float) -> AsyncIterator[None]:
-        """Raise `TimeoutError` where the block takes longer than `seconds`. Who gives no time at all
-        has an answer at once."""
+        """Raise `TimeoutError` where the block takes longer than `seconds`.
+
+        Who gives no time at all has an answer at once.
+        """
         async with asyncio.timeout(None if self._stops and seconds > 0 else seconds) as timeout:
             self._timeouts[timeout] = seconds
             try:

@@ -96,6 +96,10 @@ _lender = pytest.StashKey[lender.Lender]()
 _borrower: lender.Borrower | None = None
 
 
+def pytest_enter_pdb(pdb: Any) -> None:
+    debugging.hold(pdb)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
     # That of an asynchronous test is on the cancellation from which asyncio made the interrupt.

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def hold(pdb: Any) -> None:
+    """Let no time pass for the inline handler, if it is one, that pytest's `pdb` is about to stop
+    in this thread, until the user goes on or quits."""
+    debugging = sys.modules.get(f"{_PACKAGE}.worker.debugging")
+    if debugging is None or pdb is None:
+        return
+    frame: Any = sys._getframe(1)
+    while frame.f_globals.get("__name__") != "_pytest.debugging":
+        frame = frame.f_back
+    while frame.f_globals.get("__name__") == "_pytest.debugging":
+        frame = frame.f_back
+    held = debugging.hold(frame)
+    if held is not None:
+        pdb.set_continue = _after(pdb.set_continue, held.close)
+        pdb.set_quit = _after(pdb.set_quit, functools.partial(held.close, quits=True))
+
+
+def _after(function: Callable[[], object], then: Callable[[], object]) -> Callable[[], None]:
+    def both() -> None:
+        function()
+        then()
+
+    return both
 
 
 class Terminal:

@@ -73,6 +73,13 @@ def stop(*args: Any, **kwargs: Any) -> Any:
     debugging.stop(sys._getframe(1))
 
 
+def hold(frame: FrameType) -> Stop | None:
+    """Let no time pass for the invocation that runs in this context, until what this returns is
+    closed: a debugger of the test process has stopped it at `frame`. None where there is none."""
+    debugging = _own.get()
+    return None if debugging is None else debugging.begin(frame, holds=True)
+
+
 class Debugging:
     """The debuggers of one invocation.
 
@@ -93,13 +100,14 @@ class Debugging:
         """Have the debugger stop at the next line of `frame`."""
         _pdb()(_Console(self, frame)).set_trace(frame)
 
-    def begin(self, frame: FrameType) -> Stop:
-        """Tell the user that the handler has stopped, when it is this debugger's turn."""
+    def begin(self, frame: FrameType, *, holds: bool = False) -> Stop:
+        """Tell the user that the handler has stopped, when it is this debugger's turn. With `holds`
+        the user knows it already, and no time passes until the stop is closed."""
         file = os.path.relpath(frame.f_code.co_filename)
         place = f"{self._function!r} has stopped at {file}:{frame.f_lineno}"
         if self._execution:
             place += f" (execution {self._execution})"
-        begun = Stop(self._connection, self._request_id, place)
+        begun = Stop(self._connection, self._request_id, place, holds)
         with self._lock:
             self._open.append(begun)
         return begun
@@ -115,19 +123,20 @@ class Debugging:
 class Stop:
     """A stop of the handler, for the user: it goes on until this is closed."""
 
-    def __init__(self, connection: Connection, request_id: str, place: str) -> None:
+    def __init__(self, connection: Connection, request_id: str, place: str, holds: bool) -> None:
         """Begin the stop. Blocks until it is its turn."""
         self._requests: SimpleQueue[pb.StopRequest | None] = SimpleQueue()
         self._channel = connection.blocking_channel()
         stub: Any = debug_pb2_grpc.DebugServiceStub(self._channel)
         self._call = stub.Stop(iter(self._requests.get, None), metadata=connection.metadata)
-        self._ask(pb.StopRequest(request_id=request_id, place=place))
+        self._ask(pb.StopRequest(request_id=request_id, place=place, holds=holds))
 
     def read(self, output: str) -> str:
         """Show the user `output`, and return the next line; "" where there will be none."""
         return self._ask(pb.StopRequest(output=output, reads=True))
 
     def close(self, output: str = "", quits: bool = False) -> None:
+        """End the stop, after showing the user `output`, and the execution if the user `quits`."""
         if output or quits:
             self._requests.put(pb.StopRequest(output=output, quits=quits))
         self._requests.put(None)
