@@ -82,7 +82,7 @@ async def serve(doors: Doors, ready: Callable[[str, str], None], *, lifeline: bo
     add_ControlServiceServicer_to_server(control, server)
     workers = WorkerService(executor, coordinator_id, doors.credentials)
     add_WorkerServiceServicer_to_server(workers, server)
-    add_DebugServiceServicer_to_server(DebugService(executor, credentials), server)
+    add_DebugServiceServicer_to_server(DebugService(executor, doors.credentials), server)
     ended = loop.create_future()
 
     def end() -> None:
