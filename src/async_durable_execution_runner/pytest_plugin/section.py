@@ -163,7 +163,12 @@ def add_to(
         # The next phase of the test has no need to say it again.
         findings.clear()
     if text := "\n\n".join(filter(None, parts)):
-        report.sections.append((TITLE, text))
+        # pytest shows of a report's own sections only those with the captured output asked for.
+        add = getattr(report.longrepr, "addsection", None)
+        if add is not None and item.config.option.showcapture != "all":
+            add(TITLE, text)
+        else:
+            report.sections.append((TITLE, text))
         item.user_properties.append((PROPERTY, text))
 
 
