@@ -44,6 +44,14 @@ HANGS = """
 
     def test_hangs(make_durable_runner):
         make_durable_runner(flows.hangs).run(timeout=100)
+
+    def test_fails(make_durable_runner):
+        make_durable_runner(flows.hangs).start()
+        open("fails").read()
+        assert False
+
+    def test_is_not_run():
+        pass
 """
 
 
@@ -59,7 +67,8 @@ def below(pid: int) -> list[Watched]:
 def folder(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A suite's folder, whose processes have a temporary folder of their own."""
     pytester.makepyfile(flows=FLOWS)
-    os.mkfifo(pytester.path / "hangs")
+    for name in ("hangs", "fails"):
+        os.mkfifo(pytester.path / name)
     # The path of a socket has to be short.
     with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
         monkeypatch.setenv("TMPDIR", temporary)
@@ -117,6 +126,11 @@ def hang_up(process: subprocess.Popen[str], watched: list[Watched]) -> None:
     os.killpg(process.pid, signal.SIGHUP)
 
 
+def let_fail(process: subprocess.Popen[str], watched: list[Watched]) -> None:
+    with open("fails", "w"):
+        pass
+
+
 def kill_all_of_pytest(process: subprocess.Popen[str], watched: list[Watched]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
 
@@ -131,12 +145,13 @@ def kill_all_of_pytest(process: subprocess.Popen[str], watched: list[Watched]) -
         ("-pno:xdist", terminate),
         ("-n1", hang_up),
         ("-n1", kill_all_of_pytest),
+        ("-n1 -x --deselect=test_hangs.py::test_hangs", let_fail),
     ],
 )
 def test_a_session_leaves_nothing_however_it_ends(
     pytester: pytest.Pytester, folder: Path, arguments: str, end: Any
 ) -> None:
-    pytester.makepyfile(HANGS)
+    pytester.makepyfile(test_hangs=HANGS)
     status, text, watched = ended_by(folder, arguments, end)
     assert all_gone(watched, 5)
     assert not folders()
@@ -145,7 +160,10 @@ def test_a_session_leaves_nothing_however_it_ends(
         assert "it waits for invocation 1 " in text
         assert "time.sleep(100)" in text
         if arguments == "-n1":
-            assert "[gw0] interrupted in test_" in text
+            assert "[gw0] interrupted in test_hangs.py::test_hangs" in text
+    elif end is let_fail:
+        assert "hangs · PENDING" in text
+        assert "1 failed in" in text
 
 
 @pytest.mark.processes
