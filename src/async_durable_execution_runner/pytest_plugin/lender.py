@@ -33,7 +33,11 @@ class Lender:
         self._answering: threading.Thread | None = None
 
     def lend_to(self, node: Any) -> None:
-        """Give a worker, as yet to be started, the channel to ask on."""
+        """Give a worker, as yet to be started, the channel to ask on. One with a Python of its own,
+        or on another machine, has a cluster of its own too."""
+        spec = node.gateway.spec
+        if not spec.popen or spec.python or spec.via:
+            return
         channel = node.gateway.newchannel()
         node.workerinput[KEY] = channel
         worker = node.gateway.id
@@ -41,7 +45,7 @@ class Lender:
 
     def inline_in(self, node: Any) -> list[str]:
         """The functions that run inline in a worker, or did when the worker died."""
-        return self._inline.get(node.workerinput[KEY], [])
+        return self._inline.get(node.workerinput.get(KEY), [])
 
     def _take(self, worker: str, channel: Any, number: int, question: str, argument: Any) -> None:
         # This thread is the one that receives everything from the worker.
