@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 #: Seconds after which what should come counts as missing.
-_LIMIT = 60
+_LIMIT = 40
 
 
 class Terminal:

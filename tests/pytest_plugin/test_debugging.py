@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import signal
+import socket
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from processes import all_gone, children
+from processes import Watched, all_gone, children
 
+from .adapter import Client
 from .terminal import Terminal
 
 pytest_plugins = ["pytester"]
@@ -14,7 +21,8 @@ pytestmark = pytest.mark.processes
 
 FLOWS = """\
 import threading
-from async_durable_execution import durable_execution, step
+from datetime import timedelta
+from async_durable_execution import durable_execution, step, wait
 
 async def charge():
     return 1
@@ -28,30 +36,40 @@ async def order(event):
     return order + paid
 
 @durable_execution
+async def sleeps(event):
+    if event:
+        breakpoint()
+    await wait(timedelta(days=1))
+    return 7
+
+@durable_execution
 async def hangs(event):
     threading.Event().wait()
+"""
+
+#: Another run passes the same time-out while somebody debugs.
+OTHERS = """
+    import os, threading, flows
+    from async_durable_execution_runner import DurableFunctionTestRunner
+
+    def another_run_times_out():
+        with DurableFunctionTestRunner(flows.hangs) as runner:
+            try:
+                runner.run(timeout=3)
+            except TimeoutError:
+                with open("late", "w") as late:
+                    late.write("too late")
+
+    def pytest_enter_pdb():
+        if "test_order" in os.environ["PYTEST_CURRENT_TEST"]:
+            threading.Thread(target=another_run_times_out).start()
 """
 
 
 def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(flows=FLOWS)
-    pytester.makeconftest(
-        """
-        import os, threading, flows
-        from async_durable_execution_runner import DurableFunctionTestRunner
-
-        def another_run_times_out():
-            with DurableFunctionTestRunner(flows.hangs) as runner:
-                try:
-                    runner.run(timeout=3)
-                except TimeoutError:
-                    print("Time does not stand still for others.")
-
-        def pytest_enter_pdb():
-            if "test_order" in os.environ["PYTEST_CURRENT_TEST"]:
-                threading.Thread(target=another_run_times_out).start()
-        """
-    )
+    pytester.makeconftest(OTHERS)
+    os.mkfifo(pytester.path / "late")
     pytester.makepyfile(
         """
         import flows, pytest, time
@@ -79,11 +97,11 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
         """
     )
     with Terminal(pytester.path, "-s") as terminal:
-        terminal.until("'order' has stopped at flows.py:12 (execution ")
+        terminal.until("'order' has stopped at flows.py:13 (execution ")
         for _ in ("worker", "inline"):
             terminal.until("-> paid =")
             terminal.until("(Pdb) ")
-            terminal.until("Time does not stand still for others.")
+            assert (pytester.path / "late").read_text() == "too late"
             terminal.type("p order")
             terminal.until("\n5\n(Pdb) ")
             terminal.type("n")
@@ -135,7 +153,7 @@ def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:
         terminal.until("PDB quit")
         assert terminal.ends() == 2
     assert "This is captured." not in terminal.shown
-    terminal.until("The debugger was quit: 'order' has stopped at flows.py:12")
+    terminal.until("The debugger was quit: 'order' has stopped at flows.py:13")
     # It is captured again, and so only part of the report.
     terminal.until("Captured stdout call")
     terminal.until("So is this.")
@@ -172,3 +190,88 @@ def test_nothing_hangs_when_somebody_dies_meanwhile(pytester: pytest.Pytester) -
         assert len(ours) > 4
         terminal.process.kill()
         assert all_gone(ours, 5)
+
+
+def test_a_debugger_connects_to_the_port(pytester: pytest.Pytester) -> None:
+    """To one process after the other, for as long as it takes."""
+    pytester.makepyfile(flows=FLOWS)
+    pytester.makeconftest(OTHERS)
+    os.mkfifo(pytester.path / "late")
+    pytester.makepyfile(
+        """
+        import flows
+        from async_durable_execution_runner import DurableFunctionTestRunner
+
+        def test_order():
+            with DurableFunctionTestRunner(flows.sleeps, workers=1, invocation_timeout=3) as runner:
+                runner.run()
+                result = runner.run("stop", timeout=3)
+                assert result.get_deserialized_result() == 7
+                assert len(result.invocations) == 2
+        """
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # As the document has it for VS Code.
+    document = Path(__file__).parents[2] / "docs" / "pytest.md"
+    (found,) = re.findall(r"^```json\n(.+?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
+    (launch,) = json.loads(found)["configurations"]
+    launch["connect"]["port"] = port
+
+    with Terminal(pytester.path, f"--durable-debug={port}") as terminal:
+        for _ in range(2):
+            terminal.until("'sleeps' has stopped at flows.py:19 (execution ")
+            terminal.until(f"). Attach a debugger to 127.0.0.1:{port}.")
+            assert (pytester.path / "late").read_text() == "too late"
+            adapters = _adapters(port)
+            assert adapters
+            with Client(port) as client:
+                thread = client.attach(launch)
+                frame = client.ask("stackTrace", threadId=thread)["stackFrames"][0]
+                assert (frame["name"], frame["line"]) == ("sleeps", 20)
+                shown = client.ask("evaluate", expression="event", frameId=frame["id"])
+                assert shown["result"] == "'stop'"
+                client.ask("continue", threadId=thread)
+                assert all_gone(adapters, 10)
+        assert terminal.ends() == 0
+
+
+def _adapters(port: int) -> list[Watched]:
+    """The processes that a debugger is to connect to at this port."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"--for-server" in command and str(port).encode() in command:
+                found.append(Watched(int(folder.name)))
+    return found
+
+
+def test_workers_of_xdist_wait_for_a_debugger(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(flows=FLOWS)
+    pytester.makepyfile(
+        """
+        import flows, pytest
+        from async_durable_execution_runner import DurableFunctionTestRunner
+
+        @pytest.mark.parametrize("isolation", ["worker", "execution"])
+        def test_order(isolation):
+            with DurableFunctionTestRunner(flows.order, isolation=isolation) as runner:
+                assert runner.run({"order": 5}).get_deserialized_result() == 6
+        """
+    )
+    with Terminal(pytester.path, "-n2") as terminal:
+        ports = []
+        for _ in range(2):
+            terminal.until("'order' has stopped at flows.py:12")
+            terminal.until("Attach a debugger to 127.0.0.1:")
+            ports.append(int(terminal.until(".").removesuffix(".")))
+        for port in ports:
+            with Client(port) as client:
+                thread = client.attach({"justMyCode": True})
+                client.ask("next", threadId=thread)
+                client.event("stopped")
+                client.ask("disconnect")
+        assert terminal.ends() == 0
+        assert "2 passed" in terminal.shown

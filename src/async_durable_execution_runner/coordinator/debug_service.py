@@ -74,7 +74,7 @@ class DebugService(DebugServiceServicer):
     ) -> None:
         """Pass on between a stopped handler, which said `first`, and the user, whose turn it is."""
         stop_id, quits = self._executor.new_id(), False
-        began = "" if first.holds else first.place
+        began = "" if first.known else first.place
         user.tell(pb.FollowResponse(stop_id=stop_id, began=began))
         try:
             await context.write(pb.StopResponse())

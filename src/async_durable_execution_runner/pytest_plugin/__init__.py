@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     options.check(config)
     suite.replays = config.getoption("--durable-replay")
     suite.listener = _Listener()
-    suite.debugger = debugging.Terminal(config)
+    suite.debugger = debugging.user(config)
     config.addinivalue_line(
         "markers",
         "durable(handler=..., faults=..., isolation=..., **options): what the fixture "

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from . import options
+
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -39,21 +41,67 @@ def _after(function: Callable[[], object], then: Callable[[], object]) -> Callab
     return both
 
 
-class Terminal:
+def user(config: pytest.Config) -> Any:
+    """Who debugs the handlers of this process, as `client.debugging.User` has it."""
+    port = options.value(config, "debug")
+    if port is None and hasattr(config, "workerinput"):
+        # A worker of pytest-xdist has no terminal of its own.
+        port = 0
+    return Terminal(config) if port is None else Remote(config, port)
+
+
+class _User:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
+
+    def begin(self, place: str) -> None:
+        self._config.hook.pytest_enter_pdb(config=self._config, pdb=None)
+
+    def end(self, quits: bool) -> None:
+        self._config.hook.pytest_leave_pdb(config=self._config, pdb=None)
+
+
+class Remote(_User):
+    """The user at a debugger that connects to the handler: they are only told where."""
+
+    def __init__(self, config: pytest.Config, port: int) -> None:
+        super().__init__(config)
+        self.port = port
+        self._place = ""
+
+    def begin(self, place: str) -> None:
+        super().begin(place)
+        self._place = place
+
+    def show(self, text: str) -> None:
+        # A worker of pytest-xdist has the standard error of the controller.
+        if self._capture:
+            self._capture.suspend()
+        sys.stderr.write(f"\n{self._place}. {text}\n")
+        sys.stderr.flush()
+        if self._capture:
+            self._capture.resume()
+
+    def read(self, woken: int) -> str | None:
+        raise AssertionError("Nobody types.")
+
+
+class Terminal(_User):
     """The user at the terminal of pytest, as `client.debugging.User` has it. It is theirs for one
     debugger as it is for `breakpoint()` in a test."""
 
     port = None
 
     def __init__(self, config: pytest.Config) -> None:
-        self._config = config
+        super().__init__(config)
         #: What was typed already, and not asked for yet.
         self._typed = b""
 
     def begin(self, place: str) -> None:
-        if capture := self._capture():
-            capture.suspend(in_=True)
-        self._config.hook.pytest_enter_pdb(config=self._config, pdb=None)
+        if self._capture:
+            self._capture.suspend(in_=True)
+        super().begin(place)
         self._separate(f"PDB: {place}")
 
     def show(self, text: str) -> None:
@@ -78,14 +126,11 @@ class Terminal:
 
     def end(self, quits: bool) -> None:
         self._separate("PDB quit" if quits else "PDB continue")
-        self._config.hook.pytest_leave_pdb(config=self._config, pdb=None)
-        if capture := self._capture():
-            capture.resume()
+        super().end(quits)
+        if self._capture:
+            self._capture.resume()
         if quits and (session := self._config.pluginmanager.getplugin("session")):
             session.shouldstop = "Quitting debugger"
-
-    def _capture(self) -> Any:
-        return self._config.pluginmanager.getplugin("capturemanager")
 
     def _separate(self, title: str) -> None:
         terminal = self._config.get_terminal_writer()

@@ -24,6 +24,7 @@ class _Option:
     kind: type = str
     choices: tuple[str, ...] = ()
     of_runner: bool = False
+    is_port: bool = False
 
     @property
     def ini(self) -> str:
@@ -45,7 +46,9 @@ class _Option:
             value = self.kind(text)
         except ValueError:
             raise ValueError("a whole number" if self.kind is int else "a number") from None
-        if self.kind in (int, float) and not value > 0:
+        if self.is_port and value not in range(65536):
+            raise ValueError("a port, from 0 to 65535")
+        if self.kind in (int, float) and not (self.is_port or value > 0):
             raise ValueError("more than 0")
         return value
 
@@ -90,6 +93,14 @@ _OPTIONS = (
         "SECONDS",
         float,
         of_runner=True,
+    ),
+    _Option(
+        "debug",
+        "Have breakpoint() in a handler wait for a debugger that connects to this port of this "
+        "machine (0 for any that is free) and say so, as it does under pytest-xdist.",
+        "PORT",
+        int,
+        is_port=True,
     ),
     _Option("endpoint", "Where Lambda is, in cloud mode.", "URL"),
     _Option("region", "Where the functions are, in cloud mode.", "REGION"),

@@ -1,7 +1,8 @@
 """`breakpoint()` in a handler: a debugger that the user of the test process sits at.
 
-The debugger is pdb, in the handler's process; each line that it reads is asked for with one call to
-the coordinator, which passes the question on to the user and lets no time pass meanwhile.
+The debugger is pdb, in the handler's process; each line that it reads is asked for with a message
+to the coordinator, which passes the question on to the user and lets no time pass meanwhile. Or it
+is one that connects over a socket (`over_socket`), about which the user is only told.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import grpc
 from ..log import short
 from ..rpc.v1 import debug_pb2 as pb
 from ..rpc.v1 import debug_pb2_grpc, worker_pb2
+from . import over_socket
 from .connection import Connection
 
 #: Modules in which the debugger does not stop by itself: they are between the lines of a handler.
@@ -77,7 +79,7 @@ def hold(frame: FrameType) -> Stop | None:
     """Let no time pass for the invocation that runs in this context, until what this returns is
     closed: a debugger of the test process has stopped it at `frame`. None where there is none."""
     debugging = _own.get()
-    return None if debugging is None else debugging.begin(frame, holds=True)
+    return None if debugging is None else debugging.begin(frame, known=True, holds=True)
 
 
 class Debugging:
@@ -93,21 +95,38 @@ class Debugging:
         self._request_id = invocation.request_id
         self._function = invocation.function.name
         self._execution = short(invocation.execution_arn)
+        port = invocation.debugging.port
+        self._port = port if invocation.debugging.HasField("port") else None
         self._lock = threading.Lock()
         self._open: list[Stop] = []
 
     def stop(self, frame: FrameType) -> None:
         """Have the debugger stop at the next line of `frame`."""
-        _pdb()(_Console(self, frame)).set_trace(frame)
+        if self._port is None:
+            _pdb()(_Console(self, frame)).set_trace(frame)
+            return
+        if not over_socket.is_connected():
+            over_socket.check()
+            stop = self.begin(frame, holds=True)
+            port = over_socket.listen(self._port)
+            stop.show(f"Attach a debugger to {over_socket.HOST}:{port}.")
+            over_socket.wait(until_gone=stop.close)
+        over_socket.stop(frame)
 
-    def begin(self, frame: FrameType, *, holds: bool = False) -> Stop:
-        """Tell the user that the handler has stopped, when it is this debugger's turn. With `holds`
-        the user knows it already, and no time passes until the stop is closed."""
+    def begin(self, frame: FrameType, *, known: bool = False, holds: bool = False) -> Stop:
+        """Begin a stop of the handler when the user has time for it.
+
+        Args:
+            frame: Where the handler has stopped.
+            known: Whether the user knows that it has.
+            holds: Whether no time passes until the stop is over; else none passes while it reads.
+        """
         file = os.path.relpath(frame.f_code.co_filename)
         place = f"{self._function!r} has stopped at {file}:{frame.f_lineno}"
         if self._execution:
             place += f" (execution {self._execution})"
-        begun = Stop(self._connection, self._request_id, place, holds)
+        first = pb.StopRequest(request_id=self._request_id, place=place, known=known, holds=holds)
+        begun = Stop(self._connection, first)
         with self._lock:
             self._open.append(begun)
         return begun
@@ -123,13 +142,18 @@ class Debugging:
 class Stop:
     """A stop of the handler, for the user: it goes on until this is closed."""
 
-    def __init__(self, connection: Connection, request_id: str, place: str, holds: bool) -> None:
-        """Begin the stop. Blocks until it is its turn."""
+    def __init__(self, connection: Connection, first: pb.StopRequest) -> None:
+        """Begin the stop by what is said first. Blocks until it is its turn."""
+        self._holds = first.holds
+        self._closing = threading.Lock()
         self._requests: SimpleQueue[pb.StopRequest | None] = SimpleQueue()
         self._channel = connection.blocking_channel()
         stub: Any = debug_pb2_grpc.DebugServiceStub(self._channel)
         self._call = stub.Stop(iter(self._requests.get, None), metadata=connection.metadata)
-        self._ask(pb.StopRequest(request_id=request_id, place=place, holds=holds))
+        self._ask(first)
+
+    def show(self, output: str) -> None:
+        self._requests.put(pb.StopRequest(output=output, holds=self._holds))
 
     def read(self, output: str) -> str:
         """Show the user `output`, and return the next line; "" where there will be none."""
@@ -137,14 +161,15 @@ class Stop:
 
     def close(self, output: str = "", quits: bool = False) -> None:
         """End the stop, after showing the user `output`, and the execution if the user `quits`."""
-        if output or quits:
-            self._requests.put(pb.StopRequest(output=output, quits=quits))
-        self._requests.put(None)
-        # The coordinator has heard of the end when this returns.
-        with suppress(grpc.RpcError):
-            for _ in self._call:
-                pass
-        self._channel.close()
+        with self._closing:
+            if output or quits:
+                self._requests.put(pb.StopRequest(output=output, quits=quits))
+            self._requests.put(None)
+            # The coordinator has heard of the end when this returns.
+            with suppress(grpc.RpcError):
+                for _ in self._call:
+                    pass
+            self._channel.close()
 
     def _ask(self, request: pb.StopRequest) -> str:
         self._requests.put(request)

@@ -18,7 +18,7 @@ from ..errors import RunnerError
 from ..rpc import codec
 from ..rpc.v1 import worker_pb2
 from ..security import secrecy
-from . import covered, debugging
+from . import covered, debugging, over_socket
 from .condition import Condition
 from .connection import Connection
 from .inline import exit_code
@@ -94,7 +94,7 @@ def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> 
             covered.end()
             traceback.print_exc()
             _exit(1)
-        result.unfit = condition.restore()
+        result.unfit = condition.restore() or over_socket.unfit()
         lines, truncated = capture.collect()
         result.lines.extend(codec.line_to_proto(line) for line in lines)
         result.lines_truncated = truncated

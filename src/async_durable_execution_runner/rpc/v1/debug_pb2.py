@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1async_durable_execution_runner/rpc/v1/debug.proto\x12%async_durable_execution_runner.rpc.v1\" \n\rFollowRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"m\n\x0e\x46ollowResponse\x12\x0f\n\x07stop_id\x18\x01 \x01(\t\x12\x0f\n\x05\x62\x65gan\x18\x02 \x01(\tH\x00\x12\x10\n\x06output\x18\x03 \x01(\tH\x00\x12\x0f\n\x05reads\x18\x04 \x01(\x08H\x00\x12\x0e\n\x04over\x18\x05 \x01(\x08H\x00\x42\x06\n\x04news\"?\n\rAnswerRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07stop_id\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\t\"\x10\n\x0e\x41nswerResponse\"m\n\x0bStopRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\x0e\n\x06output\x18\x03 \x01(\t\x12\r\n\x05reads\x18\x04 \x01(\x08\x12\r\n\x05holds\x18\x05 \x01(\x08\x12\r\n\x05quits\x18\x06 \x01(\x08\"\x1c\n\x0cStopResponse\x12\x0c\n\x04line\x18\x01 \x01(\t2\xf3\x02\n\x0c\x44\x65\x62ugService\x12w\n\x06\x46ollow\x12\x34.async_durable_execution_runner.rpc.v1.FollowRequest\x1a\x35.async_durable_execution_runner.rpc.v1.FollowResponse0\x01\x12u\n\x06\x41nswer\x12\x34.async_durable_execution_runner.rpc.v1.AnswerRequest\x1a\x35.async_durable_execution_runner.rpc.v1.AnswerResponse\x12s\n\x04Stop\x12\x32.async_durable_execution_runner.rpc.v1.StopRequest\x1a\x33.async_durable_execution_runner.rpc.v1.StopResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1async_durable_execution_runner/rpc/v1/debug.proto\x12%async_durable_execution_runner.rpc.v1\" \n\rFollowRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"m\n\x0e\x46ollowResponse\x12\x0f\n\x07stop_id\x18\x01 \x01(\t\x12\x0f\n\x05\x62\x65gan\x18\x02 \x01(\tH\x00\x12\x10\n\x06output\x18\x03 \x01(\tH\x00\x12\x0f\n\x05reads\x18\x04 \x01(\x08H\x00\x12\x0e\n\x04over\x18\x05 \x01(\x08H\x00\x42\x06\n\x04news\"?\n\rAnswerRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07stop_id\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\t\"\x10\n\x0e\x41nswerResponse\"|\n\x0bStopRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\r\n\x05known\x18\x07 \x01(\x08\x12\x0e\n\x06output\x18\x03 \x01(\t\x12\r\n\x05reads\x18\x04 \x01(\x08\x12\r\n\x05holds\x18\x05 \x01(\x08\x12\r\n\x05quits\x18\x06 \x01(\x08\"\x1c\n\x0cStopResponse\x12\x0c\n\x04line\x18\x01 \x01(\t2\xf3\x02\n\x0c\x44\x65\x62ugService\x12w\n\x06\x46ollow\x12\x34.async_durable_execution_runner.rpc.v1.FollowRequest\x1a\x35.async_durable_execution_runner.rpc.v1.FollowResponse0\x01\x12u\n\x06\x41nswer\x12\x34.async_durable_execution_runner.rpc.v1.AnswerRequest\x1a\x35.async_durable_execution_runner.rpc.v1.AnswerResponse\x12s\n\x04Stop\x12\x32.async_durable_execution_runner.rpc.v1.StopRequest\x1a\x33.async_durable_execution_runner.rpc.v1.StopResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANSWERRESPONSE']._serialized_start=302
   _globals['_ANSWERRESPONSE']._serialized_end=318
   _globals['_STOPREQUEST']._serialized_start=320
-  _globals['_STOPREQUEST']._serialized_end=429
-  _globals['_STOPRESPONSE']._serialized_start=431
-  _globals['_STOPRESPONSE']._serialized_end=459
-  _globals['_DEBUGSERVICE']._serialized_start=462
-  _globals['_DEBUGSERVICE']._serialized_end=833
+  _globals['_STOPREQUEST']._serialized_end=444
+  _globals['_STOPRESPONSE']._serialized_start=446
+  _globals['_STOPRESPONSE']._serialized_end=474
+  _globals['_DEBUGSERVICE']._serialized_start=477
+  _globals['_DEBUGSERVICE']._serialized_end=848
 # @@protoc_insertion_point(module_scope)

@@ -39,20 +39,22 @@ class AnswerResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StopRequest(_message.Message):
-    __slots__ = ("request_id", "place", "output", "reads", "holds", "quits")
+    __slots__ = ("request_id", "place", "known", "output", "reads", "holds", "quits")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     READS_FIELD_NUMBER: _ClassVar[int]
     HOLDS_FIELD_NUMBER: _ClassVar[int]
     QUITS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     place: str
+    known: bool
     output: str
     reads: bool
     holds: bool
     quits: bool
-    def __init__(self, request_id: _Optional[str] = ..., place: _Optional[str] = ..., output: _Optional[str] = ..., reads: bool = ..., holds: bool = ..., quits: bool = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., place: _Optional[str] = ..., known: bool = ..., output: _Optional[str] = ..., reads: bool = ..., holds: bool = ..., quits: bool = ...) -> None: ...
 
 class StopResponse(_message.Message):
     __slots__ = ("line",)
