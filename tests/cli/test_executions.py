@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 from async_durable_execution import durable_execution, step, wait, wait_for_callback
 
 from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner.aws import api
 from async_durable_execution_runner.cli import executions
 from async_durable_execution_runner.cli.main import main
 
@@ -45,12 +46,12 @@ def tells_tenant(event: dict, context: object) -> str:
 
 
 @pytest.fixture
-def runner() -> Iterator[DurableFunctionTestRunner]:
-    with DurableFunctionTestRunner(order, workers=2) as runner:
-        runner.register_function("fails", fails)
-        runner.register_durable_function("long", order, execution_timeout=timedelta(hours=1))
-        runner.register_function("tells_tenant", tells_tenant)
-        yield runner
+def runner(make_durable_runner: Any) -> DurableFunctionTestRunner:
+    runner: DurableFunctionTestRunner = make_durable_runner(order, workers=2)
+    runner.register_function("fails", fails)
+    runner.register_durable_function("long", order, execution_timeout=timedelta(hours=1))
+    runner.register_function("tells_tenant", tells_tenant)
+    return runner
 
 
 @pytest.fixture
@@ -130,7 +131,10 @@ def test_a_history_is_a_tree_and_a_timeline(endpoint: str, capsys: Output):
 
 
 def test_an_execution_is_named_by_its_function_and_name(
-    endpoint: str, capsys: Output, runner: DurableFunctionTestRunner
+    endpoint: str,
+    capsys: Output,
+    runner: DurableFunctionTestRunner,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     arn = started(capsys, "third", approve=True)
     runner.wait_for_callback(arn, "approval")
@@ -145,7 +149,12 @@ def test_an_execution_is_named_by_its_function_and_name(
     assert main(["executions", "get", "third"]) == 1
     assert "give its ARN, or FUNCTION/NAME" in capsys.readouterr().err
     answer = "--execution=order/third", "--name=approval", "--result=yes"
-    assert said(capsys, "callback", "succeed", *answer).startswith("succeeded    ")
+    made = []
+    make_client = api.make_client
+    with monkeypatch.context() as counting:
+        counting.setattr(api, "make_client", lambda *a, **k: made.append(1) or make_client(*a, **k))
+        assert said(capsys, "callback", "succeed", *answer).startswith("succeeded    ")
+    assert len(made) == 1
     assert json.loads(runner.wait_for_result(arn).result or "") == {"approval": "yes"}
     assert said(capsys, "diff", "order/third", arn).startswith("The same")
     assert "step charge" in said(capsys, "executions", "history", "order/third")

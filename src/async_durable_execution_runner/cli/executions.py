@@ -265,9 +265,15 @@ def _done(arguments: argparse.Namespace, answer: dict[str, Any], line: str) -> i
 
 
 def _client(arguments: argparse.Namespace) -> Client:
-    from ..aws.api import make_client
+    """The one client of the command: boto3 reads megabytes of JSON to make one."""
+    from ..aws import api
 
-    return make_client(arguments.region, arguments.endpoint, options=REGION_AND_ENDPOINT)
+    if not hasattr(arguments, "client"):
+        arguments.client = api.make_client(
+            arguments.region, arguments.endpoint, options=REGION_AND_ENDPOINT
+        )
+    client: Client = arguments.client
+    return client
 
 
 def _say_if_real(arguments: argparse.Namespace) -> None:
