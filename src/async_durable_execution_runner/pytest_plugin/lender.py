@@ -6,6 +6,7 @@ The cluster starts when the first test of any worker needs it.
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from queue import SimpleQueue
@@ -79,7 +80,8 @@ class Lender:
 
         match question:
             case "cluster":
-                self._cluster = cluster = own_cluster(least_slots=self._workers or 1)
+                least = self._workers or os.cpu_count() or 1
+                self._cluster = cluster = own_cluster(least_slots=least)
                 known = {key: value for key, value in cluster.environment.items() if _plain(value)}
                 return cluster.address, cluster.token, known
             case "inline":
