@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from conformance.cases import SUITE
 
-from async_durable_execution_runner import DurableFunctionTestRunner
 from async_durable_execution_runner.client import lent
 
 #: Seconds. No test without processes takes a tenth of it; one that waits in vain fails by it.
@@ -30,12 +28,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_configure() -> None:
-    # Tests here kill coordinators and hosts, which those of another process must not share.
-    lent.ask = None
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not (item.get_closest_marker("processes") or item.get_closest_marker("timeout")):
@@ -43,14 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def runner_of() -> Iterator[Any]:
-    runners: list[DurableFunctionTestRunner] = []
-
-    def open_runner(handler: Any, **options: Any) -> DurableFunctionTestRunner:
-        runner = DurableFunctionTestRunner(handler=handler, **{"workers": 2, **options})
-        runners.append(runner.__enter__())
-        return runner
-
-    yield open_runner
-    for runner in runners:
-        runner.__exit__(None, None, None)
+def own_cluster() -> Iterator[None]:
+    """Have the test's runners in a cluster that no other process uses, as the test kills or freezes
+    processes of the cluster, or counts what is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lent, "ask", None)
+        yield

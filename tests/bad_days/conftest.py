@@ -41,6 +41,11 @@ class Begun:
         os.close(self._fd)
 
 
+@pytest.fixture(autouse=True)
+def _alone(own_cluster: None) -> None:
+    """The bad days are those of this process's cluster only."""
+
+
 @pytest.fixture
 def begun(tmp_path: Path) -> Iterator[Begun]:
     pipe = Begun(tmp_path / "begun")

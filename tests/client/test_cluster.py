@@ -35,7 +35,7 @@ from async_durable_execution_runner.client import cluster as clusters
 from async_durable_execution_runner.client import control, lent
 from async_durable_execution_runner.client.cluster import Cluster, shared_cluster
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("own_cluster")]
 
 
 def say_begun(pipe: str) -> None:

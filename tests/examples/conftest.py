@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -19,14 +18,6 @@ def isolation(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def runner_for(isolation: str) -> Iterator[RunnerFor]:
-    """`with DurableFunctionTestRunner(handler=handler, workers=2, ...) as runner`, for the test."""
-    with ExitStack() as stack:
-
-        def open_runner(handler: Any, **options: Any) -> DurableFunctionTestRunner:
-            runner = DurableFunctionTestRunner(
-                handler=handler, workers=2, isolation=isolation, **options
-            )
-            return stack.enter_context(runner)
-
-        yield open_runner
+def runner_for(isolation: str, make_durable_runner: RunnerFor) -> RunnerFor:
+    """An open `DurableFunctionTestRunner(handler, workers=2, ...)`, for the test."""
+    return partial(make_durable_runner, workers=2, isolation=isolation)

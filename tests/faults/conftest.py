@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,9 +10,9 @@ from . import handlers
 
 
 @pytest.fixture
-def runner() -> Iterator[DurableFunctionTestRunner]:
+def runner(make_durable_runner: Any) -> DurableFunctionTestRunner:
     """Of `handlers.order`, with the others registered under their names."""
-    with DurableFunctionTestRunner(handlers.order, workers=2) as runner:
-        runner.register_durable_function("careful", handlers.careful)
-        runner.register_durable_function("allocates", handlers.allocates)
-        yield runner
+    runner: DurableFunctionTestRunner = make_durable_runner(handlers.order, workers=2)
+    runner.register_durable_function("careful", handlers.careful)
+    runner.register_durable_function("allocates", handlers.allocates)
+    return runner

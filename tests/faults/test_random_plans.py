@@ -24,7 +24,7 @@ from async_durable_execution_runner.core.wellformed import problems
 
 from . import handlers
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("own_cluster")]
 
 PLANS = int(os.environ.get("FAULT_PLANS", "200"))
 AT_ONCE = 25

@@ -20,6 +20,7 @@ def test_it_kills_after_each_checkpoint_and_costs_no_retries():
     assert len({each.pid for each in result.invocations}) == 5
 
 
+@pytest.mark.usefixtures("own_cluster")
 def test_it_finds_state_in_a_module():
     with DurableFunctionTestRunner(handlers.remembers_in_the_module, workers=2) as runner:
         assert runner.run({"order": "a"}).result == "3"

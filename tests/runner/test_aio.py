@@ -86,6 +86,7 @@ async def test_many_at_once() -> None:
         assert [result.get_deserialized_result() for result in results] == list(range(20))
 
 
+@pytest.mark.usefixtures("own_cluster")
 async def test_a_cancelled_wait_is_given_up_at_once() -> None:
     async with AsyncDurableFunctionTestRunner(handler=approval, workers=1) as runner:
         with pytest.raises(TimeoutError):

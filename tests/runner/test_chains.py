@@ -33,8 +33,10 @@ async def count(event: int) -> int:
     return await invoke("count", event - 1) if event else 0
 
 
-def test_functions_that_invoke_each_other_without_end_are_a_time_out(runner_of: Any) -> None:
-    runner = runner_of(ping, workers=1)
+def test_functions_that_invoke_each_other_without_end_are_a_time_out(
+    make_durable_runner: Any,
+) -> None:
+    runner = make_durable_runner(ping, workers=1)
     runner.register_durable_function("pong", pong)
     with pytest.raises(TimeoutError) as caught:
         runner.run(timeout=1)
@@ -42,21 +44,23 @@ def test_functions_that_invoke_each_other_without_end_are_a_time_out(runner_of: 
     assert " deep: ping → pong → ping → pong → …, whose execution arn:" in str(caught.value)
 
 
-def test_an_unregistered_function_comes_with_the_call_that_registers_it(runner_of: Any) -> None:
-    text = runner_of(ping, workers=1).run().describe()
+def test_an_unregistered_function_comes_with_the_call_that_registers_it(
+    make_durable_runner: Any,
+) -> None:
+    text = make_durable_runner(ping, workers=1).run().describe()
     assert "ResourceNotFoundException: Function not found: arn:" in text
     assert "'pong' is not registered with this runner: runner.register_durable_function(" in text
 
 
 @pytest.mark.timeout(30)
-def test_a_function_that_invokes_itself_twice_is_a_time_out(runner_of: Any) -> None:
+def test_a_function_that_invokes_itself_twice_is_a_time_out(make_durable_runner: Any) -> None:
     with pytest.raises(TimeoutError, match=r"chained \d+ deep: fork → fork"):
-        runner_of(fork, workers=1).run(timeout=1)
+        make_durable_runner(fork, workers=1).run(timeout=1)
 
 
 def test_the_whole_of_a_chain_that_ended_is_heard(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
+    make_durable_runner: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runner_of(count, workers=1).run(40)
+    make_durable_runner(count, workers=1).run(40)
     heard = [each.getMessage() for each in caplog.records if each.name == "count"]
     assert set(heard) == {f"at {number}" for number in range(41)}

@@ -65,18 +65,18 @@ async def calls_payments(event: Any) -> Any:
 
 
 def test_many_executions_of_another_function(
-    runner_of: Any, capsys: pytest.CaptureFixture[str]
+    make_durable_runner: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runner = runner_of(calls_payments)
+    runner = make_durable_runner(calls_payments)
     runner.register_durable_function("chatty", chatty)
     runner.run_many([1, 2], function_name="chatty")
     assert capsys.readouterr() == ("printed\n" * 2, "complained\n" * 2)
 
 
 def test_what_was_written_before_a_time_out_reaches_the_test(
-    runner_of: Any, capsys: pytest.CaptureFixture[str]
+    make_durable_runner: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handle = runner_of(chatty_approval).start()
+    handle = make_durable_runner(chatty_approval).start()
     handle.wait_for_callback()
     with pytest.raises(TimeoutError):
         handle.result(timeout=1)
@@ -93,9 +93,9 @@ def fifo(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("isolation", ["worker", "inline"])
 def test_a_time_out_shows_what_the_hanging_invocation_has_written(
-    runner_of: Any, isolation: str, fifo: str
+    make_durable_runner: Any, isolation: str, fifo: str
 ) -> None:
-    handle = runner_of(chatty_and_stuck, isolation=isolation).start(fifo)
+    handle = make_durable_runner(chatty_and_stuck, isolation=isolation).start(fifo)
     with open(fifo, "rb") as reader:
         reader.read(1)
         with pytest.raises(TimeoutError, match=r"\| printed first") as caught:
@@ -107,9 +107,9 @@ def test_a_time_out_shows_what_the_hanging_invocation_has_written(
 # A handle's `result` is left out: nothing tells when the test has come to wait in it.
 @pytest.mark.parametrize("call", ["run", "run_many"])
 def test_an_interrupt_says_what_was_waited_for_and_where_it_was_stuck(
-    runner_of: Any, call: str, fifo: str
+    make_durable_runner: Any, call: str, fifo: str
 ) -> None:
-    runner = runner_of(chatty_and_stuck)
+    runner = make_durable_runner(chatty_and_stuck)
     calls = {
         "run": lambda: runner.run(fifo, timeout=30),
         "run_many": lambda: runner.run_many([fifo], timeout=30),
@@ -171,9 +171,9 @@ def check_note(caught: pytest.ExceptionInfo[KeyboardInterrupt]) -> None:
 
 
 def test_output_reaches_the_result_and_the_test_once(
-    runner_of: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    make_durable_runner: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handle = runner_of(chatty).start()
+    handle = make_durable_runner(chatty).start()
     (invocation,) = handle.result().invocations
     assert (invocation.stdout, invocation.stderr) == ("printed\n", "complained\n")
     assert [log.logger for log in invocation.logs] == ["shop.orders", "shop.orders"]
@@ -187,9 +187,9 @@ def test_output_reaches_the_result_and_the_test_once(
 
 
 def test_output_of_a_chained_execution_reaches_the_test_s_logging(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
+    make_durable_runner: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runner = runner_of(calls_payments)
+    runner = make_durable_runner(calls_payments)
     runner.register_durable_function("payments", chatty)
     assert runner.run().status is InvocationStatus.SUCCEEDED
     assert [r.getMessage() for r in caplog.records if r.name == "shop.orders"] == [
@@ -199,9 +199,9 @@ def test_output_of_a_chained_execution_reaches_the_test_s_logging(
 
 
 def test_a_logged_record_keeps_what_it_has(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
+    make_durable_runner: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runner = runner_of(detailed)
+    runner = make_durable_runner(detailed)
     caplog.set_level(logging.DEBUG, logger="shop")
     runner.run(5)
     debug, error = [each for each in caplog.records if each.name == "shop.orders"]
@@ -221,34 +221,36 @@ def test_a_logged_record_keeps_what_it_has(
 
 
 @pytest.mark.parametrize(("level", "shown"), [("DEBUG", 2), ("INFO", 1), ("FATAL", 0)])
-def test_a_function_s_own_level_of_logging(runner_of: Any, level: str, shown: int) -> None:
-    result = runner_of(detailed, env={"AWS_LAMBDA_LOG_LEVEL": level}).run()
+def test_a_function_s_own_level_of_logging(
+    make_durable_runner: Any, level: str, shown: int
+) -> None:
+    result = make_durable_runner(detailed, env={"AWS_LAMBDA_LOG_LEVEL": level}).run()
     assert sum(each.logger == "shop.orders" for each in result.invocations[0].logs) == shown
 
 
 def test_a_level_that_the_test_chose_is_kept(
-    runner_of: Any, caplog: pytest.LogCaptureFixture
+    make_durable_runner: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR, logger="shop")
-    result = runner_of(chatty).run()
+    result = make_durable_runner(chatty).run()
     assert not [record for record in caplog.records if record.name == "shop.orders"]
     assert len(result.invocations[0].logs) == 2
 
 
 def test_inline_output_is_on_the_test_s_logging_already(
-    runner_of: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    make_durable_runner: Any, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = runner_of(chatty, isolation="inline").run()
+    result = make_durable_runner(chatty, isolation="inline").run()
     assert [r.getMessage() for r in caplog.records if r.name == "shop.orders"] == ["logged 100%"]
     assert capsys.readouterr() == ("printed\n", "complained\n")
     assert result.invocations[0].stdout == "printed\n"
 
 
 def test_an_inline_handler_may_print_where_there_is_no_stdout(
-    runner_of: Any, monkeypatch: pytest.MonkeyPatch
+    make_durable_runner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    result = runner_of(chatty, isolation="inline").run()
+    result = make_durable_runner(chatty, isolation="inline").run()
     assert result.status is InvocationStatus.SUCCEEDED
     assert result.invocations[0].stdout == "printed\n"
 
@@ -260,9 +262,9 @@ async def hostile(event: Any) -> None:
 
 
 def test_a_terminal_is_shown_what_it_would_obey(
-    runner_of: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    make_durable_runner: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    result = runner_of(hostile).run()
+    result = make_durable_runner(hostile).run()
     assert result.invocations[0].output == "printed \x1b[2J\nlogged \x1b[2J\n"
     assert capsys.readouterr().out == "printed \\x1b[2J\n"
     assert caplog.messages == ["logged \\x1b[2J"]

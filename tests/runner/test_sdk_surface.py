@@ -132,6 +132,7 @@ def test_the_local_runner_works_without_a_block_and_on_several_loops() -> None:
     runner.close()
 
 
+@pytest.mark.usefixtures("own_cluster")
 def test_a_local_runner_that_nobody_closed_is_closed_when_it_is_forgotten() -> None:
     async def status(runner: DurableFunctionLocalTestRunner) -> Any:
         await runner.run()

@@ -18,9 +18,9 @@ from .surroundings import look
 
 
 @pytest.fixture
-def found(runner_of: Any) -> Any:
+def found(make_durable_runner: Any) -> Any:
     def run(event: Any = None, **options: Any) -> dict[str, Any]:
-        runner = runner_of(look, workers=1, **options)
+        runner = make_durable_runner(look, workers=1, **options)
         result = runner.run(event or {}, timeout=30)
         assert result.status is InvocationStatus.SUCCEEDED, result.describe()
         return result.get_deserialized_result()  # type: ignore[no-any-return]
@@ -28,6 +28,7 @@ def found(runner_of: Any) -> Any:
     return run
 
 
+@pytest.mark.usefixtures("own_cluster")
 @pytest.mark.processes
 def test_each_runner_has_what_was_there_when_it_was_opened(
     found: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -62,12 +63,12 @@ def test_each_runner_has_what_was_there_when_it_was_opened(
 
 @pytest.mark.processes
 def test_a_folder_that_goes_while_the_runner_is_open_is_named(
-    runner_of: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_durable_runner: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    runner = runner_of(look, workers=1, invocation_retries=0)
+    runner = make_durable_runner(look, workers=1, invocation_retries=0)
     monkeypatch.chdir(tmp_path)
     folder.rmdir()
     result = runner.run({}, timeout=30)

@@ -17,8 +17,9 @@ from async_durable_execution_runner.errors import SetupFailed
 from . import faked, service
 
 
+@pytest.mark.usefixtures("own_cluster")
 @pytest.mark.processes
-def test_each_worker_runs_it_once_before_it_imports_the_handler(runner_of: Any) -> None:
+def test_each_worker_runs_it_once_before_it_imports_the_handler(make_durable_runner: Any) -> None:
     who = "closure"
 
     def setup() -> Any:
@@ -26,7 +27,7 @@ def test_each_worker_runs_it_once_before_it_imports_the_handler(runner_of: Any) 
         # The fake is still there in later invocations.
         return patch("runner.service.charge", lambda amount: f"{amount} from {who}")
 
-    runner = runner_of(faked.pay, workers=1, worker_setup=setup, env={"FOR": "test"})
+    runner = make_durable_runner(faked.pay, workers=1, worker_setup=setup, env={"FOR": "test"})
     first = runner.run({"amount": 1}).get_deserialized_result()
     assert first == {
         "charged": "1 from closure",
@@ -40,7 +41,7 @@ def test_each_worker_runs_it_once_before_it_imports_the_handler(runner_of: Any) 
     assert {**killed, "pid": 0} == {**first, "pid": 0, "charged": "2 from closure"}
 
     # Neither the warm workers of one setup, nor those of none, serve the functions of another.
-    named = runner_of(
+    named = make_durable_runner(
         faked.pay,
         workers=1,
         worker_setup="runner.faked:fakes",
@@ -48,7 +49,7 @@ def test_each_worker_runs_it_once_before_it_imports_the_handler(runner_of: Any) 
     )
     found = named.run({"amount": 3}).get_deserialized_result()
     assert (found["charged"], found["set_up"]) == ("3 from module", None)
-    bare = runner_of(faked.pay, workers=1, env={"FOR": "test"}, invocation_retries=0)
+    bare = make_durable_runner(faked.pay, workers=1, env={"FOR": "test"}, invocation_retries=0)
     assert "Nobody is there" in str(bare.run({"amount": 4}).error)
 
 
@@ -68,8 +69,10 @@ def test_each_worker_runs_it_once_before_it_imports_the_handler(runner_of: Any) 
         ),
     ],
 )
-def test_one_that_fails_is_the_invocations_error(runner_of: Any, setup: Any, message: str) -> None:
-    runner = runner_of(faked.pay, workers=1, worker_setup=setup, invocation_retries=0)
+def test_one_that_fails_is_the_invocations_error(
+    make_durable_runner: Any, setup: Any, message: str
+) -> None:
+    runner = make_durable_runner(faked.pay, workers=1, worker_setup=setup, invocation_retries=0)
     error = runner.run({"amount": 1}).error
     assert error is not None
     assert (error.type, error.message) == ("Runtime.ImportModuleError", message)
@@ -136,6 +139,6 @@ def test_one_that_cannot_be_run_is_refused_at_once(
 
 
 @pytest.mark.processes
-def test_one_that_returns_what_must_be_awaited_fails(runner_of: Any) -> None:
+def test_one_that_returns_what_must_be_awaited_fails(make_durable_runner: Any) -> None:
     with pytest.raises(SetupFailed, match=r"it returned <coroutine .*>, which a worker cannot aw"):
-        runner_of(faked.pay, isolation="inline", worker_setup=lambda: never_awaited())
+        make_durable_runner(faked.pay, isolation="inline", worker_setup=lambda: never_awaited())
