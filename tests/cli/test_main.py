@@ -189,22 +189,17 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60)
 
 
-def test_a_run_with_faults_from_the_line_and_from_a_file(here: Path):
+def test_a_run_with_faults_from_the_line_and_from_a_file(here: Path, capsys: Output):
     (here / "plan.txt").write_text(
         "# the second step\nkill@before-commit:2  # its body is done\n\n"
     )
-    done = command(
-        "run",
-        "cli_flows:flow",
-        "--input=7",
-        "--workers=1",
-        "--fault=exit=3@after-commit:1",
-        "--faults=plan.txt",
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "flow · SUCCEEDED" in done.stdout
-    assert "exit=3@after-commit:1" in done.stdout
-    assert "kill@before-commit:2" in done.stdout
+    faults = ["--fault=exit=3@after-commit:1", "--faults=plan.txt"]
+    assert main(["run", "cli_flows:flow", "--input=7", "--workers=1", *faults]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "flow · SUCCEEDED" in out
+    assert "exit=3@after-commit:1" in out
+    assert "kill@before-commit:2" in out
 
 
 def test_a_run_can_be_heard(here: Path):
