@@ -17,8 +17,8 @@ from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, W
 
 #: After this many workers in a row that died before they said hello, no more are started.
 _FAILED_STARTS = 3
-#: A process that has loaded this many functions of closed runners ends, as their handlers and what
-#: these hold open stay in it.
+#: A process that has loaded this many functions of closed runners ends, as what belongs to them
+#: stays in it.
 _MOST_CLOSED = 50
 #: The warm workers of so many groups, those that served last, outlive the runners that had them.
 _WARM_GROUPS = 4

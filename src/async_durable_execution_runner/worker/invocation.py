@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,22 @@ from .sdk.choice import Client, Handler
 
 _PACKAGE = str(Path(__file__).parent)
 _OF_IMPORTS = ("<frozen importlib", importlib.__file__)
+
+
+@dataclass(slots=True)
+class _Bound:
+    """A handler with its client, which keeps an event loop and a stream to the coordinator."""
+
+    handler: Handler
+    callable: Handler
+    client: Client | None
+    #: The id of the function that was invoked last.
+    served: str = ""
+
+    def may_serve(self, function: worker_pb2.FunctionConfig) -> bool:
+        """Whether nothing that another function has left behind would go on in an invocation."""
+        served = self.served in ("", function.function_id)
+        return served or self.client is None or self.client.at_rest()
 
 
 class Functions:
@@ -54,7 +71,8 @@ class Functions:
         self._inline = inline
         self._loaded = loaded
         self._code: dict[str, worker_pb2.FunctionCode] = {}
-        self._handlers: dict[str, tuple[Handler, Client | None]] = {}
+        #: By function id. Functions that have the same handler share what is bound to it.
+        self._handlers: dict[str, _Bound] = {}
         self._environments: dict[str, dict[str, str | None]] = {}
         self._environment_id = uuid4().hex
         #: The working folder where a function brings none; "" for an inline worker, which has none.
@@ -129,17 +147,17 @@ class Functions:
 
     def abandon(self) -> None:
         """Close the connections of the handlers, and stop what they have left on their loops."""
-        for _, client in self._handlers.values():
-            if client is not None:
-                client.close()
+        for bound in self._handlers.values():
+            if bound.client is not None:
+                bound.client.close()
         self._recorder.close()
 
     def _locate(
         self, function: worker_pb2.FunctionConfig, request: worker_pb2.RecordEffectRequest
     ) -> None:
-        _, client = self._handlers.get(function.function_id, (None, None))
-        if client is not None:
-            client.locate(request)
+        bound = self._handlers.get(function.function_id)
+        if bound is not None and bound.client is not None:
+            bound.client.locate(request)
         elif function.durable:
             # The function's module is being imported.
             request.outside_step = True
@@ -211,24 +229,24 @@ class Functions:
         return known
 
     def _handler(self, function: worker_pb2.FunctionConfig) -> tuple[Handler, Client | None]:
-        loaded = self._handlers.get(function.function_id)
-        if loaded is None:
-            loaded = self._handlers[function.function_id] = self._load(function)
+        bound = self._handlers.get(function.function_id)
+        if bound is None:
+            bound = self._bind(function, self._load(function))
             self._loaded()
-        return loaded
+        elif not bound.may_serve(function):
+            bound = self._bind(function, bound.handler)
+        self._handlers[function.function_id] = bound
+        bound.served = function.function_id
+        return bound.callable, bound.client
 
-    def _load(self, function: worker_pb2.FunctionConfig) -> tuple[Handler, Client | None]:
-        code = self._code.get(function.function_id)
-        if code is None:
-            raise errors.HandlerNotLoadable(f"The worker was never given {function.name}'s code.")
-        if not code.HasField("inline_key"):
-            handler = loading.load(code)
-        elif self._inline is not None and code.inline_key in self._inline:
-            handler = self._inline[code.inline_key]
-        else:
-            raise errors.HandlerNotLoadable(f"{function.name} is not registered in this process.")
+    def _bind(self, function: worker_pb2.FunctionConfig, handler: Handler) -> _Bound:
+        """Bind a client to the handler, unless that was done for another function."""
+        for bound in self._handlers.values():
+            same = bound.handler is handler and (bound.client is not None) == function.durable
+            if same and bound.may_serve(function):
+                return bound
         if not function.durable:
-            return handler, None
+            return _Bound(handler, handler, None)
         sdk = loading.sdk_of(handler)
         if sdk is None:
             raise errors.HandlerNotLoadable(
@@ -236,7 +254,17 @@ class Functions:
                 "imports it."
             )
         client = sdk.client(self._connection)
-        return loading.bind(handler, client), client
+        return _Bound(handler, loading.bind(handler, client), client)
+
+    def _load(self, function: worker_pb2.FunctionConfig) -> Handler:
+        code = self._code.get(function.function_id)
+        if code is None:
+            raise errors.HandlerNotLoadable(f"The worker was never given {function.name}'s code.")
+        if not code.HasField("inline_key"):
+            return loading.load(code)
+        if self._inline is None or code.inline_key not in self._inline:
+            raise errors.HandlerNotLoadable(f"{function.name} is not registered in this process.")
+        return self._inline[code.inline_key]  # type: ignore[no-any-return]
 
     def _handler_name(self, function: worker_pb2.FunctionConfig) -> str:
         code = self._code.get(function.function_id)

@@ -49,6 +49,9 @@ class Client(Protocol):
     def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
         """Say to which operation an effect of the calling thread belongs, if that is known."""
 
+    def at_rest(self) -> bool:
+        """Whether nothing that invocations have left behind would go on with the next one."""
+
     def close(self) -> None: ...
 
 

@@ -88,6 +88,9 @@ class ElsewhereClient:
     def locate(self, request: worker_pb2.RecordEffectRequest) -> None:
         pass
 
+    def at_rest(self) -> bool:
+        return True
+
     def close(self) -> None:
         pass
 

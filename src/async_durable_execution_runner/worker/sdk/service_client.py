@@ -54,6 +54,8 @@ _SUB_TYPES: dict[str, OperationSubType | str] = {
 }
 
 _LOCAL = "invocation:"
+#: The module of the coroutine in which gRPC waits for the end of a stream.
+_OF_GRPC = "grpc._cython.cygrpc"
 _NEEDS_THE_CUSTOMER = frozenset(
     {
         "KMSAccessDeniedException",
@@ -292,6 +294,18 @@ class GrpcServiceClient:
         page = await self._exchange(request, GetExecutionStateError)
         self.replay.deliver(page.operations, page.sources)
         return _State(page)
+
+    def at_rest(self) -> bool:
+        """Whether the handler's loop has nothing left to run but the stream."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return True
+        # asyncio does not tell its timers. A loop of another kind may have some.
+        timers = getattr(loop, "_scheduled", None)
+        if timers is None or not all(timer.cancelled() for timer in timers):
+            return False
+        coroutines = [task.get_coro() for task in asyncio.all_tasks(loop)]
+        return all(getattr(each, "__module__", "") == _OF_GRPC for each in coroutines)
 
     def close(self) -> None:
         """Give up the stream, and with it the handler's loop and what is left running there.
