@@ -10,7 +10,9 @@ first. Figures against a number of seconds depend on the interpreter's build: on
 compiled without `--enable-optimizations`, as pyenv does unless told otherwise, takes a third
 longer.
 
-It takes about six minutes on two idle cores, and needs Linux. Some rows compare with what needs
+The rows of suites run pytest, in the folder `suites`, from the start of its process to the end.
+
+It takes about ten minutes on two idle cores, and needs Linux. Some rows compare with what needs
 an environment of its own: AWS's runner, and this project at REVISION, which git must know. Each
 is made with pip when it is first needed and kept in `.benchmarks` of the checkout.
 """

@@ -56,11 +56,15 @@ def of_commit(commit: str) -> str:
 
 @cache
 def of_aws_runner() -> str:
-    """The interpreter of an environment that has AWS's own runner."""
-    folder = _folder("aws-runner", _AWS_RUNNER)
+    """The interpreter of an environment that has AWS's own runner, and pytest as it is here."""
+    wanted = [
+        _AWS_RUNNER,
+        *(f"{each}=={importlib.metadata.version(each)}" for each in ("pytest", "pytest-xdist")),
+    ]
+    folder = _folder("aws-runner", " ".join(wanted))
     if not _is_complete(folder):
         _note(f"Making an environment with {_AWS_RUNNER}")
-        _make(folder, _AWS_RUNNER)
+        _make(folder, *wanted)
     return _python(folder)
 
 

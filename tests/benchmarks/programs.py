@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +37,8 @@ def _variables(python: str, grpc_experiments: str | None, log: str = "") -> dict
         "DURABLE_RUNNER_LOG": log,
     }
     variables.pop("GRPC_EXPERIMENTS", None)
+    # What is installed has its bytecode, and so has this checkout after the first turn.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     if grpc_experiments is not None:
         variables["GRPC_EXPERIMENTS"] = grpc_experiments
     if python != sys.executable:
@@ -106,6 +110,35 @@ class Load:
         # Closes its standard input, and waits for its end.
         self._process.communicate()
         self._errors.close()
+
+
+def session(python: str, suite: str, processes: int) -> Answer:
+    """Run a suite of the folder `suites` with pytest, from the start of its process to the end.
+
+    Args:
+        python: The interpreter.
+        suite: The module, with a test's name where only that is to run.
+        processes: What pytest-xdist is told with `-n`.
+    """
+    command = [python, "-m", "pytest", "-n", str(processes), suite]
+    used, began = _processor_of_children(), time.perf_counter()
+    pytest = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=FOLDER / "suites",
+        env=_variables(python, None),
+    )
+    seconds = time.perf_counter() - began
+    if pytest.returncode:
+        raise RuntimeError(f"{suite} failed:\n{pytest.stdout}")
+    return Answer(seconds, _processor_of_children() - used, "")
+
+
+def _processor_of_children() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
 
 
 def output_of(program: str, *arguments: object, grpc_experiments: str | None) -> float:

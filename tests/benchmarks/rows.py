@@ -16,7 +16,7 @@ from statistics import fmean
 import environments
 import handlers
 import http_rate
-from programs import Load, output_of
+from programs import Load, output_of, session
 from table import Measured, compared, in_turns, median_of
 
 from async_durable_execution_runner import DurableFunctionTestRunner
@@ -213,6 +213,67 @@ def four_processes(bench: Bench) -> Measured:
     before = four(lambda: bench.load_before("steps_and_wait"))
     before()
     return compared(*in_turns(lambda: seconds(ours), lambda: seconds(before), bench.turns))
+
+
+@row("suite of 200 such tests at -n 2, against empty and the executions", at_most=1.3)
+def suite(bench: Bench) -> Measured:
+    """The empty tests are at -n 2 too. The executions are run one after the other by one runner, as
+    a test runs its own, and without its start."""
+    with bench.load("pool", "steps_and_wait") as one:
+        one.ask(20, 20)
+        turn = in_turns(
+            lambda: _session("ours.py", 2),
+            lambda: _session("empty.py", 2) + sum(one.ask(1, 5).seconds for _ in range(200)),
+            bench.turns,
+        )
+    return compared(*turn)
+
+
+@row("what that suite adds to an empty one at -n 8, against at -n 2", at_most=1.0)
+def suite_in_eight(bench: Bench) -> Measured:
+    """On two processors eight processes of pytest-xdist, with the SDK, take longer to start than
+    two, whatever their tests are."""
+    turns = [
+        [_session(name, count) for count in (8, 2) for name in ("ours.py", "empty.py")]
+        for _ in range(bench.turns)
+    ]
+    added = [(ours - empty, ours_2 - empty_2) for ours, empty, ours_2, empty_2 in turns]
+    return compared(*sorted(added, key=lambda turn: turn[0] / turn[1])[bench.turns // 2])
+
+
+@row("that suite at -n 2, against the same with AWS's runner", at_least=10)
+def suite_at_aws(bench: Bench) -> Measured:
+    """Half a minute for each of at most three turns."""
+    turn = in_turns(
+        lambda: _session("ours.py", 2),
+        lambda: session(environments.of_aws_runner(), "aws.py", 2).seconds,
+        min(bench.turns, 3),
+    )
+    return compared(*turn, inverse=True)
+
+
+def _start_up(count: int) -> Callable[[Bench], Measured]:
+    def measure(bench: Bench) -> Measured:
+        taken = median_of(
+            lambda: (
+                _session("ours.py::test_steps_and_wait[0]", count)
+                - _session("empty.py::test_nothing[0]", count)
+            ),
+            bench.turns,
+        )
+        return Measured(f"{taken:.2f} s", taken)
+
+    return measure
+
+
+for _count in (0, 2, 8):
+    row(f"what a suite of one test adds to an empty one at -n {_count}, in s", at_most=1.0)(
+        _start_up(_count)
+    )
+
+
+def _session(suite: str, processes: int) -> float:
+    return session(sys.executable, suite, processes).seconds
 
 
 @row("cold start to the first result, in seconds", at_most=1.0)
