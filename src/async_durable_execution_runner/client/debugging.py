@@ -73,19 +73,20 @@ class _StandingStill:
 standing_still = _StandingStill()
 
 
+Opened = Callable[[Callable[[], Any]], tuple[Any, Any]]
+
+
 class Following:
     """What a coordinator says of handlers in a debugger, passed on to the user."""
 
-    def __init__(
-        self, channel: grpc.Channel, metadata: Any, user: User, calling: Callable[[Any], Any]
-    ) -> None:
+    def __init__(self, channel: grpc.Channel, metadata: Any, user: User, opened: Opened) -> None:
         """Begin to follow. Blocks for one round trip.
 
         Args:
             channel: The channel to the coordinator.
             metadata: What the calls bring.
             user: Who debugs.
-            calling: Calls a function that calls gRPC.
+            opened: Begins a call, and returns the call and its first message.
         """
         user_id = uuid4().hex
         self.debugging = worker_pb2.Debugging(user_id=user_id, port=user.port)
@@ -93,8 +94,7 @@ class Following:
         self._metadata = metadata
         self._stub: Any = debug_pb2_grpc.DebugServiceStub(channel)
         request = pb.FollowRequest(user_id=user_id)
-        self._call = calling(lambda: self._stub.Follow(request, metadata=metadata))
-        calling(lambda: next(self._call))
+        self._call, _ = opened(lambda: self._stub.Follow(request, metadata=metadata))
         standing_still.possible = True
         self._news: SimpleQueue[pb.FollowResponse] = SimpleQueue()
         self._woken, self._wake = os.pipe()
@@ -160,7 +160,7 @@ _lock = threading.Lock()
 
 
 def follow(
-    cluster: Any, channel: grpc.Channel, metadata: Any, user: User, calling: Callable[[Any], Any]
+    cluster: Any, channel: grpc.Channel, metadata: Any, user: User, opened: Opened
 ) -> worker_pb2.Debugging:
     """Have the user of this process debug the handlers of a cluster; return what its workspaces are
     opened with.
@@ -170,11 +170,11 @@ def follow(
         channel: A channel to it.
         metadata: What the calls bring.
         user: Who debugs.
-        calling: Calls a function that calls gRPC.
+        opened: Begins a call, and returns the call and its first message.
     """
     with _lock:
         found = _following.get(cluster)
         if found is None:
-            found = _following[cluster] = Following(channel, metadata, user, calling)
+            found = _following[cluster] = Following(channel, metadata, user, opened)
             cluster.on_close.append(found.close)
     return found.debugging

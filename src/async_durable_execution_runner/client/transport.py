@@ -367,6 +367,28 @@ def metadata(token: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
+def opened(
+    begin: Callable[[], Any], unavailable: Callable[[str, str], Exception]
+) -> tuple[Any, Any]:
+    """Return a call that is open without a deadline, as long as its runner, and the call's first
+    message, which has to come soon.
+
+    Args:
+        begin: Begins the call.
+        unavailable: Makes the error for a coordinator that is not there.
+    """
+    call = in_peace(begin)
+    timer = threading.Timer(ANSWER_TIMEOUT, call.cancel)
+    timer.start()
+    try:
+        return call, in_peace(lambda: next(call))
+    except grpc.RpcError as error:
+        what = "The coordinator did not let a runner in"
+        raise raised(error) or unavailable(what, error.details()) from None
+    finally:
+        timer.cancel()
+
+
 class WorkspaceCall:
     """A runner's place in the coordinator, for as long as this is open."""
 
@@ -393,17 +415,10 @@ class WorkspaceCall:
             epoch_ms=epoch_ms,
             debugging=debugging,
         )
-        # Open without a deadline, as long as the runner; so its first answer has a timer here.
-        self._call: Any = in_peace(lambda: stub.OpenWorkspace(request, metadata=self._metadata))
-        timer = threading.Timer(ANSWER_TIMEOUT, self._call.cancel)
-        timer.start()
-        try:
-            self.id: str = in_peace(lambda: next(self._call)).workspace_id
-        except grpc.RpcError as error:
-            what = "The coordinator did not let a runner in"
-            raise raised(error) or unavailable(what, error.details()) from None
-        finally:
-            timer.cancel()
+        self._call, welcome = opened(
+            lambda: stub.OpenWorkspace(request, metadata=self._metadata), unavailable
+        )
+        self.id: str = welcome.workspace_id
 
     def follow_output(self) -> Iterator[Any]:
         """What its handlers write, `FollowOutputResponse` by `FollowOutputResponse`, till it is

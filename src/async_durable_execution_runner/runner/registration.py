@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import log
@@ -234,8 +235,9 @@ class Attachment:
             channel = transport.channel_to(cluster)
             debugged = None
             if suite.debugger is not None:
-                metadata, calling = transport.metadata(cluster.token), transport.in_peace
-                debugged = debugging.follow(cluster, channel, metadata, suite.debugger, calling)
+                metadata = transport.metadata(cluster.token)
+                opened = partial(transport.opened, unavailable=self._unavailable)
+                debugged = debugging.follow(cluster, channel, metadata, suite.debugger, opened)
             self._workspace = transport.WorkspaceCall(
                 channel,
                 cluster.token,
