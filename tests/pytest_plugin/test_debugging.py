@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+import coverage
 import pytest
 from processes import Watched, all_gone, children
 
@@ -30,8 +31,9 @@ async def charge():
 @durable_execution
 async def order(event):
     order = event["order"]
-    if order:
-        breakpoint()
+    if not order:
+        return order
+    breakpoint()
     paid = await step(charge)
     return order + paid
 
@@ -87,17 +89,10 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
                 assert result.get_deserialized_result() == 6
                 assert len(result.invocations) == 1
                 assert result.duration.total_seconds() < 3
-
-        def test_quit():
-            with DurableFunctionTestRunner(flows.order, isolation="inline") as runner:
-                assert runner.run({"order": 5}).status.value == "STOPPED"
-
-        def test_nothing():
-            pass
         """
     )
-    with Terminal(pytester.path, "-s") as terminal:
-        terminal.until("'order' has stopped at flows.py:13 (execution ")
+    with Terminal(pytester.path, "-s", "--cov=flows", "--cov-context=test") as terminal:
+        terminal.until("'order' has stopped at flows.py:14 (execution ")
         for _ in ("worker", "inline"):
             terminal.until("-> paid =")
             terminal.until("(Pdb) ")
@@ -108,11 +103,15 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
             terminal.until("-> return order + paid\n(Pdb) ")
             terminal.type("c")
             terminal.until("PDB continue")
-        terminal.until("(Pdb) ")
-        terminal.type("q")
-        assert terminal.ends() == 2
-        assert "Quitting debugger" in terminal.shown
-        assert "3 passed" in terminal.shown
+        assert terminal.ends() == 0
+        assert "2 passed" in terminal.shown
+    data = coverage.CoverageData(str(pytester.path / ".coverage"))
+    data.read()
+    (flows,) = (file for file in data.measured_files() if file.endswith("flows.py"))
+    ran_in = data.contexts_by_lineno(flows)
+    # Before, while and after somebody stepped through it.
+    for line in (6, 10, 13, 14, 15):
+        assert f"{pytester.path.name[:-1]}.py::test_order[worker]|run" in ran_in[line]
 
 
 def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:
@@ -131,6 +130,8 @@ def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:
 
         def test_order():
             print("So", "is this.")
+            with DurableFunctionTestRunner(flows.order, isolation="inline") as runner:
+                assert runner.run({"order": 5}).status.value == "STOPPED"
             with DurableFunctionTestRunner(flows.order) as runner:
                 runner.run({"order": 5}).get_deserialized_result()
 
@@ -139,21 +140,22 @@ def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:
         """
     )
     with Terminal(pytester.path) as terminal:
-        for _ in range(2):
+        for typed, answer in (("n", "return order + paid"), ("p order", "6")):
             terminal.until("PDB: 'order' has stopped")
             # The other one waits for the end of this one.
             shown = terminal.until("(Pdb) ")
-            terminal.type("p order")
-            shown += terminal.until("6\n(Pdb) ")
+            terminal.type(typed)
+            shown += terminal.until(f"{answer}\n(Pdb) ")
             terminal.type("c")
             shown += terminal.until("PDB continue")
             assert "stopped" not in shown
-        terminal.until("(Pdb) ")
-        terminal.type("q")
-        terminal.until("PDB quit")
+        for _ in ("inline", "worker"):
+            terminal.until("(Pdb) ")
+            terminal.type("q")
+            terminal.until("PDB quit")
         assert terminal.ends() == 2
     assert "This is captured." not in terminal.shown
-    terminal.until("The debugger was quit: 'order' has stopped at flows.py:13")
+    terminal.until("The debugger was quit: 'order' has stopped at flows.py:14")
     # It is captured again, and so only part of the report.
     terminal.until("Captured stdout call")
     terminal.until("So is this.")
@@ -221,7 +223,7 @@ def test_a_debugger_connects_to_the_port(pytester: pytest.Pytester) -> None:
 
     with Terminal(pytester.path, f"--durable-debug={port}") as terminal:
         for _ in range(2):
-            terminal.until("'sleeps' has stopped at flows.py:19 (execution ")
+            terminal.until("'sleeps' has stopped at flows.py:20 (execution ")
             terminal.until(f"). Attach a debugger to 127.0.0.1:{port}.")
             assert (pytester.path / "late").read_text() == "too late"
             adapters = _adapters(port)
@@ -229,7 +231,7 @@ def test_a_debugger_connects_to_the_port(pytester: pytest.Pytester) -> None:
             with Client(port) as client:
                 thread = client.attach(launch)
                 frame = client.ask("stackTrace", threadId=thread)["stackFrames"][0]
-                assert (frame["name"], frame["line"]) == ("sleeps", 20)
+                assert (frame["name"], frame["line"]) == ("sleeps", 21)
                 shown = client.ask("evaluate", expression="event", frameId=frame["id"])
                 assert shown["result"] == "'stop'"
                 client.ask("continue", threadId=thread)
@@ -264,7 +266,7 @@ def test_workers_of_xdist_wait_for_a_debugger(pytester: pytest.Pytester) -> None
     with Terminal(pytester.path, "-n2") as terminal:
         ports = []
         for _ in range(2):
-            terminal.until("'order' has stopped at flows.py:12")
+            terminal.until("'order' has stopped at flows.py:13")
             terminal.until("Attach a debugger to 127.0.0.1:")
             ports.append(int(terminal.until(".").removesuffix(".")))
         for port in ports:

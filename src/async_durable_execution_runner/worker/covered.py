@@ -124,6 +124,15 @@ def save() -> None:
         _written = os.path.exists(_file)
 
 
+def tracer() -> Any:
+    """Return the trace function by which this thread is measured, None where it is not.
+
+    A debugger that takes its place has to call it with each event, and to `start()` it in the end.
+    """
+    found = sys.gettrace()
+    return found if _context is not None and hasattr(found, "start") else None
+
+
 def _start(how: pb.Coverage) -> None:
     global _coverage, _pid, _file
     import coverage

@@ -7,8 +7,6 @@ is one that connects over a socket (`over_socket`), about which the user is only
 
 from __future__ import annotations
 
-import functools
-import io
 import os
 import sys
 import threading
@@ -26,12 +24,6 @@ from ..rpc.v1 import debug_pb2 as pb
 from ..rpc.v1 import debug_pb2_grpc, worker_pb2
 from . import over_socket
 from .connection import Connection
-
-#: Modules in which the debugger does not stop by itself: they are between the lines of a handler.
-_SKIPPED = (
-    *("asyncio", "asyncio.*", "concurrent.*", "contextvars", "threading"),
-    *("async_durable_execution*", "aws_durable_execution_sdk_python*"),
-)
 
 _own: ContextVar[Debugging | None] = ContextVar("debugging", default=None)
 #: That of the invocation which runs in this process, for threads without a context.
@@ -103,7 +95,9 @@ class Debugging:
     def stop(self, frame: FrameType) -> None:
         """Have the debugger stop at the next line of `frame`."""
         if self._port is None:
-            _pdb()(_Console(self, frame)).set_trace(frame)
+            from .stepping import Debugger
+
+            Debugger(self.begin, frame).set_trace(frame)
             return
         if not over_socket.is_connected():
             over_socket.check()
@@ -133,6 +127,9 @@ class Debugging:
 
     def close(self) -> None:
         """End what the handler has not ended: it has returned while it was stepped through."""
+        trace: Any = getattr(sys.gettrace(), "__self__", None)
+        if hasattr(trace, "leave"):
+            trace.leave()
         with self._lock:
             left, self._open = self._open, []
         for each in left:
@@ -179,62 +176,3 @@ class Stop:
             # The user's process is gone, and soon this one will be.
             return ""
         return response.line
-
-
-class _Console(io.TextIOBase):
-    """What pdb reads and writes."""
-
-    def __init__(self, debugging: Debugging, frame: FrameType) -> None:
-        self._debugging = debugging
-        self._frame = frame
-        self._output: list[str] = []
-        self._stop: Stop | None = None
-
-    def at(self, frame: FrameType) -> None:
-        self._frame = frame
-
-    def write(self, text: str) -> int:
-        self._output.append(text)
-        return len(text)
-
-    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
-        if self._stop is None:
-            self._stop = self._debugging.begin(self._frame)
-        return self._stop.read(self._take())
-
-    def end(self, quits: bool = False) -> None:
-        stop, self._stop = self._stop, None
-        if stop is not None:
-            stop.close(self._take(), quits)
-
-    def _take(self) -> str:
-        text = "".join(self._output)
-        self._output.clear()
-        return text
-
-
-@functools.cache
-def _pdb() -> Any:
-    """The class of the debugger; pdb is imported where somebody debugs."""
-    from pdb import Pdb
-
-    class Debugger(Pdb):
-        def __init__(self, console: Any) -> None:
-            # Ctrl-C is for the process of the test.
-            super().__init__(stdin=console, stdout=console, skip=_SKIPPED, nosigint=True)
-            self._console = console
-
-        def interaction(self, frame: Any, *args: Any) -> None:
-            if frame is not None:
-                self._console.at(frame)
-            super().interaction(frame, *args)
-
-        def set_continue(self) -> None:
-            super().set_continue()
-            self._console.end()
-
-        def set_quit(self) -> None:
-            super().set_quit()
-            self._console.end(quits=True)
-
-    return Debugger
