@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from .terminal import Terminal
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.processes
+
+#: The line at which pdb stops, after the call of breakpoint() or from Python 3.13 on at it.
+STOPPED = 13 if sys.version_info >= (3, 13) else 14
 
 FLOWS = """\
 import threading
@@ -92,15 +96,16 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
         """
     )
     with Terminal(pytester.path, "-s", "--cov=flows", "--cov-context=test") as terminal:
-        terminal.until("'order' has stopped at flows.py:14 (execution ")
+        terminal.until(f"'order' has stopped at flows.py:{STOPPED} (execution ")
         for _ in ("worker", "inline"):
-            terminal.until("-> paid =")
             terminal.until("(Pdb) ")
             assert (pytester.path / "late").read_text() == "too late"
             terminal.type("p order")
             terminal.until("\n5\n(Pdb) ")
-            terminal.type("n")
-            terminal.until("-> return order + paid\n(Pdb) ")
+            for _ in range(STOPPED, 15):
+                terminal.type("n")
+                terminal.until("(Pdb) ")
+            assert terminal.shown.endswith("-> return order + paid\n(Pdb) ")
             terminal.type("c")
             terminal.until("PDB continue")
         assert terminal.ends() == 0
@@ -140,7 +145,7 @@ def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:
         """
     )
     with Terminal(pytester.path) as terminal:
-        for typed, answer in (("n", "return order + paid"), ("p order", "6")):
+        for typed, answer in (("until 15", "return order + paid"), ("p order", "6")):
             terminal.until("PDB: 'order' has stopped")
             # The other one waits for the end of this one.
             shown = terminal.until("(Pdb) ")
@@ -155,7 +160,7 @@ def test_who_quits_ends_the_session(pytester: pytest.Pytester) -> None:
             terminal.until("PDB quit")
         assert terminal.ends() == 2
     assert "This is captured." not in terminal.shown
-    terminal.until("The debugger was quit: 'order' has stopped at flows.py:14")
+    terminal.until(f"The debugger was quit: 'order' has stopped at flows.py:{STOPPED}")
     # It is captured again, and so only part of the report.
     terminal.until("Captured stdout call")
     terminal.until("So is this.")
