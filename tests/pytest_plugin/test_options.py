@@ -57,6 +57,7 @@ def test_a_toml_file_may_have_numbers_as_numbers(pytester: pytest.Pytester) -> N
         (["--durable-workers=many"], "", "--durable-workers: 'many' is not a whole number."),
         (["--durable-workers=0"], "", "--durable-workers: '0' is not more than 0."),
         (["--durable-skip-time=perhaps"], "", "--durable-skip-time: 'perhaps' is not true or fal"),
+        (["--durable-debug=65536"], "", "--durable-debug: '65536' is not a port, from 0 to 65535."),
         ([], "durable_isolation = moon", "tox.ini: 'moon' is not one of worker, execution,"),
         ([], "durable_workers = many", "durable_workers in "),
         (["--durable-mode=cloud", "--durable-replay"], "", "--durable-replay kills workers of one"),

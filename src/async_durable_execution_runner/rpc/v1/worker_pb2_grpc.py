@@ -28,8 +28,8 @@ if _version_not_supported:
 class WorkerServiceStub(object):
     """The calls of worker hosts and workers to the coordinator. Every call carries the
     metadata `authorization: Bearer <token>`. A worker process brings its own credential in place of the
-    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and speak of the
-    invocations that it has or has had.
+    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and Stop of
+    DebugService, and speak of the invocations that it has or has had.
     """
 
     def __init__(self, channel):
@@ -63,8 +63,8 @@ class WorkerServiceStub(object):
 class WorkerServiceServicer(object):
     """The calls of worker hosts and workers to the coordinator. Every call carries the
     metadata `authorization: Bearer <token>`. A worker process brings its own credential in place of the
-    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and speak of the
-    invocations that it has or has had.
+    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and Stop of
+    DebugService, and speak of the invocations that it has or has had.
     """
 
     def Supervise(self, request_iterator, context):
@@ -133,8 +133,8 @@ def add_WorkerServiceServicer_to_server(servicer, server):
 class WorkerService(object):
     """The calls of worker hosts and workers to the coordinator. Every call carries the
     metadata `authorization: Bearer <token>`. A worker process brings its own credential in place of the
-    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and speak of the
-    invocations that it has or has had.
+    token, and its id as `worker-id`: it may call Session, Checkpoint and RecordEffect, and Stop of
+    DebugService, and speak of the invocations that it has or has had.
     """
 
     @staticmethod
