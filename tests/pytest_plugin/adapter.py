@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from typing import Any, Self
 
 #: Seconds after which what should come counts as missing.
@@ -35,6 +36,13 @@ class Client:
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         return self._answer(self.say(command, **arguments))
+
+    def let_go(self, command: str, **arguments: Any) -> None:
+        """Say the last word. The process that hears it ends soon, perhaps before it answers."""
+        self.say(command, **arguments)
+        with suppress(ConnectionError):
+            while self._stream.readline():
+                pass
 
     def say(self, command: str, **arguments: Any) -> int:
         self._number += 1

@@ -239,7 +239,7 @@ def test_a_debugger_connects_to_the_port(pytester: pytest.Pytester) -> None:
                 assert (frame["name"], frame["line"]) == ("sleeps", 21)
                 shown = client.ask("evaluate", expression="event", frameId=frame["id"])
                 assert shown["result"] == "'stop'"
-                client.ask("continue", threadId=thread)
+                client.let_go("continue", threadId=thread)
                 assert all_gone(adapters, 10)
         assert terminal.ends() == 0
 
@@ -279,6 +279,6 @@ def test_workers_of_xdist_wait_for_a_debugger(pytester: pytest.Pytester) -> None
                 thread = client.attach({"justMyCode": True})
                 client.ask("next", threadId=thread)
                 client.event("stopped")
-                client.ask("disconnect")
+                client.let_go("disconnect")
         assert terminal.ends() == 0
         assert "2 passed" in terminal.shown
