@@ -47,6 +47,24 @@ async def test_time_stands_still_in_a_debugger(world: World) -> None:
     assert succeeded_with(run) is True
 
 
+async def test_a_debugger_does_not_hold_up_others(world: World) -> None:
+    """Though the only host has a place for one worker."""
+    world.host(slots=1)
+    debugged, other = world.workspace(), world.workspace()
+    world.function(other, lambda script: succeeded())
+
+    async def stops(script: Script) -> str:
+        lease = script.executor.runs[script.arn].lease
+        assert lease is not None
+        run = world.start(other)
+        with script.executor.debuggers.standing_still(lease):
+            await world.ended(run)
+        return succeeded()
+
+    world.function(debugged, stops)
+    await world.ended(world.start(debugged))
+
+
 async def test_the_deadline_goes_on_after_a_debugger(world: World) -> None:
     world.host()
     workspace = world.workspace(retries=0)

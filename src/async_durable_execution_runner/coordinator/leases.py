@@ -122,16 +122,18 @@ class Leases:
 
     def stop_deadline(self, lease: Lease) -> None:
         """Let no time pass for the lease until `resume_deadline` is called as often as this."""
-        lease.stops += 1
+        lease.worker.stops += 1
         if lease.deadline is not None:
             lease.seconds_left = lease.deadline.when() - self._loop.time()
             lease.deadline.cancel()
             lease.deadline = None
+        # It leaves a place to another.
+        self.pool.dispatch()
 
     def resume_deadline(self, lease: Lease) -> None:
-        lease.stops -= 1
+        lease.worker.stops -= 1
         seconds, current = lease.seconds_left, lease.subject.lease is lease
-        if not lease.stops and seconds is not None and current and not lease.timed_out:
+        if not lease.worker.stops and seconds is not None and current and not lease.timed_out:
             self.set_deadline(lease, seconds)
 
     # -- a lease ends ----------------------------------------------------------------------

@@ -428,12 +428,16 @@ class WorkerPool:
         if host.draining:
             return 0
         # A worker that is frozen, or whose handler outlives its execution, is to be overtaken by
-        # another, for which there must be a place.
-        overtaken = sum(
-            worker.frozen is not None or (worker.job is not None and worker.job.outlived)
-            for worker in map(self.workers.__getitem__, host.workers)
+        # another, for which there must be a place. One that is in a debugger is not to hold up
+        # others, whose time goes on.
+        workers = [self.workers[each] for each in host.workers]
+        idle = sum(
+            each.frozen is not None
+            or each.stops > 0
+            or (each.job is not None and each.job.outlived)
+            for each in workers
         )
-        return host.slots - len(host.workers) + overtaken
+        return host.slots - len(workers) + idle
 
     def _make_room(self, host: ConnectedHost) -> None:
         """Kill an idle worker of a full host, as isolated executions may need fresh workers."""

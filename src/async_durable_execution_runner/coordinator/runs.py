@@ -448,8 +448,7 @@ class Lease:
     subject: Subject
     invocation: InvocationState
     deadline: asyncio.TimerHandle | None = None
-    #: How many debuggers have stopped the invocation, and the seconds to its deadline meanwhile.
-    stops: int = 0
+    #: The seconds to the deadline, while debuggers have stopped the invocation.
     seconds_left: float | None = None
     #: The token and state that the invocation is given, where it belongs to an execution.
     deliver: Deliver | None = None

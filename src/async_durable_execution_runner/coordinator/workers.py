@@ -201,6 +201,8 @@ class Worker:
     last_request_id: str = ""
     #: Why the worker has to end after its current job, for the log; "" where it may go on.
     retired: str = ""
+    #: How many debuggers have stopped the worker's handler.
+    stops: int = 0
     #: Set where the worker was stopped by a fault; called when the worker is gone.
     frozen: Callable[[Worker], None] | None = None
 
