@@ -19,6 +19,8 @@ from async_durable_execution_runner.rpc import v1
 from async_durable_execution_runner.rpc.v1 import (
     control_pb2,
     control_pb2_grpc,
+    debug_pb2,
+    debug_pb2_grpc,
     model_pb2,
     worker_pb2,
     worker_pb2_grpc,
@@ -28,7 +30,7 @@ MODULES = [module.name for module in pkgutil.iter_modules(v1.__path__)]
 
 
 def test_there_is_a_module_and_a_service_module_per_proto() -> None:
-    protos = ["control", "model", "worker"]
+    protos = ["control", "debug", "model", "worker"]
     assert sorted(MODULES) == sorted(f"{p}_pb2{s}" for p in protos for s in ("", "_grpc"))
 
 
@@ -62,6 +64,7 @@ def test_streams_are_numbered_in_the_order_of_the_core() -> None:
     ("module", "service", "stubs"),
     [
         (control_pb2, "ControlService", control_pb2_grpc),
+        (debug_pb2, "DebugService", debug_pb2_grpc),
         (worker_pb2, "WorkerService", worker_pb2_grpc),
     ],
 )
