@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import re
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,11 @@ async def test_a_host_says_what_it_has(coordinator: Coordinator) -> None:
     hello = await coordinator.host()
     await end_host(host)
     assert hello.slots == 2
-    assert dict(hello.labels) == {"zone": "a", "disk": "fast"}
+    labels = dict(hello.labels)
+    assert (labels["zone"], labels["disk"]) == ("a", "fast")
+    assert labels["name"] == platform.node()
+    assert labels["python"] == platform.python_version()
+    assert labels["sdk"] == version("async-durable-execution")
 
 
 async def test_an_sdk_that_cannot_be_imported_beforehand_prevents_nothing(

@@ -7,12 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from async_durable_execution import durable_execution
 
-from async_durable_execution_runner import DurableFunctionTestRunner
+from async_durable_execution_runner import DurableFunctionTestResult, DurableFunctionTestRunner
 from async_durable_execution_runner.errors import (
     CoordinatorUnavailable,
     HandlerNotLoadable,
@@ -296,3 +297,32 @@ def test_code_travels_by_value_only_when_asked_for(
         pass
     with DurableFunctionTestRunner(local, coordinator=address, by_value=True) as runner:
         assert runner.run({}, timeout=LIMIT).get_deserialized_result() == "by value"
+
+
+def test_an_execution_begins_and_goes_on_where_it_says(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("client"))
+    host = team.by_token("worker-host")
+    with (
+        coordinator(*team.server(), *team.tokens()) as address,
+        worker_host(address, host, "--label", "release=old") as old,
+        worker_host(address, host, "--label", "release=new") as new,
+        DurableFunctionTestRunner(
+            order, coordinator=address, labels={"release": "old"}, resume_on={"release": "new"}
+        ) as runner,
+    ):
+        old.says("connected to")
+        new.says("connected to")
+        hosts = {each.host_id: each.labels for each in runner.status().hosts}
+        assert {each["sdk"] for each in hosts.values()} == {version("async-durable-execution")}
+
+        def releases(result: DurableFunctionTestResult) -> list[str]:
+            workers = {each.worker_id: each.host_id for each in runner.status().workers}
+            return [hosts[workers[each.worker_id]]["release"] for each in result.invocations]
+
+        assert releases(runner.run({"id": 1}, timeout=LIMIT)) == ["old", "new"]
+        again = runner.run({"id": 2}, timeout=LIMIT, resume_on={"release": "old"})
+        assert releases(again) == ["old", "old"]
+        with pytest.raises(TimeoutError, match="a worker host with release=none, but there is no"):
+            runner.run({"id": 3}, timeout=0.5, labels={"release": "none"})

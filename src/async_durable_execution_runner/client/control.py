@@ -59,6 +59,9 @@ class Start:
     log_levels: Mapping[str, int] = field(default_factory=dict)
     #: The context that coverage notes lines under.
     coverage_context: str = ""
+    #: What the labels of worker hosts must have; `resume_on` is for all invocations but the first.
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resume_on: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class HostStatus:
     host_id: str
     pid: int
     slots: int
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +346,10 @@ class ControlClient:
         answer: pb.GetStatusResponse = (await self._call("GetStatus", pb.GetStatusRequest()))[0]
         return RunnerStatus(
             pid=answer.pid,
-            hosts=[HostStatus(each.host_id, each.pid, each.slots) for each in answer.hosts],
+            hosts=[
+                HostStatus(each.host_id, each.pid, each.slots, dict(each.labels))
+                for each in answer.hosts
+            ],
             workers=[
                 WorkerStatus(each.worker_id, each.host_id, each.pid, each.request_id)
                 for each in answer.workers
@@ -368,6 +375,8 @@ class ControlClient:
             retry_at_once=start.retry_at_once,
             log_levels=start.log_levels,
             coverage_context=start.coverage_context,
+            labels=start.labels,
+            resume_on=start.resume_on,
         )
 
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:

@@ -139,3 +139,12 @@ def whole(name: str, value: int, least: int = 1) -> int:
     if not isinstance(value, int) or not least <= value <= _MOST:
         raise ValueError(f"{name}={value!r} must be a whole number, from {least} to {_MOST}.")
     return value
+
+
+def checked_labels(name: str, labels: Mapping[str, str]) -> dict[str, str]:
+    """`labels` of worker hosts; `ValueError` unless they are a mapping of texts to texts."""
+    if not isinstance(labels, Mapping) or not all(
+        isinstance(text, str) for pair in labels.items() for text in pair
+    ):
+        raise ValueError(f'{name}={labels!r} must map texts to texts, as in {{"sdk": "2.5.0"}}.')
+    return dict(labels)

@@ -212,6 +212,8 @@ class ControlService(ControlServiceServicer):
             retry_at_once=request.retry_at_once,
             log_levels=request.log_levels,
             coverage_context=request.coverage_context,
+            labels=request.labels,
+            resume_on=request.resume_on,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 
@@ -395,7 +397,7 @@ class ControlService(ControlServiceServicer):
             coordinator_id=self._coordinator_id,
             pid=os.getpid(),
             hosts=[
-                pb.HostStatus(host_id=host.id, pid=host.pid, slots=host.slots)
+                pb.HostStatus(host_id=host.id, pid=host.pid, slots=host.slots, labels=host.labels)
                 for host in pool.hosts.values()
             ],
             workers=[

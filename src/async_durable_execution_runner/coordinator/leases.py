@@ -62,7 +62,9 @@ class Leases:
             arn: The execution's ARN; "" for a plain function.
             request_id: The id of the request; "" for a new one.
         """
-        job = Job(request_id or self._new_id(), subject.workspace.share, function, arn)
+        job = Job(
+            request_id or self._new_id(), subject.workspace.share, function, arn, subject.labels
+        )
         self._subjects[job.request_id] = subject
         self.pool.submit(job)
         return job.request_id

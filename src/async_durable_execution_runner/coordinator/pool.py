@@ -7,13 +7,22 @@ when a lease was lost. The pool knows nothing of executions' contents.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from .. import log
 from ..core.model import Isolation
 from .shortage import shortage
-from .workers import ConnectedHost, ExitCause, Job, Share, Worker, WorkerExit, WorkerState
+from .workers import (
+    ConnectedHost,
+    ExitCause,
+    Job,
+    Labels,
+    Share,
+    Worker,
+    WorkerExit,
+    WorkerState,
+)
 
 #: After this many workers in a row that died before they said hello, no more are started.
 _FAILED_STARTS = 3
@@ -78,10 +87,10 @@ class WorkerPool:
     def queued(self) -> int:
         return sum(len(share.queue) for share in self.shares.values())
 
-    def shortage(self, share: Share, isolation: Isolation) -> str:
+    def shortage(self, share: Share, isolation: Isolation, labels: Labels) -> str:
         """Return what a queued job of this share waits for, as the end of a sentence."""
         workers, hosts = self.workers.values(), self.hosts.values()
-        return shortage(share, isolation, workers, hosts, self.trouble)
+        return shortage(share, isolation, labels, workers, hosts, self.trouble)
 
     def withdraw(self, share: Share) -> None:
         """Drop the share with its queued jobs, and kill the workers that run its other jobs."""
@@ -341,7 +350,8 @@ class WorkerPool:
                 before = job.share.queue.index(job)
                 place = f"queued behind {before}" if before else "queued"
                 # The remedy and the workers' output belong to errors, not to the log.
-                why = self.shortage(job.share, job.function.isolation).split("\n")[0].split(";")[0]
+                why = self.shortage(job.share, job.function.isolation, job.labels)
+                why = why.split("\n")[0].split(";")[0]
                 self._say("%s: %s, waits for %s", job, place, why)
 
     def _match(self, share: Share) -> tuple[Job, Worker] | None:
@@ -376,28 +386,38 @@ class WorkerPool:
         return True
 
     def _choose(self, job: Job) -> Worker | None:
-        """Return the idle worker that fits the job best, None where none fits."""
+        """Return the idle worker that fits the job best, None where none fits. Of those that fit
+        as well, it is one on the host that has the most places without work."""
         best: Worker | None = None
-        best_rank = -1
+        best_rank = (-1, 0)
         for worker in self.workers.values():
-            if worker.state is WorkerState.IDLE:
-                rank = _fitness(worker, job)
+            if worker.state is WorkerState.IDLE and (fitness := _fitness(worker, job)) >= 0:
+                rank = (fitness, self._without_work(worker.host) if len(self.hosts) > 1 else 0)
                 if rank > best_rank:
                     best, best_rank = worker, rank
         return best
 
+    def _without_work(self, host: ConnectedHost | None) -> int:
+        if host is None:
+            return 0
+        return host.slots - sum(self.workers[each].job is not None for each in host.workers)
+
     def _start_workers(self) -> None:
         """Start a worker for each job that may be leased now and finds no worker."""
-        wanted = sum(
-            min(share.need_processes, share.workers - share.leased)
-            for share in self.shares.values()
-        )
-        wanted -= sum(
-            worker.state is WorkerState.STARTING and worker.host is not None
-            for worker in self.workers.values()
-        )
-        while wanted > 0 and not self.trouble and self._start_one():
-            wanted -= 1
+        wanted: Counter[Labels] = Counter()
+        for share in self.shares.values():
+            left = share.workers - share.leased
+            for labels, count in share.need_processes.items():
+                wanted[labels] += min(count, left)
+                left -= min(count, left)
+        for worker in self.workers.values():
+            if worker.state is WorkerState.STARTING and worker.host is not None:
+                fitting = [each for each in wanted if wanted[each] and worker.host.has(each)]
+                if fitting:
+                    wanted[max(fitting, key=len)] -= 1
+        for labels, count in wanted.items():
+            while count > 0 and not self.trouble and self._start_one(labels):
+                count -= 1
 
     def prepare(self, count: int, group: str = "") -> None:
         """Start worker processes until there are `count` that may serve the group, before there is
@@ -409,8 +429,9 @@ class WorkerPool:
         while missing > 0 and not self.trouble and self._start_one():
             missing -= 1
 
-    def _start_one(self) -> bool:
-        host = max(self.hosts.values(), key=self._free_slots, default=None)
+    def _start_one(self, labels: Labels = frozenset()) -> bool:
+        hosts = [each for each in self.hosts.values() if each.has(labels)]
+        host = max(hosts, key=self._free_slots, default=None)
         if host is None:
             return False
         if self._free_slots(host) <= 0:
@@ -452,6 +473,8 @@ class WorkerPool:
 
 def _fitness(worker: Worker, job: Job) -> int:
     """Return how well an idle worker fits the job; -1 where it does not fit at all."""
+    if worker.host is not None and not worker.host.has(job.labels):
+        return -1
     if job.inline:
         return 0 if worker.inline_workspace_id == job.share.workspace_id else -1
     if worker.inline_workspace_id:

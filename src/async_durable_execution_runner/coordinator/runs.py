@@ -30,7 +30,7 @@ from .clock import VirtualClock, real_ms
 from .following import Follower
 from .injection import FiredFault, Injection
 from .patience import Patience
-from .workers import ACCOUNT, REGION, Function, Job, Share, Stacks, Worker
+from .workers import ACCOUNT, REGION, Function, Job, Labels, Share, Stacks, Worker
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -93,6 +93,9 @@ class Family:
     log_levels: Mapping[str, int] = field(default_factory=dict)
     #: The context that coverage notes lines of all invocations under.
     coverage_context: str = ""
+    #: What the labels of a worker host must have to be given a first invocation, or a later one.
+    labels: Labels = frozenset()
+    resume_on: Labels = frozenset()
     #: The members that have not ended, the oldest first.
     runs: dict[str, Run] = field(default_factory=dict)
     #: The members whose invocation is asked for or under way, and those who have had no turn yet.
@@ -248,6 +251,11 @@ class Run:
         return self.execution.config.arn
 
     @property
+    def labels(self) -> Labels:
+        """What the labels of the worker host of its next invocation must have."""
+        return (self.invocations and self.family.resume_on) or self.family.labels
+
+    @property
     def overtaken(self) -> bool:
         """Whether nobody wants the execution invoked any more."""
         return self.execution.ended
@@ -340,6 +348,10 @@ class Call:
         return self.parent.family
 
     @property
+    def labels(self) -> Labels:
+        return self.family.labels
+
+    @property
     def now(self) -> int:
         return self.parent.now
 
@@ -363,6 +375,7 @@ class PlainInvocation:
     )
     invocation: InvocationState | None = None
     lease: Lease | None = None
+    labels: Labels = frozenset()
 
     @property
     def family(self) -> None:
@@ -421,6 +434,10 @@ class Copy:
     original: Lease
     fault: FiredFault
     lease: Lease | None = None
+
+    @property
+    def labels(self) -> Labels:
+        return self.original.job.labels
 
     @property
     def workspace(self) -> Workspace:

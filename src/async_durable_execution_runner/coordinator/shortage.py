@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from ..core.model import Isolation
-from .workers import ConnectedHost, Share, Worker, WorkerState
+from .workers import ConnectedHost, Labels, Share, Worker, WorkerState
 
 
 def shortage(
     share: Share,
     isolation: Isolation,
+    labels: Labels,
     workers: Collection[Worker],
     hosts: Collection[ConnectedHost],
     trouble: str,
@@ -20,6 +21,7 @@ def shortage(
     Args:
         share: The share that the job is of.
         isolation: The isolation of the job's function.
+        labels: What the labels of the job's host must have.
         workers: All workers.
         hosts: All hosts that are connected.
         trouble: Why no worker can be started; "" where one can.
@@ -43,9 +45,19 @@ def shortage(
             "a worker host, but none is connected; start one with "
             "`durable-runner worker-host --connect ADDRESS`"
         )
+    fitting = [host for host in hosts if host.has(labels)]
+    if not fitting:
+        wanted = _shown(sorted(labels))
+        there = "; ".join(_shown(sorted(host.labels.items())) for host in hosts)
+        return f"a worker host with {wanted}, but there is none: those that are have {there}"
+    hosts = fitting
     if share.leased < share.workers:
         if any(worker.state is WorkerState.STARTING for worker in workers):
             return "a worker, which is being started"
         slots = sum(host.slots for host in hosts)
         return f"a free worker: {slots} of {slots} are busy, those of other runners included"
     return f"a free worker: {share.leased} of this runner's {share.workers} are busy"
+
+
+def _shown(labels: Iterable[tuple[str, str]]) -> str:
+    return " ".join(f"{name}={value}" for name, value in labels) or "no labels"

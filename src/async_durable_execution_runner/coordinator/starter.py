@@ -64,6 +64,8 @@ class Starter:
         retry_at_once: bool = False,
         log_levels: Mapping[str, int] | None = None,
         coverage_context: str = "",
+        labels: Mapping[str, str] | None = None,
+        resume_on: Mapping[str, str] | None = None,
     ) -> Run:
         """Start an execution, or return the one that was started with this name and input.
 
@@ -81,6 +83,8 @@ class Starter:
             retry_at_once: Whether retries of failed invocations neither pause nor run out.
             log_levels: The levels of logging, by the names of the loggers.
             coverage_context: The context that coverage notes lines under.
+            labels: What the labels of the worker hosts of its invocations must have.
+            resume_on: The same for all invocations but the first, if that is not empty.
 
         Raises:
             ResourceNotFound: There is no such function.
@@ -110,6 +114,8 @@ class Starter:
         family = self._timekeeper.add_family(VirtualClock(workspace.epoch_ms), skip_time, hold_time)
         family.log_levels = log_levels or {}
         family.coverage_context = coverage_context
+        family.labels = frozenset((labels or {}).items())
+        family.resume_on = frozenset((resume_on or {}).items())
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None:

@@ -31,7 +31,7 @@ def waiting_for(leases: Leases, run: Run) -> str:
             f"on worker {invocation.worker_id} (pid {invocation.pid}){heard}{_doing(run.lease)}"
         )
     if not run.execution.suspended:
-        return leases.pool.shortage(run.workspace.share, run.function.isolation)
+        return leases.pool.shortage(run.workspace.share, run.function.isolation, run.labels)
     parts = [_operation(leases, run, operation) for operation in run.execution.waiting]
     timer = run.execution.next_timer()
     if not parts and timer is not None:

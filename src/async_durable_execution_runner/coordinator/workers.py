@@ -7,7 +7,7 @@ Nothing in this module acts, and nothing in it knows of executions.
 from __future__ import annotations
 
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -76,6 +76,10 @@ class Function:
         return other.name in (self.name, self.name.partition(":")[0])
 
 
+Labels = frozenset[tuple[str, str]]
+"""What the labels of a worker host must have: names with their values."""
+
+
 @dataclass(slots=True, eq=False)
 class Share:
     """One workspace's share of the pool: the jobs that wait, and how many are leased."""
@@ -85,23 +89,28 @@ class Share:
     workers: int
     #: The jobs that wait, oldest first.
     queue: deque[Job] = field(default_factory=deque)
-    #: How many jobs of the queue need a process; an inline job waits for a thread of its test.
-    need_processes: int = 0
+    #: How many jobs of the queue need a process, by what its host must have; an inline job waits
+    #: for a thread of its test.
+    need_processes: Counter[Labels] = field(default_factory=Counter)
     leased: int = 0
 
     def add(self, job: Job) -> None:
         self.queue.append(job)
-        self.need_processes += not job.inline
+        if not job.inline:
+            self.need_processes[job.labels] += 1
 
     def take(self, place: int) -> Job:
         job = self.queue[place]
         del self.queue[place]
-        self.need_processes -= not job.inline
+        if not job.inline:
+            self.need_processes[job.labels] -= 1
+            if not self.need_processes[job.labels]:
+                del self.need_processes[job.labels]
         return job
 
     def clear(self) -> None:
         self.queue.clear()
-        self.need_processes = 0
+        self.need_processes.clear()
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +122,8 @@ class Job:
     function: Function
     #: The execution, which keeps its worker if it is isolated; "" for a plain function.
     execution_arn: str
+    #: What the labels of the worker's host must have.
+    labels: Labels = frozenset()
     #: Whether the execution ended before its handler, so that the job does not count in its share.
     outlived: bool = False
 
@@ -168,6 +179,10 @@ class ConnectedHost:
     workers: set[str] = field(default_factory=set)
     #: Whether the host ends once its invocations have ended.
     draining: bool = False
+
+    def has(self, labels: Labels) -> bool:
+        """Return whether the host's labels have all of these."""
+        return not labels or labels <= self.labels.items()
 
     def __str__(self) -> str:
         return f"host {self.id}"

@@ -20,7 +20,7 @@ import socket
 import sys
 import tempfile
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any
 from uuid import uuid4
 
@@ -37,6 +37,12 @@ from ..worker.session import greet, refusal
 from . import orphans
 
 _PATIENCE = 30
+#: The packages of which a host's labels have the versions.
+_PACKAGES = {
+    "runner": "async-durable-execution-runner",
+    "sdk": "async-durable-execution",
+    "official-sdk": "aws-durable-execution-sdk-python",
+}
 _FORKSERVER_LOST = errors.WorkersUnavailable(
     "The worker host lost the process that forks its workers."
 )
@@ -182,7 +188,7 @@ class WorkerHost:
                 runner_version=version("async-durable-execution-runner"),
                 python_version=platform.python_version(),
                 slots=self.slots,
-                labels=self.labels,
+                labels={**_own_labels(), **self.labels},
                 pid=os.getpid(),
             )
             call, message = await greet(
@@ -385,6 +391,15 @@ class WorkerHost:
             self.forkserver.settimeout(2)
             while self.forkserver.recv(65536):
                 pass
+
+
+def _own_labels() -> dict[str, str]:
+    """Return what every host says of itself: its name, and the versions of what runs there."""
+    found = {"name": platform.node(), "python": platform.python_version()}
+    for label, package in _PACKAGES.items():
+        with contextlib.suppress(PackageNotFoundError):
+            found[label] = version(package)
+    return found
 
 
 def _tell(sentence: str) -> None:

@@ -70,6 +70,8 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         tenant_id: str | None = None,
         faults: Faults = (),
         replay_every_checkpoint: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        resume_on: Mapping[str, str] | None = None,
     ) -> DurableFunctionTestResult:
         start = self._engine.start_of(
             input,
@@ -79,6 +81,8 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
             tenant_id=tenant_id,
             faults=faults,
             replay_every_checkpoint=replay_every_checkpoint,
+            labels=labels,
+            resume_on=resume_on,
         )
         return await self._engine.run(start, timeout)
 

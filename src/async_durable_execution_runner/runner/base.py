@@ -51,6 +51,8 @@ class BaseRunner:
         listen: str | None = None,
         coordinator: str | None = None,
         by_value: bool = False,
+        labels: Mapping[str, str] | None = None,
+        resume_on: Mapping[str, str] | None = None,
         start_time: datetime | None = None,
         faults: Faults = (),
     ) -> None:
@@ -82,6 +84,10 @@ class BaseRunner:
                 by.
             by_value: Whether code that workers of such a coordinator cannot import, such as a
                 function within a test, is sent to them in a pickle.
+            labels: What the labels of worker hosts must have that run its executions, such as
+                {"sdk": "2.0.0"}.
+            resume_on: The same for all invocations of an execution but the first: a handler that
+                begins on one release, or with old code, goes on with another.
             start_time: What the clock shows when an execution starts; by default the time of day.
             faults: A fault plan for each execution of this runner, such as
                 "kill@after-commit:3"; `docs/fault-testing.md` describes the language.
@@ -112,7 +118,13 @@ class BaseRunner:
             start_time=start_time,
         )
         self._engine = Engine(
-            attachment, handler, function_name, skip_time=skip_time, faults=faults
+            attachment,
+            handler,
+            function_name,
+            skip_time=skip_time,
+            faults=faults,
+            labels=labels,
+            resume_on=resume_on,
         )
 
     @property

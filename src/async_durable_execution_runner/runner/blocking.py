@@ -59,6 +59,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
         tenant_id: str | None = None,
         faults: Faults = (),
         replay_every_checkpoint: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        resume_on: Mapping[str, str] | None = None,
     ) -> DurableFunctionTestResult:
         """Start an execution, wait for its end and return its result.
 
@@ -75,6 +77,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
             replay_every_checkpoint: Whether the worker is killed after each checkpoint, so that
                 a handler that depends on its process, on chance or on the clock is found out;
                 by default only under `pytest --durable-replay`.
+            labels, resume_on: As for the runner, for this execution only.
 
         Raises:
             TimeoutError: The execution did not end within `timeout`; the text says why.
@@ -91,6 +94,8 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
             tenant_id=tenant_id,
             faults=faults,
             replay_every_checkpoint=replay_every_checkpoint,
+            labels=labels,
+            resume_on=resume_on,
         )
         return drive(engine.run(start, timeout))
 

@@ -20,7 +20,7 @@ from uuid import uuid4
 from weakref import WeakSet
 
 from ..client.drive import drive
-from ..client.settings import Seconds, seconds
+from ..client.settings import Seconds, checked_labels, seconds
 from ..core import model
 from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
@@ -83,10 +83,14 @@ class Engine:
         *,
         skip_time: bool = True,
         faults: Faults = (),
+        labels: Mapping[str, str] | None = None,
+        resume_on: Mapping[str, str] | None = None,
     ) -> None:
         """`handler` is registered, as the function of executions for which none is named."""
         self.attachment = attachment
         self._skip_time = skip_time
+        self.labels = checked_labels("labels", labels or {})
+        self.resume_on = checked_labels("resume_on", resume_on or {})
         self.plan = RunnerPlan(faults)
         self._relay = OutputRelay()
         #: Whether what is written in executions is brought to the process's own output. What is
@@ -141,6 +145,8 @@ class Engine:
         faults: Faults = (),
         replay_every_checkpoint: bool | None = None,
         record_points: bool = False,
+        labels: Mapping[str, str] | None = None,
+        resume_on: Mapping[str, str] | None = None,
     ) -> Start:
         from ..client.control import Start
 
@@ -165,6 +171,10 @@ class Engine:
             retry_at_once=replay_every_checkpoint,
             log_levels=log_records.wanted(),
             coverage_context=covered.context(),
+            labels=self.labels if labels is None else checked_labels("labels", labels),
+            resume_on=self.resume_on
+            if resume_on is None
+            else checked_labels("resume_on", resume_on),
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:

@@ -91,7 +91,7 @@ class ReplaceFunctionsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StartExecutionRequest(_message.Message):
-    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "log_levels", "coverage_context", "faults", "record_points", "retry_at_once")
+    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "log_levels", "coverage_context", "faults", "record_points", "retry_at_once", "labels", "resume_on")
     class LogLevelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -99,6 +99,20 @@ class StartExecutionRequest(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ResumeOnEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     WORKSPACE_ID_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +125,8 @@ class StartExecutionRequest(_message.Message):
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     RECORD_POINTS_FIELD_NUMBER: _ClassVar[int]
     RETRY_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    RESUME_ON_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     function_name: str
     payload: str
@@ -123,7 +139,9 @@ class StartExecutionRequest(_message.Message):
     faults: _containers.RepeatedScalarFieldContainer[str]
     record_points: bool
     retry_at_once: bool
-    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    resume_on: _containers.ScalarMap[str, str]
+    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ..., labels: _Optional[_Mapping[str, str]] = ..., resume_on: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class StartExecutionResponse(_message.Message):
     __slots__ = ("execution_arn",)
@@ -382,14 +400,23 @@ class GetStatusResponse(_message.Message):
     def __init__(self, coordinator_id: _Optional[str] = ..., pid: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., executions: _Optional[int] = ..., queued_invocations: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
 
 class HostStatus(_message.Message):
-    __slots__ = ("host_id", "pid", "slots")
+    __slots__ = ("host_id", "pid", "slots", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     host_id: str
     pid: int
     slots: int
-    def __init__(self, host_id: _Optional[str] = ..., pid: _Optional[int] = ..., slots: _Optional[int] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, host_id: _Optional[str] = ..., pid: _Optional[int] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
     __slots__ = ("worker_id", "host_id", "pid", "request_id")
