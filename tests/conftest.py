@@ -23,9 +23,12 @@ if SUITE.is_dir():
     collect_ignore.clear()
 
 
-# A shell ignores Ctrl-C for what it runs in the background, and so would the commands under test.
+# A shell ignores Ctrl-C for what it runs in the background, and nohup the end of the terminal; so
+# would the commands under test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,6 +15,8 @@ import coverage
 import pytest
 from processes import Watched, all_gone, children
 
+from async_durable_execution_runner.worker import debugging
+
 from .adapter import Client
 from .terminal import Terminal
 
@@ -102,6 +104,9 @@ def test_time_stands_still_while_somebody_types(pytester: pytest.Pytester) -> No
             assert (pytester.path / "late").read_text() == "too late"
             terminal.type("p order")
             terminal.until("\n5\n(Pdb) ")
+            # Which the handler's remaining time does not lack.
+            terminal.type(f"p __import__('{debugging.__name__}', fromlist='*').stood_still() > 1")
+            terminal.until("\nTrue\n(Pdb) ")
             for _ in range(STOPPED, 15):
                 terminal.type("n")
                 terminal.until("(Pdb) ")

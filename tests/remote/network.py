@@ -7,6 +7,7 @@ at all. All above the packets is the kernel's: a machine that is cut off sees wh
 from __future__ import annotations
 
 import fcntl
+import functools
 import heapq
 import itertools
 import os
@@ -23,6 +24,7 @@ _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _names = itertools.count()
 
 
+@functools.cache
 def why_not() -> str:
     """Why there can be no machines here; "" where there can."""
     try:

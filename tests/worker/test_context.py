@@ -8,7 +8,7 @@ import time
 import pytest
 
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
-from async_durable_execution_runner.worker import environment
+from async_durable_execution_runner.worker import debugging, environment
 from async_durable_execution_runner.worker.lambda_context import LambdaContext, log_stream_name
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
@@ -42,6 +42,12 @@ def test_the_remaining_time_counts_down_to_zero() -> None:
     assert 9_000 < first <= 10_000
     assert counting.get_remaining_time_in_millis() <= first
     assert context(function(), time.monotonic() - 1).get_remaining_time_in_millis() == 0
+
+
+def test_the_remaining_time_stands_still_in_a_debugger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debugging, "stood_still", lambda: 20.0)
+    late = context(function(), time.monotonic() - 10)
+    assert 9_000 < late.get_remaining_time_in_millis() <= 10_000
 
 
 def test_log_writes_a_line(capsys: pytest.CaptureFixture[str]) -> None:

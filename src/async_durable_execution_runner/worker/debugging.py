@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -74,6 +75,12 @@ def hold(frame: FrameType) -> Stop | None:
     return None if debugging is None else debugging.begin(frame, known=True, holds=True)
 
 
+def stood_still() -> float:
+    """Return for how many seconds the invocation that runs here has stood still in debuggers."""
+    debugging = _own.get() or _running
+    return 0.0 if debugging is None else debugging.stood_still
+
+
 class Debugging:
     """The debuggers of one invocation.
 
@@ -90,7 +97,7 @@ class Debugging:
         port = invocation.debugging.port
         self._port = port if invocation.debugging.HasField("port") else None
         self._lock = threading.Lock()
-        self._open: list[Stop] = []
+        self._begun: list[Stop] = []
 
     def stop(self, frame: FrameType) -> None:
         """Have the debugger stop at the next line of `frame`."""
@@ -122,8 +129,13 @@ class Debugging:
         first = pb.StopRequest(request_id=self._request_id, place=place, known=known, holds=holds)
         begun = Stop(self._connection, first)
         with self._lock:
-            self._open.append(begun)
+            self._begun.append(begun)
         return begun
+
+    @property
+    def stood_still(self) -> float:
+        with self._lock:
+            return sum(each.seconds for each in self._begun)
 
     def close(self) -> None:
         """End what the handler has not ended: it has returned while it was stepped through."""
@@ -131,7 +143,7 @@ class Debugging:
         if hasattr(trace, "leave"):
             trace.leave()
         with self._lock:
-            left, self._open = self._open, []
+            left = list(self._begun)
         for each in left:
             each.close()
 
@@ -142,6 +154,8 @@ class Stop:
     def __init__(self, connection: Connection, first: pb.StopRequest) -> None:
         """Begin the stop by what is said first. Blocks until it is its turn."""
         self._holds = first.holds
+        self._seconds = 0.0
+        self._since: float | None = None
         self._closing = threading.Lock()
         self._requests: SimpleQueue[pb.StopRequest | None] = SimpleQueue()
         self._channel = connection.blocking_channel()
@@ -159,6 +173,7 @@ class Stop:
     def close(self, output: str = "", quits: bool = False) -> None:
         """End the stop, after showing the user `output`, and the execution if the user `quits`."""
         with self._closing:
+            self._go_on()
             if output or quits:
                 self._requests.put(pb.StopRequest(output=output, quits=quits))
             self._requests.put(None)
@@ -168,11 +183,25 @@ class Stop:
                     pass
             self._channel.close()
 
+    @property
+    def seconds(self) -> float:
+        """How long the handler has stood still for this."""
+        since = self._since
+        return self._seconds + (0.0 if since is None else time.monotonic() - since)
+
     def _ask(self, request: pb.StopRequest) -> str:
+        if self._since is None:
+            self._since = time.monotonic()
         self._requests.put(request)
         try:
             response: pb.StopResponse = next(self._call)
         except (StopIteration, grpc.RpcError):
             # The user's process is gone, and soon this one will be.
             return ""
+        finally:
+            if not self._holds:
+                self._go_on()
         return response.line
+
+    def _go_on(self) -> None:
+        self._seconds, self._since = self.seconds, None

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from ..rpc.v1 import worker_pb2 as pb
+from . import debugging
 
 
 def log_group_name(function: pb.FunctionConfig) -> str:
@@ -83,7 +84,8 @@ class LambdaContext:
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
-        return max(0, int((self._deadline - time.monotonic()) * 1000))
+        left = self._deadline + debugging.stood_still() - time.monotonic()
+        return max(0, int(left * 1000))
 
     def log(self, msg: object) -> None:
         sys.stdout.write(f"{msg}\n")
