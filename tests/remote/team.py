@@ -46,9 +46,9 @@ class Process:
                 return line
         raise AssertionError(f"It ended ({self.popen.wait()}) without saying {text!r}: {self.said}")
 
-    def end(self) -> tuple[int, str]:
+    def end(self, within: float = LIMIT) -> tuple[int, str]:
         """Its exit code, and all that it has said."""
-        rest, _ = self.popen.communicate(timeout=LIMIT)
+        rest, _ = self.popen.communicate(timeout=within)
         return self.popen.returncode, "".join(self.said) + rest
 
     def __enter__(self) -> Process:

@@ -38,13 +38,14 @@ async def handler(event: dict[str, Any]) -> dict[str, Any]:
             _released.append(asyncio.Event())
             _left.append(loop.create_task(_left_task(_released[-1])))
         case "timer":
-            loop.call_later(0.1, lambda: _ran_in.append(_serving))
+            # SDK 2.0 lets the loop run on for a moment when the handler has returned.
+            loop.call_later(60, lambda: _ran_in.append(_serving))
         case "":
             for each in _released:
                 each.set()
-            # On the same loop, the other timer would be first.
+            # On the same loop, the other tasks would be first.
             later = asyncio.Event()
-            loop.call_later(0.1, later.set)
+            loop.call_soon(later.set)
             await later.wait()
     return {"loop": await step(_place, name="place"), "ran in": _ran_in}
 
