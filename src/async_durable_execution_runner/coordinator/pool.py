@@ -7,11 +7,12 @@ when a lease was lost. The pool knows nothing of executions' contents.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 from .. import log
 from ..core.model import Isolation
+from .matching import fitness, free_slots, missing, without_work
 from .shortage import shortage
 from .workers import (
     ConnectedHost,
@@ -391,31 +392,15 @@ class WorkerPool:
         best: Worker | None = None
         best_rank = (-1, 0)
         for worker in self.workers.values():
-            if worker.state is WorkerState.IDLE and (fitness := _fitness(worker, job)) >= 0:
-                rank = (fitness, self._without_work(worker.host) if len(self.hosts) > 1 else 0)
+            if worker.state is WorkerState.IDLE and (fit := fitness(worker, job)) >= 0:
+                rank = fit, without_work(worker.host, self.workers) if len(self.hosts) > 1 else 0
                 if rank > best_rank:
                     best, best_rank = worker, rank
         return best
 
-    def _without_work(self, host: ConnectedHost | None) -> int:
-        if host is None:
-            return 0
-        return host.slots - sum(self.workers[each].job is not None for each in host.workers)
-
     def _start_workers(self) -> None:
         """Start a worker for each job that may be leased now and finds no worker."""
-        wanted: Counter[Labels] = Counter()
-        for share in self.shares.values():
-            left = share.workers - share.leased
-            for labels, count in share.need_processes.items():
-                wanted[labels] += min(count, left)
-                left -= min(count, left)
-        for worker in self.workers.values():
-            if worker.state is WorkerState.STARTING and worker.host is not None:
-                fitting = [each for each in wanted if wanted[each] and worker.host.has(each)]
-                if fitting:
-                    wanted[max(fitting, key=len)] -= 1
-        for labels, count in wanted.items():
+        for labels, count in missing(self.shares.values(), self.workers.values()).items():
             while count > 0 and not self.trouble and self._start_one(labels):
                 count -= 1
 
@@ -431,10 +416,10 @@ class WorkerPool:
 
     def _start_one(self, labels: Labels = frozenset()) -> bool:
         hosts = [each for each in self.hosts.values() if each.has(labels)]
-        host = max(hosts, key=self._free_slots, default=None)
+        host = max(hosts, key=lambda each: free_slots(each, self.workers), default=None)
         if host is None:
             return False
-        if self._free_slots(host) <= 0:
+        if free_slots(host, self.workers) <= 0:
             self._make_room(host)
             return False
         worker = Worker(self._new_id(), host, self._failed_starts)
@@ -445,21 +430,6 @@ class WorkerPool:
         host.start_worker(worker.id)
         return True
 
-    def _free_slots(self, host: ConnectedHost) -> int:
-        if host.draining:
-            return 0
-        # A worker that is frozen, or whose handler outlives its execution, is to be overtaken by
-        # another, for which there must be a place. One that is in a debugger is not to hold up
-        # others, whose time goes on.
-        workers = [self.workers[each] for each in host.workers]
-        idle = sum(
-            each.frozen is not None
-            or each.stops > 0
-            or (each.job is not None and each.job.outlived)
-            for each in workers
-        )
-        return host.slots - len(workers) + idle
-
     def _make_room(self, host: ConnectedHost) -> None:
         """Kill an idle worker of a full host, as isolated executions may need fresh workers."""
         workers = [worker for worker in self.workers.values() if worker.host is host]
@@ -469,20 +439,3 @@ class WorkerPool:
             # A worker that is bound to a suspended execution is the last choice.
             if worker := min(idle, key=lambda each: bool(each.bound_to), default=None):
                 self.kill(worker, "its host is full and an invocation needs another")
-
-
-def _fitness(worker: Worker, job: Job) -> int:
-    """Return how well an idle worker fits the job; -1 where it does not fit at all."""
-    if worker.host is not None and not worker.host.has(job.labels):
-        return -1
-    if job.inline:
-        return 0 if worker.inline_workspace_id == job.share.workspace_id else -1
-    if worker.inline_workspace_id:
-        return -1
-    if worker.bound_to:
-        return 3 if worker.bound_to == job.execution_arn else -1
-    if job.function.isolation is Isolation.WORKER:
-        if worker.served and worker.process_group != job.function.process_group:
-            return -1
-        return 2 if job.function.id in worker.functions else 1 if worker.served else 0
-    return 0 if worker.served == 0 else -1

@@ -328,16 +328,11 @@ class Run:
         return f"<Run {self.arn} {self.execution.status.value}>"
 
 
-@dataclass(slots=True, eq=False)
-class Call:
-    """A chained invoke of a plain function, which has one invocation and no state."""
+class _OfExecution:
+    """An invocation that is for an execution, but not one of its own."""
 
+    __slots__ = ()
     parent: Run
-    operation_id: str
-    function: Function
-    payload: str
-    tenant_id: str | None
-    lease: Lease | None = None
 
     @property
     def workspace(self) -> Workspace:
@@ -348,16 +343,28 @@ class Call:
         return self.parent.family
 
     @property
-    def labels(self) -> Labels:
-        return self.family.labels
-
-    @property
     def now(self) -> int:
         return self.parent.now
 
     @property
     def overtaken(self) -> bool:
         return self.parent.overtaken
+
+
+@dataclass(slots=True, eq=False)
+class Call(_OfExecution):
+    """A chained invoke of a plain function, which has one invocation and no state."""
+
+    parent: Run
+    operation_id: str
+    function: Function
+    payload: str
+    tenant_id: str | None
+    lease: Lease | None = None
+
+    @property
+    def labels(self) -> Labels:
+        return self.family.labels
 
 
 @dataclass(slots=True, eq=False)
@@ -427,7 +434,7 @@ class PlainInvocation:
 
 
 @dataclass(slots=True, eq=False)
-class Copy:
+class Copy(_OfExecution):
     """A second delivery of an invocation that `original` is the first of."""
 
     parent: Run
@@ -438,22 +445,6 @@ class Copy:
     @property
     def labels(self) -> Labels:
         return self.original.job.labels
-
-    @property
-    def workspace(self) -> Workspace:
-        return self.parent.workspace
-
-    @property
-    def family(self) -> Family:
-        return self.parent.family
-
-    @property
-    def now(self) -> int:
-        return self.parent.now
-
-    @property
-    def overtaken(self) -> bool:
-        return self.parent.overtaken
 
 
 @dataclass(slots=True, eq=False)
