@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from async_durable_execution_runner.errors import (
 )
 
 from .handlers import order, patient
-from .team import LIMIT, Process, Team, coordinator, free_port, worker_host
+from .team import COMMAND, LIMIT, Process, Team, coordinator, free_port, worker_host
 
 pytestmark = pytest.mark.processes
 
@@ -327,3 +328,25 @@ def test_an_execution_begins_and_goes_on_where_it_says(
         assert releases(again) == ["old", "old"]
         with pytest.raises(TimeoutError, match="a worker host with release=none, but there is no"):
             runner.run({"id": 3}, timeout=0.5, labels={"release": "none"})
+
+
+def test_a_full_disk_below_what_a_coordinator_says_is_one_sentence(team: Team) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*COMMAND, "coordinator", "--listen", "127.0.0.1:0", *map(str, team.tokens())],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == "Standard output cannot be written to: No space left on device.\n"
+
+
+def test_a_folder_of_handlers_that_is_not_there_is_one_sentence(team: Team) -> None:
+    variables = team.by_token("worker-host")
+    with worker_host("127.0.0.1:9", variables, "--app-dir", "/nowhere") as host:
+        code, said = host.end()
+    assert code == 2
+    assert said == "The --app-dir /nowhere cannot be entered: No such file or directory.\n"

@@ -167,9 +167,14 @@ def main(arguments: list[str]) -> None:
             how = "in plaintext" if doors.tls is None else "with TLS"
             text = f"The coordinator listens on {address}{others}, {how}. Ctrl-C ends it.\n"
         # The parent may be gone by now; then standard input has ended, or is about to.
-        with contextlib.suppress(BrokenPipeError):
+        try:
             sys.stdout.write(text)
             sys.stdout.flush()
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            why = f"Standard output cannot be written to: {error.strerror}."
+            raise OSError(why) from None
 
     async def serve_and_leave() -> NoReturn:
         await serve(doors, ready, lifeline=lifeline)

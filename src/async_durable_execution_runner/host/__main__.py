@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             os.chdir(options.app_dir)
         except OSError as error:
-            return _say(f"{options.app_dir} cannot be entered: {error.strerror}.", 2)
+            return _say(f"The --app-dir {options.app_dir} cannot be entered: {error.strerror}.", 2)
     labels = dict(label.partition("=")[::2] for label in options.label)
 
     # Imported modules stay: they are frozen afterwards, and no collection looks through them.
