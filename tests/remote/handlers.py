@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -46,12 +45,10 @@ async def order(event: dict) -> dict:
 
 @durable_execution
 async def patient(event: dict) -> str:
-    """Say by a file that the step has begun, and end when another file is there."""
+    """Say through a FIFO that the step has begun, and end when another FIFO says so."""
 
     async def body() -> str:
-        Path(event["begun"]).touch()
-        while not Path(event["go"]).exists():  # noqa: ASYNC110 - another process makes it
-            await asyncio.sleep(0.01)
-        return "done"
+        Path(event["begun"]).write_text("begun")
+        return Path(event["go"]).read_text()
 
-    return await step(body, name="wait for a file")
+    return await step(body, name="wait for a word")

@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -167,30 +166,29 @@ def test_a_worker_host_lets_invocations_end_before_it_does(
     team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, team.by_token("client"))
-    begun, go = tmp_path / "begun", tmp_path / "go"
+    event, another = (
+        {"begun": str(tmp_path / f"begun {n}"), "go": str(tmp_path / f"go {n}")} for n in (1, 2)
+    )
+    for path in (*event.values(), *another.values()):
+        os.mkfifo(path)
     with (
         coordinator(*team.server(), *team.tokens()) as address,
         worker_host(address, team.by_token("worker-host")) as host,
         DurableFunctionTestRunner(patient, coordinator=address) as runner,
     ):
-        handle = runner.start({"begun": str(begun), "go": str(go)})
-        runner_waits_for(begun)
+        handle = runner.start(event)
+        assert Path(event["begun"]).read_text() == "begun"
         host.popen.send_signal(signal.SIGTERM)
         host.says("takes no more invocations")
-        later = runner.start({"begun": str(tmp_path / "later"), "go": str(begun)})
-        go.touch()
+        # It would keep the host: nobody reads yet that it has begun.
+        later = runner.start(another)
+        Path(event["go"]).write_text("done")
         assert handle.result(timeout=LIMIT).get_deserialized_result() == "done"
         assert host.end()[0] == 0
-        assert not (tmp_path / "later").exists()
         with worker_host(address, team.by_token("worker-host")):
-            assert later.result(timeout=LIMIT).get_deserialized_result() == "done"
-
-
-def runner_waits_for(path: Path) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not path.exists():
-        assert time.monotonic() < deadline, f"There is no {path}."
-        time.sleep(0.01)
+            assert Path(another["begun"]).read_text() == "begun"
+            Path(another["go"]).write_text("done later")
+            assert later.result(timeout=LIMIT).get_deserialized_result() == "done later"
 
 
 @pytest.mark.parametrize(
