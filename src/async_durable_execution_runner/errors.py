@@ -3,7 +3,7 @@
 RunnerError
 ├── ServiceError                      the emulated service refuses, in the service's own words
 │   ├── InvalidParameterValue         400
-│   │   └── InvalidCheckpointToken    its text starts with "Invalid Checkpoint Token"
+│   │   └── InvalidCheckpointToken    its text is "Invalid checkpoint token"
 │   ├── ResourceNotFound              404
 │   ├── DurableExecutionAlreadyStarted 409
 │   ├── CallbackTimeout               400
@@ -55,10 +55,12 @@ class InvalidParameterValue(ServiceError):
 
 
 class InvalidCheckpointToken(InvalidParameterValue):
-    """A stale, foreign or malformed token. The SDK retries on the prefix of this text alone."""
+    """A stale, foreign or malformed token. The text is the service's, which SDKs match, and says no
+    more; `why` does."""
 
     def __init__(self, why: str = "") -> None:
-        super().__init__(f"Invalid Checkpoint Token{': ' + why if why else ''}")
+        super().__init__("Invalid checkpoint token")
+        self.why = why
 
 
 class ResourceNotFound(ServiceError):

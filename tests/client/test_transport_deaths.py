@@ -221,7 +221,7 @@ async def test_a_session_ends_when_the_coordinator_is_killed(mortal: Mortal, bus
 
 async def test_a_checkpoint_fails_when_the_coordinator_is_killed(mortal: Mortal) -> None:
     checkpoints = GrpcServiceClient(Connection(mortal.address, TOKEN, "w"))
-    with pytest.raises(CheckpointError, match="Invalid Checkpoint Token"):
+    with pytest.raises(CheckpointError, match="Invalid checkpoint token"):
         await checkpoints.checkpoint("arn", "token", [], None)
     mortal.kill()
     for _ in range(3):

@@ -17,11 +17,9 @@ from async_durable_execution_runner.rpc.v1 import model_pb2 as model
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.worker.connection import Connection
 from async_durable_execution_runner.worker.recorder import EffectRecorder
+from async_durable_execution_runner.worker.sdk.async_models import CheckpointError
 from async_durable_execution_runner.worker.sdk.official import OfficialClient
-from async_durable_execution_runner.worker.sdk.service_client import (
-    CheckpointError,
-    GrpcServiceClient,
-)
+from async_durable_execution_runner.worker.sdk.service_client import GrpcServiceClient
 
 from .wire import (
     CoordinatorProcess,
@@ -227,6 +225,6 @@ async def test_who_was_given_up_gets_the_services_own_answer(
     await leased.ends_well()
     late = process.wire.stream("Checkpoint")
     reply = await late.ask(checkpoint(leased.invocation, step("late")))
-    assert reply.error.message.startswith("Invalid Checkpoint Token")
+    assert reply.error.message == "Invalid checkpoint token"
     leased.session.vanish()
     await process.records(leased.invocation.request_id)

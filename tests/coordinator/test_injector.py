@@ -44,7 +44,7 @@ def context_ends(id: str) -> OperationUpdate:
     return update(OperationType.CONTEXT, OperationAction.SUCCEED, id)
 
 
-REFUSED = "its checkpoint was refused: Invalid Checkpoint Token"
+REFUSED = "its checkpoint was refused: Invalid checkpoint token"
 
 
 class Side:

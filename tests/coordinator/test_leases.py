@@ -347,7 +347,7 @@ async def test_what_a_zombie_sends_after_its_lease_is_refused(world: World) -> N
 
     assert succeeded_with(run) == "by the second"
     assert "zombie" not in run.execution.operations
-    assert [text.split(":")[0] for text in refusals] == ["Invalid Checkpoint Token"]
+    assert [text.split(":")[0] for text in refusals] == ["Invalid checkpoint token"]
     assert [record.worker_id for record in run.invocations] == ["first", "second"]
 
 

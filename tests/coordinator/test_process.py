@@ -126,7 +126,7 @@ async def test_it_says_whom_it_refuses_and_why(tmp_path: Path) -> None:
             # The second time its token is stale.
             for _ in range(2):
                 answer = await checkpoints.ask(checkpoint(invocation, step("one", "s3cret")))
-            assert answer.error.message.startswith("Invalid Checkpoint Token")
+            assert answer.error.message == "Invalid checkpoint token"
     code, said = coordinator.end()
     refused = [line.partition("Z ")[2] for line in said.splitlines() if "refused" in line]
     service = "/async_durable_execution_runner.rpc.v1."
@@ -139,7 +139,7 @@ async def test_it_says_whom_it_refuses_and_why(tmp_path: Path) -> None:
             "StopExecution refused, ResourceNotFoundException: Execution not found: no\\nARN",
             "a worker's or host's call refused, PERMISSION_DENIED: No worker named 'stranger' is "
             "expected; workers are started by their worker host.",
-            f"{arn.rpartition('/')[2][:8]} !! checkpoint refused: Invalid Checkpoint Token: it has "
+            f"{arn.rpartition('/')[2][:8]} !! checkpoint refused: Invalid checkpoint token: it has "
             "been used, or was never given out.",
         ],
     )

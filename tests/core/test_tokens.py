@@ -30,7 +30,7 @@ def refuse(machine: Machine, token: str) -> ServiceError:
 
 def assert_invalid_token(error: ServiceError) -> None:
     """The SDK retries on the prefix alone, in this case and spelling."""
-    assert str(error).startswith("Invalid Checkpoint Token")
+    assert str(error) == "Invalid checkpoint token"
     assert isinstance(error, InvalidCheckpointToken)
     assert (error.code, error.http_status) == ("InvalidParameterValueException", 400)
 
@@ -97,7 +97,7 @@ def test_other_refusals_have_another_text() -> None:
     with pytest.raises(InvalidParameterValue) as refused:
         machine.checkpoint(start(WAIT, wait_seconds=0))
     assert not isinstance(refused.value, InvalidCheckpointToken)
-    assert "Invalid Checkpoint Token" not in str(refused.value)
+    assert "Invalid checkpoint token" not in str(refused.value)
 
 
 # -- ClientToken -------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from . import handlers
 pytestmark = pytest.mark.processes
 
 ORDERED = '["charged", "packed"]'
+SDK = tuple(int(part) for part in version("aws-durable-execution-sdk-python").split(".")[:3])
 
 
 @pytest.fixture(params=["worker", "invocation", "inline"])
@@ -102,6 +104,17 @@ def test_a_planned_fault(fault: str, expected: str) -> None:
     result = run(handlers.order, faults=fault)
     assert result.result == ORDERED
     assert [each.error and each.error.type for each in result.invocations] == [expected, None, None]
+
+
+def test_a_stale_token_ends_the_execution_as_this_sdk_has_it_on_lambda() -> None:
+    """Releases before 1.5 and from 2.0.1 on take it for an error of the invocation, and those
+    between do not know the service's text."""
+    result = run(handlers.order, faults="fail=InvalidParameterValueException@before-commit:2")
+    outcomes = [each.outcome for each in result.invocations]
+    if (1, 5) <= SDK < (2, 0, 1):
+        assert (result.status, outcomes) == ("FAILED", ["FAILED"])
+    else:
+        assert (result.result, outcomes) == (ORDERED, ["ERROR", "PENDING", "SUCCEEDED"])
 
 
 @pytest.mark.skipif(

@@ -12,7 +12,7 @@ import grpc
 from .. import log
 from ..core import limits
 from ..core.model import ErrorObject, OperationUpdate
-from ..errors import InvalidParameterValue, ServiceError
+from ..errors import InvalidCheckpointToken, InvalidParameterValue, ServiceError
 from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec, details
 from ..rpc.bounds import TooMuch
 from ..rpc.v1 import model_pb2
@@ -314,7 +314,9 @@ class WorkerService(WorkerServiceServicer):
                 operations, marker, token = reply.operations, reply.next_marker, reply.token
                 self._note_sources(request, updates)
         except ServiceError as error:
-            _logger.info("%s !! checkpoint refused: %s", log.short(request.execution_arn), error)
+            why = f": {error.why}" if isinstance(error, InvalidCheckpointToken) else ""
+            arn = log.short(request.execution_arn)
+            _logger.info("%s !! checkpoint refused: %s%s", arn, error, why)
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
         answer = pb.CheckpointResponse(checkpoint_token=token, next_marker=marker, sources=sources)
         codec.extend(answer.operations, codec.operation_to_proto, operations)

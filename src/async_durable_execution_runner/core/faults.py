@@ -159,7 +159,7 @@ _NAMES = {kind: name for name, kind in WHATS.items()}
 SERVICE_ERRORS: dict[str, tuple[int, str]] = {
     "TooManyRequestsException": (429, "Rate Exceeded."),
     "ServiceException": (500, "An internal error occurred."),
-    "InvalidParameterValueException": (400, "Invalid Checkpoint Token: it has been used."),
+    "InvalidParameterValueException": (400, "Invalid checkpoint token"),
     "ResourceNotFoundException": (404, "The execution does not exist."),
     "KMSAccessDeniedException": (502, "Lambda was denied access to the KMS key."),
     "KMSDisabledException": (502, "The KMS key is disabled."),

@@ -14,12 +14,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 import grpc
 from async_durable_execution import (
     ErrorObject,
-    InvocationError,
     OperationStatus,
     OperationSubType,
     OperationType,
@@ -56,44 +55,25 @@ _SUB_TYPES: dict[str, OperationSubType | str] = {
 _LOCAL = "invocation:"
 #: The module of the coroutine in which gRPC waits for the end of a stream.
 _OF_GRPC = "grpc._cython.cygrpc"
-_NEEDS_THE_CUSTOMER = frozenset(
-    {
-        "KMSAccessDeniedException",
-        "KMSDisabledException",
-        "KMSInvalidStateException",
-        "KMSNotFoundException",
-    }
-)
+#: The service's name of the call that fails with each of the SDK's errors.
+_OPERATIONS: dict[Any, str] = {
+    async_models.CheckpointError: "CheckpointDurableExecution",
+    async_models.GetExecutionStateError: "GetDurableExecutionState",
+}
 
 
-class _ApiError(InvocationError):
-    """A refused or failed call. `error` and `response_metadata` are shaped as boto3's."""
+class _Refusal(Exception):
+    """A refusal by the service, shaped as boto3's `ClientError`: the SDK reads it from there."""
 
-    def __init__(self, message: str, code: str = "", text: str = "", http_status: int = 0) -> None:
-        super().__init__(message)
-        self.error = {"Code": code, "Message": text} if code else None
-        self.response_metadata = {"HTTPStatusCode": http_status} if code else None
-
-    def is_retryable(self) -> bool:
-        """Whether another invocation may do better; if not, the execution fails."""
-        if self.error is None or self.response_metadata is None:
-            return True
-        if self.error["Code"] in _NEEDS_THE_CUSTOMER:
-            return False
-        if self.error["Code"] == "InvalidParameterValueException" and self.error[
-            "Message"
-        ].startswith("Invalid Checkpoint Token"):
-            return True
-        status = self.response_metadata["HTTPStatusCode"]
-        return not 400 <= status < 500 or status == 429
-
-
-class CheckpointError(_ApiError):
-    operation: ClassVar[str] = "CheckpointDurableExecution"
-
-
-class GetExecutionStateError(_ApiError):
-    operation: ClassVar[str] = "GetDurableExecutionState"
+    def __init__(self, operation: str, error: model_pb2.ServiceError) -> None:
+        super().__init__(
+            f"An error occurred ({error.code}) when calling the {operation} operation: "
+            f"{error.message}"
+        )
+        self.response = {
+            "Error": {"Code": error.code, "Message": error.message},
+            "ResponseMetadata": {"HTTPStatusCode": error.http_status},
+        }
 
 
 class _State:
@@ -273,7 +253,7 @@ class GrpcServiceClient:
         )
         codec.extend(request.updates, update_to_proto, updates)
         request.sources.extend(self.replay.sources(request.updates))
-        return _Checkpointed(await self._exchange(request, CheckpointError))
+        return _Checkpointed(await self._exchange(request, async_models.CheckpointError))
 
     async def get_execution_state(
         self,
@@ -291,7 +271,7 @@ class GrpcServiceClient:
             marker=next_marker,
             max_items=max_items,
         )
-        page = await self._exchange(request, GetExecutionStateError)
+        page = await self._exchange(request, async_models.GetExecutionStateError)
         self.replay.deliver(page.operations, page.sources)
         return _State(page)
 
@@ -334,8 +314,9 @@ class GrpcServiceClient:
     async def _exchange(
         self,
         request: worker_pb2.CheckpointRequest,
-        failure: type[CheckpointError] | type[GetExecutionStateError],
+        failure: Any,
     ) -> worker_pb2.CheckpointResponse:
+        operation = _OPERATIONS[failure]
         self._loop = asyncio.get_running_loop()
         stream = self._stream
         if stream is None or stream.loop is not self._loop:
@@ -350,30 +331,23 @@ class GrpcServiceClient:
                 reply = await call.read()
             except grpc.aio.AioRpcError as error:
                 why = await stream.why(error.code(), error.details())
-                raise failure(f"{failure.operation} failed: {why}") from None
+                raise failure(f"{operation} failed: {why}") from None
             except asyncio.InvalidStateError:
                 why = await stream.why(await call.code(), await call.details())
-                raise failure(f"{failure.operation} failed: {why}") from None
+                raise failure(f"{operation} failed: {why}") from None
             except BaseException:
                 # The reply to come would be taken for the next request's.
                 call.cancel()
                 raise
         if not isinstance(reply, worker_pb2.CheckpointResponse):
             why = why_ended(None, "it closed the stream")
-            raise failure(f"{failure.operation} failed: {why}")
+            raise failure(f"{operation} failed: {why}")
         if reply.HasField("misdeed"):
             if reply.misdeed.kind == worker_pb2.MISDEED_KIND_ASK_AGAIN:
                 return await self._exchange(request, failure)
             if reply.misdeed.kind == worker_pb2.MISDEED_KIND_RAISE:
-                raise failure(f"{failure.operation} failed: {reply.misdeed.message}")
+                raise failure(f"{operation} failed: {reply.misdeed.message}")
             commit(reply.misdeed)
         if reply.HasField("error"):
-            refusal = reply.error
-            raise failure(
-                f"An error occurred ({refusal.code}) when calling the {failure.operation} "
-                f"operation: {refusal.message}",
-                refusal.code,
-                refusal.message,
-                refusal.http_status,
-            )
+            raise failure.from_exception(_Refusal(operation, reply.error)) from None
         return reply
