@@ -26,10 +26,8 @@ from async_durable_execution_runner.client.transport import (
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import worker_pb2
 from async_durable_execution_runner.worker.connection import Connection
-from async_durable_execution_runner.worker.sdk.service_client import (
-    CheckpointError,
-    GrpcServiceClient,
-)
+from async_durable_execution_runner.worker.sdk.async_models import CheckpointError
+from async_durable_execution_runner.worker.sdk.service_client import GrpcServiceClient
 from async_durable_execution_runner.worker.session import Session
 
 from .conftest import ADDRESSES

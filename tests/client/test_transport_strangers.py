@@ -22,10 +22,8 @@ from async_durable_execution_runner.client.transport import (
 from async_durable_execution_runner.rpc.v1 import worker_pb2 as pb
 from async_durable_execution_runner.rpc.v1.worker_pb2_grpc import WorkerServiceStub
 from async_durable_execution_runner.worker.connection import Connection
-from async_durable_execution_runner.worker.sdk.service_client import (
-    CheckpointError,
-    GrpcServiceClient,
-)
+from async_durable_execution_runner.worker.sdk.async_models import CheckpointError
+from async_durable_execution_runner.worker.sdk.service_client import GrpcServiceClient
 from async_durable_execution_runner.worker.session import Session
 
 from .served import LIMIT, TOKEN, Served, client, connect, open_workspace
