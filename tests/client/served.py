@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 from coordinator.wire import LIMIT, TOKEN, CoordinatorProcess, Wire
 
+from async_durable_execution_runner.client import transport
 from async_durable_execution_runner.client.control import ControlClient, RunnerStatus, Start
 from async_durable_execution_runner.client.drive import drive
 from async_durable_execution_runner.client.settings import FunctionSettings, Isolation
@@ -160,8 +161,10 @@ class Served:
         return not (status.executions or status.workers or status.hosts)
 
     def open(self) -> list[int]:
-        """How many connections are open at its end, and sockets and threads at ours."""
-        return [connections(self.address), sockets(), threading.active_count()]
+        """How many connections are open at its end, and sockets and threads at ours, without the
+        threads that are kept for later calls."""
+        threads = threading.active_count() - len(transport._helpers)
+        return [connections(self.address), sockets(), threads]
 
     async def nothing_is_left(self, wire: Wire, before: list[int]) -> None:
         # A peer that leaves in the midst of its first words may be missed only by a keepalive.

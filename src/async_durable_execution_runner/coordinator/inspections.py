@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from .runs import Lease
 from .workers import Stacks
 
-#: Seconds that a host has to answer; the host gives the worker a little less.
-_PATIENCE = 1.5
+#: Seconds that a host has to answer. It waits little more than one of them for the worker, so that on a
+#: busy machine too it is the host that says what the worker does.
+_PATIENCE = 5.0
 
 
 class Inspections:
