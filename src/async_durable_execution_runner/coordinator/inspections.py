@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from .runs import Lease
 from .workers import Stacks
 
-#: Seconds that a host has to answer. It waits little more than one of them for the worker, so that on a
-#: busy machine too it is the host that says what the worker does.
+#: Seconds that a host has to answer. It waits for little more than one of them for the worker, so
+#: that it is the host that says what the worker does on a busy machine too.
 _PATIENCE = 5.0
 
 
