@@ -198,12 +198,6 @@ def test_ids_that_are_none(event: type, fields: dict[str, object], id: str) -> N
     assert str(refuse(machine, event, id, **fields)) == "Invalid callback id."
 
 
-def test_an_operation_id_with_a_space_in_it_is_found_again() -> None:
-    machine = invoked(start(CALLBACK, "op 1"))
-    machine.send(ev.CallbackSucceeded, callback_id=machine.op("op 1").callback_id)
-    assert machine.op("op 1").status is OperationStatus.SUCCEEDED
-
-
 def test_every_callback_has_an_id_of_its_own() -> None:
     machine = invoked(start(CALLBACK, "a"), start(CALLBACK, "b"))
     machine.send(ev.CallbackSucceeded, callback_id=machine.op("a").callback_id)

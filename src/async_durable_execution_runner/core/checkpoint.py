@@ -75,8 +75,6 @@ class CheckpointProcessor:
         PROCESSORS[update.type].validate(update)
         if operation is not None:
             return operation
-        if not update.id:
-            raise InvalidParameterValue("Operation id must not be empty.")
         if update.parent_id is not None:
             parent = self._turn.get(update.parent_id)
             if parent is None or parent.type is not OperationType.CONTEXT:

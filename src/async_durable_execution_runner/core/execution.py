@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from ..errors import InvalidCheckpointToken, InvalidParameterValue
+from . import constraints, limits, tokens
 from . import events as ev
-from . import limits, tokens
 from .checkpoint import CheckpointProcessor
 from .commands import Command, Deliver, Invoke, Reply
 from .model import (
@@ -299,6 +299,7 @@ class Execution:
     # -- checkpoints -----------------------------------------------------------------------
 
     def _checkpoint(self, event: ev.Checkpoint) -> list[Command]:
+        constraints.check_updates(event.updates)
         if answer := self._repeated(event):
             return [answer]
         self._check_token(event.token)

@@ -66,9 +66,3 @@ def check_error(error: ErrorObject | None, what: str) -> None:
             f"{what} error size must be less than or equal to {ERROR_BYTES} bytes, "
             f"was {error.size}."
         )
-
-
-def check_seconds(seconds: int | None, refusal: str) -> int:
-    if seconds is None or not 1 <= seconds <= DURATION_SECONDS:
-        raise InvalidParameterValue(refusal)
-    return seconds

@@ -6,16 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import islice
 from typing import Any
 
-from ..errors import InvalidParameterValue
+from ..core.constraints import Constraint, problem, quoted, refuse
 from .model import Shape
-
-#: The characters of a value that a refusal shows at most.
-_SHOWN_CHARACTERS = 256
-#: The problems that a refusal names at most. No more are looked for.
-_MOST_PROBLEMS = 10
 
 
 def check(shape: Shape | None, parameters: dict[str, Any]) -> None:
@@ -24,30 +18,22 @@ def check(shape: Shape | None, parameters: dict[str, Any]) -> None:
     Raises:
         InvalidParameterValue: Some do not; the text names the first ten in the service's words.
     """
-    if shape is None:
-        return
-    problems = list(islice(_of_structure(shape, parameters, ""), _MOST_PROBLEMS + 1))
-    if problems:
-        more = len(problems) > _MOST_PROBLEMS
-        problems = problems[:_MOST_PROBLEMS]
-        count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected"
-        count += ", and there are more" if more else ""
-        raise InvalidParameterValue(f"{count}: {'; '.join(problems)}")
+    if shape is not None:
+        refuse(_of_structure(shape, parameters, ""))
 
 
 def _of_structure(shape: Shape, values: dict[str, Any], path: str) -> Iterator[str]:
     for name in shape.required_members:
         if name not in values:
-            yield f"Value null at '{_below(path, name)}' {_FAILED}: Member must not be null"
+            yield problem(_below(path, name), "Member must not be null", "null")
     for name, value in values.items():
         yield from _of_value(shape.members[name], value, _below(path, name))
 
 
 def _of_value(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    whole = isinstance(value, dict | list)
+    hidden = isinstance(value, dict | list) or shape.metadata.get("sensitive")
     for rule in _broken(shape, value):
-        shown = "" if whole or shape.metadata.get("sensitive") else f" '{_text(value)}'"
-        yield f"Value{shown} at '{path}' {_FAILED}: {rule}"
+        yield problem(path, rule, "" if hidden else quoted(value))
     match shape.type_name:
         case "structure":
             yield from _of_structure(shape, value, path)
@@ -60,47 +46,25 @@ def _of_value(shape: Shape, value: Any, path: str) -> Iterator[str]:
                 yield from _of_value(shape.value, each, f"{path}.{key}.member")
 
 
-_FAILED = "failed to satisfy constraint"
-
-
 def _broken(shape: Shape, value: Any) -> Iterator[str]:
-    limits = shape.metadata
-    if (least := limits.get("min")) is not None or "max" in limits:
-        size, what = _size(shape, value)
-        if least is not None and size < least:
-            yield f"Member must have {what} greater than or equal to {least}"
-        if (most := limits.get("max")) is not None and size > most:
-            yield f"Member must have {what} less than or equal to {most}"
-            return
-    if shape.type_name != "string":
-        return
-    if (members := limits.get("enum")) and value not in members:
+    rules = shape.metadata
+    if (members := rules.get("enum")) and value not in members:
         yield f"Member must satisfy enum value set: [{', '.join(members)}]"
-    pattern = limits.get("pattern")
-    if pattern and (known := _compiled(pattern)) and not known.fullmatch(value):
-        yield f"Member must satisfy regular expression pattern: {pattern}"
-
-
-def _size(shape: Shape, value: Any) -> tuple[float, str]:
-    if shape.type_name in ("string", "blob", "list", "map"):
-        return len(value), "length"
-    return value, "value"
+    pattern = rules.get("pattern") if shape.type_name == "string" else None
+    known = pattern if pattern and _is_known(pattern) else None
+    yield from Constraint(rules.get("min"), rules.get("max"), known).broken(value)
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    """Compile a pattern, or return None where only Java knows it: such a rule is not checked."""
+def _is_known(pattern: str) -> bool:
+    """Whether Python can compile a pattern. Where only Java can, the rule is not checked."""
     try:
-        return re.compile(pattern)
+        re.compile(pattern)
     except re.error:
-        return None
+        return False
+    return True
 
 
 def _below(path: str, name: str) -> str:
     member = name[:1].lower() + name[1:]
     return f"{path}.{member}" if path else member
-
-
-def _text(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

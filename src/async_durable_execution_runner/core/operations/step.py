@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...errors import InvalidParameterValue
-from .. import limits
 from ..model import (
     EventType,
     Operation,
@@ -49,7 +48,8 @@ def validate(update: OperationUpdate) -> None:
     retry = update.action is OperationAction.RETRY
     delay = update.next_attempt_delay_seconds
     if retry:
-        limits.check_seconds(delay, "Invalid StepOptions for the given action.")
+        if delay is None:
+            raise InvalidParameterValue("Invalid StepOptions for the given action.")
         if update.error is not None and update.payload is not None:
             raise InvalidParameterValue("Cannot provide both error and payload to RETRY a STEP.")
     elif delay is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .. import limits
+from ...errors import InvalidParameterValue
 from ..model import (
     EventType,
     Operation,
@@ -38,8 +38,8 @@ TRIGGERS = [Trigger(_WAIT, "its time has come", OperationStatus.STARTED, Operati
 
 
 def validate(update: OperationUpdate) -> None:
-    if update.action is OperationAction.START:
-        limits.check_seconds(update.wait_seconds, "Invalid WaitOptions for the given action.")
+    if update.action is OperationAction.START and update.wait_seconds is None:
+        raise InvalidParameterValue("Invalid WaitOptions for the given action.")
 
 
 def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
