@@ -65,6 +65,11 @@ def crashes(event: dict, context: DurableContext) -> str:
 
 
 @durable_execution
+def named(event: dict, context: DurableContext) -> str:
+    return context.step(lambda _: "done", name=event["name"])
+
+
+@durable_execution
 def large(event: dict, context: DurableContext) -> str:
     return "x" * event["size"]
 

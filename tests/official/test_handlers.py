@@ -117,6 +117,27 @@ def test_a_stale_token_ends_the_execution_as_this_sdk_has_it_on_lambda() -> None
         assert (result.result, outcomes) == (ORDERED, ["ERROR", "PENDING", "SUCCEEDED"])
 
 
+@other.durable_execution
+async def named(event: Any) -> str:
+    async def one() -> str:
+        return "done"
+
+    return await other.step(one, name=event["name"])
+
+
+@pytest.mark.parametrize("handler", [named, handlers.named], ids=["async", "official"])
+def test_a_name_that_lambda_does_not_take_fails_the_execution(handler: Any) -> None:
+    with DurableFunctionTestRunner(handler, workers=1) as runner:
+        for name, why in [
+            ("café", r"Value 'café' at 'updates.1.member.name' failed to satisfy constraint"),
+            ("half a \ud83d", "The value of Name is not Unicode text."),
+        ]:
+            result = runner.run({"name": name})
+            assert result.status.value == "FAILED"
+            assert result.error is not None
+            assert why in (result.error.message or "")
+
+
 @pytest.mark.skipif(
     "attempt" not in handlers.StepContext.__annotations__,
     reason="this release of the SDK does not tell a step its attempt",

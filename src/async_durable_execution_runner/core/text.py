@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 
@@ -14,6 +14,19 @@ def utf8(text: str) -> str:
     UTF-8 cannot carry half a surrogate pair, as in the name of a file that is not UTF-8.
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def not_unicode(value: Any, name: str) -> str:
+    """Return the service's refusal of the first text in a JSON value that has half of a surrogate
+    pair, which JSON can spell and no other wire can carry; "" where there is none."""
+    if isinstance(value, str):
+        return "" if utf8(value) == value else f"The value of {name} is not Unicode text."
+    members: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list | tuple):
+        members = ((name, each) for each in value)
+    return next(filter(None, (not_unicode(each, name) for name, each in members)), "")
 
 
 #: What a terminal obeys instead of showing it: control characters but for line breaks and tabs, and

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from ..core.text import load_json
+from ..core.text import load_json, not_unicode
 from .model import ApiOperation, Shape
 from .refusals import not_readable
 
@@ -185,14 +185,8 @@ def _from_json(shape: Shape, name: str, value: Any) -> Any:
 
 
 def _whole(text: str, name: str) -> str:
-    """Return `text`, unless it has half of a surrogate pair.
-
-    JSON can spell such a half, but no other text of the runner can carry it.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise not_readable(f"The value of {name} is not Unicode text.") from None
+    if why := not_unicode(text, name):
+        raise not_readable(why)
     return text
 
 

@@ -162,6 +162,16 @@ async def test_a_refusal_is_retryable_as_the_sdk_has_it(
         await client.get_execution_state(EXECUTION, "token-0", "m")
 
 
+async def test_half_a_surrogate_pair_is_refused_as_over_http(
+    coordinator: Coordinator, client: GrpcServiceClient
+) -> None:
+    half = update(name="\ud83d", to_dict=lambda: {"Id": "a", "Name": "\ud83d"})
+    with pytest.raises(CheckpointError, match="The value of Name is not Unicode text"):
+        await checkpoint(client, half)
+    await checkpoint(client, update(name="whole"))
+    assert len(coordinator.requests) == 1
+
+
 async def test_a_refusal_leaves_the_stream_open(
     coordinator: Coordinator, client: GrpcServiceClient
 ) -> None:

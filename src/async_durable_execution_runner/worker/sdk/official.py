@@ -33,9 +33,10 @@ from botocore.exceptions import ClientError
 
 from ...core import shapes
 from ...core.divergence import Divergence
-from ...core.text import utf8
+from ...core.text import not_unicode, utf8
+from ...errors import InvalidParameterValue
 from ...rpc import codec
-from ...rpc.v1 import worker_pb2, worker_pb2_grpc
+from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from .. import covered
 from ..connection import Connection, why_ended
 from ..misdeeds import commit
@@ -122,10 +123,16 @@ class OfficialClient:
         Updates: list[dict[str, Any]],
         ClientToken: str | None = None,
     ) -> dict[str, Any]:
+        try:
+            updates = [codec.update_to_proto(shapes.UPDATE.from_json(each)) for each in Updates]
+        except UnicodeEncodeError:
+            why = InvalidParameterValue(not_unicode(Updates, "Updates"))
+            refusal = codec.service_error_to_proto(why)
+            raise _refused("CheckpointDurableExecution", refusal) from None
         request = worker_pb2.CheckpointRequest(
             execution_arn=DurableExecutionArn,
             checkpoint_token=CheckpointToken,
-            updates=[codec.update_to_proto(shapes.UPDATE.from_json(each)) for each in Updates],
+            updates=updates,
             client_token=ClientToken,
         )
         request.sources.extend(self._replay.sources(request.updates))
@@ -183,14 +190,7 @@ class OfficialClient:
                 raise RuntimeError(f"{operation} failed: {reply.misdeed.message}")
             commit(reply.misdeed)
         if reply.HasField("error"):
-            refusal = reply.error
-            raise ClientError(
-                {
-                    "Error": {"Code": refusal.code, "Message": refusal.message},
-                    "ResponseMetadata": {"HTTPStatusCode": refusal.http_status},
-                },
-                operation,
-            )
+            raise _refused(operation, reply.error)
         return reply  # type: ignore[no-any-return]
 
     def _open(self) -> None:
@@ -247,6 +247,16 @@ def _state(reply: worker_pb2.CheckpointResponse) -> dict[str, Any]:
     if reply.next_marker:
         state["NextMarker"] = reply.next_marker
     return state
+
+
+def _refused(operation: str, error: model_pb2.ServiceError) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": error.code, "Message": error.message},
+            "ResponseMetadata": {"HTTPStatusCode": error.http_status},
+        },
+        operation,
+    )
 
 
 def _time(milliseconds: int) -> datetime:

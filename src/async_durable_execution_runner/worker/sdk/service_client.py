@@ -24,7 +24,8 @@ from async_durable_execution import (
     OperationType,
 )
 
-from ...core.text import utf8
+from ...core.text import not_unicode, utf8
+from ...errors import InvalidParameterValue
 from ...rpc import codec
 from ...rpc.v1 import model_pb2, worker_pb2, worker_pb2_grpc
 from .. import covered
@@ -74,6 +75,11 @@ class _Refusal(Exception):
             "Error": {"Code": error.code, "Message": error.message},
             "ResponseMetadata": {"HTTPStatusCode": error.http_status},
         }
+
+
+def _refused(failure: Any, error: model_pb2.ServiceError) -> Exception:
+    refused: Exception = failure.from_exception(_Refusal(_OPERATIONS[failure], error))
+    return refused
 
 
 class _State:
@@ -251,7 +257,12 @@ class GrpcServiceClient:
             checkpoint_token=checkpoint_token,
             client_token=client_token,
         )
-        codec.extend(request.updates, update_to_proto, updates)
+        try:
+            codec.extend(request.updates, update_to_proto, updates)
+        except UnicodeEncodeError:
+            why = not_unicode([update.to_dict() for update in updates], "Updates")
+            refusal = codec.service_error_to_proto(InvalidParameterValue(why))
+            raise _refused(async_models.CheckpointError, refusal) from None
         request.sources.extend(self.replay.sources(request.updates))
         return _Checkpointed(await self._exchange(request, async_models.CheckpointError))
 
@@ -349,5 +360,5 @@ class GrpcServiceClient:
                 raise failure(f"{operation} failed: {reply.misdeed.message}")
             commit(reply.misdeed)
         if reply.HasField("error"):
-            raise failure.from_exception(_Refusal(operation, reply.error)) from None
+            raise _refused(failure, reply.error)
         return reply
