@@ -1,4 +1,4 @@
-"""pytest at a terminal, with somebody who types."""
+"""pytest, or another command, at a terminal, with somebody who types."""
 
 from __future__ import annotations
 
@@ -7,21 +7,30 @@ import pty
 import select
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 #: Seconds after which what should come counts as missing.
 _LIMIT = 40
+_PYTEST = (sys.executable, "-m", "pytest", "-pno:cacheprovider")
 
 
 class Terminal:
-    """A pytest that runs in a folder, with a pseudo-terminal around it."""
+    """A command that runs in a folder, with a pseudo-terminal around it."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        command: Sequence[str] = _PYTEST,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self._keys, screen = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-pno:cacheprovider", *options],
+            [*command, *options],
             cwd=folder,
+            env={**os.environ, **(env or {})},
             stdin=screen,
             stdout=screen,
             stderr=screen,

@@ -11,6 +11,7 @@ durable-runner callback       succeed | fail | heartbeat
 durable-runner diff           show where two histories of one function part
 durable-runner coordinator    stand by for runners and worker hosts on other machines
 durable-runner worker-host    run a coordinator's invocations in workers on this machine
+durable-runner workers        list a coordinator's worker hosts and workers, and what they run
 durable-runner certificates   write what a team needs to begin with TLS
 """
 
@@ -29,7 +30,7 @@ from .. import log
 from ..core.text import visible
 from ..errors import InvalidConfiguration, RunnerError
 from . import arguments as kinds
-from . import executions, local, logs, remote
+from . import executions, local, logs, remote, workers
 
 _PACKAGE = "async-durable-execution-runner"
 
@@ -130,6 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     executions.add_commands(commands)
 
     remote.add_commands(commands)
+
+    workers.add_command(commands)
 
     return execute(parser, arguments)
 

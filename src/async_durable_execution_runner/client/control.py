@@ -70,17 +70,30 @@ class HostStatus:
     pid: int
     slots: int
     labels: Mapping[str, str]
+    #: Whether the host ends once its invocations have ended.
+    draining: bool = False
+    #: Of a lost host: how many seconds ago it was lost, and how many workers it had.
+    lost_seconds: float = 0.0
+    lost_workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker. `request_id` is empty while the worker is idle; `pid` is that of the test's own
-    process for an inline worker."""
+    """A worker. What follows its state is empty while it runs nothing; `pid` is that of the test's
+    own process for an inline worker, which has no host."""
 
     worker_id: str
     host_id: str
     pid: int
+    #: "starting", "idle", "busy", "ending", or "stuck": in a handler whose invocation is over.
+    state: str
     request_id: str
+    function_name: str
+    #: Empty for a plain function that was invoked from outside.
+    execution_arn: str
+    #: Which invocation of the execution it is, counted from 1; 0 for a plain function.
+    invocation: int
+    running_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,8 @@ class RunnerStatus:
     queued_invocations: int
     #: Why workers cannot be started; empty where they can be.
     trouble: str
+    #: The hosts that went away lately and were not draining, the last at the end.
+    lost_hosts: Sequence[HostStatus] = ()
 
 
 class ControlClient:
@@ -346,17 +361,12 @@ class ControlClient:
         answer: pb.GetStatusResponse = (await self._call("GetStatus", pb.GetStatusRequest()))[0]
         return RunnerStatus(
             pid=answer.pid,
-            hosts=[
-                HostStatus(each.host_id, each.pid, each.slots, dict(each.labels))
-                for each in answer.hosts
-            ],
-            workers=[
-                WorkerStatus(each.worker_id, each.host_id, each.pid, each.request_id)
-                for each in answer.workers
-            ],
+            hosts=list(map(_host_status, answer.hosts)),
+            workers=list(map(_worker_status, answer.workers)),
             executions=answer.executions,
             queued_invocations=answer.queued_invocations,
             trouble=answer.trouble,
+            lost_hosts=list(map(_host_status, answer.lost_hosts)),
         )
 
     async def _complete(self, request: pb.CompleteCallbackRequest) -> None:
@@ -396,6 +406,32 @@ class ControlClient:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 what = f"The coordinator did not answer {method} within {timeout:g} seconds"
         return await self.transport.blocking(lambda: self._unavailable(what, detail))
+
+
+def _host_status(host: pb.HostStatus) -> HostStatus:
+    return HostStatus(
+        host.host_id,
+        host.pid,
+        host.slots,
+        dict(host.labels),
+        host.draining,
+        host.lost_ms / 1000,
+        host.lost_workers,
+    )
+
+
+def _worker_status(worker: pb.WorkerStatus) -> WorkerStatus:
+    return WorkerStatus(
+        worker.worker_id,
+        worker.host_id,
+        worker.pid,
+        pb.WorkerState.Name(worker.state).removeprefix("WORKER_STATE_").lower(),
+        worker.request_id,
+        worker.function_name,
+        worker.execution_arn,
+        worker.invocation,
+        worker.running_ms / 1000,
+    )
 
 
 def _ms(length: float) -> int:

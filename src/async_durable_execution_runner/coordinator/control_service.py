@@ -26,6 +26,7 @@ from .executor import Executor
 from .following import Follower
 from .pages import pages
 from .runs import Run, Workspace
+from .status import status
 from .until import until
 from .waiting_for import waiting_for
 from .worker_service import Context
@@ -389,30 +390,10 @@ class ControlService(ControlServiceServicer):
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
     ) -> pb.GetStatusResponse:
-        pool = self._executor.pool
         if log.info(__name__) is not None:
             # Whoever asks may read the log next: pytest does, of each test.
             await asyncio.to_thread(log.flush)
-        return pb.GetStatusResponse(
-            coordinator_id=self._coordinator_id,
-            pid=os.getpid(),
-            hosts=[
-                pb.HostStatus(host_id=host.id, pid=host.pid, slots=host.slots, labels=host.labels)
-                for host in pool.hosts.values()
-            ],
-            workers=[
-                pb.WorkerStatus(
-                    worker_id=worker.id,
-                    host_id=worker.host.id if worker.host else "",
-                    pid=worker.pid,
-                    request_id=worker.job.request_id if worker.job else "",
-                )
-                for worker in pool.workers.values()
-            ],
-            executions=len(self._executor.runs),
-            queued_invocations=pool.queued,
-            trouble=pool.trouble,
-        )
+        return status(self._executor, self._coordinator_id)
 
 
 def _plan(faults: Sequence[str]) -> Plan | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from .. import log
 from ..core.model import Isolation
+from .lost import LostHosts
 from .matching import fitness, free_slots, missing, without_work
 from .shortage import shortage
 from .workers import (
@@ -58,6 +59,7 @@ class WorkerPool:
         self._lost = lost
         self._unavailable = unavailable
         self.hosts: dict[str, ConnectedHost] = {}
+        self.lost = LostHosts()
         self.workers: dict[str, Worker] = {}
         #: The adapters of SDKs that workers are forked with, as functions need them.
         self.sdks: set[str] = set()
@@ -230,6 +232,7 @@ class WorkerPool:
         if (say := self._say) is not None:
             say("%s: joined with %d slots (pid %d)", host, host.slots, host.pid)
         self.hosts[host.id] = host
+        self.lost.replaced_by(host)
         self.trouble = ""
         self._failed_starts = 0
         self.dispatch()
@@ -238,6 +241,8 @@ class WorkerPool:
         """Drop a host whose stream has ended, and its workers, on which nobody reports any more."""
         if self.hosts.get(host.id) is host:
             del self.hosts[host.id]
+            if not host.draining:
+                self.lost.add(host)
             if (say := self._say) is not None:
                 say("%s: left, and with it %d workers", host, len(host.workers))
         for worker in [each for each in self.workers.values() if each.host is host]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -455,6 +456,8 @@ class Lease:
     worker: Worker
     subject: Subject
     invocation: InvocationState
+    #: When it began, by `time.monotonic`.
+    began: float = field(default_factory=time.monotonic)
     deadline: asyncio.TimerHandle | None = None
     #: The seconds to the deadline, while debuggers have stopped the invocation.
     seconds_left: float | None = None

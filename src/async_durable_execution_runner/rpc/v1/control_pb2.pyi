@@ -22,6 +22,15 @@ class AwaitUntil(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AWAIT_UNTIL_ENDED: _ClassVar[AwaitUntil]
     AWAIT_UNTIL_SUSPENDED: _ClassVar[AwaitUntil]
     AWAIT_UNTIL_NOW: _ClassVar[AwaitUntil]
+
+class WorkerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WORKER_STATE_UNSPECIFIED: _ClassVar[WorkerState]
+    WORKER_STATE_STARTING: _ClassVar[WorkerState]
+    WORKER_STATE_IDLE: _ClassVar[WorkerState]
+    WORKER_STATE_BUSY: _ClassVar[WorkerState]
+    WORKER_STATE_ENDING: _ClassVar[WorkerState]
+    WORKER_STATE_STUCK: _ClassVar[WorkerState]
 ISOLATION_UNSPECIFIED: Isolation
 ISOLATION_WORKER: Isolation
 ISOLATION_EXECUTION: Isolation
@@ -31,6 +40,12 @@ AWAIT_UNTIL_UNSPECIFIED: AwaitUntil
 AWAIT_UNTIL_ENDED: AwaitUntil
 AWAIT_UNTIL_SUSPENDED: AwaitUntil
 AWAIT_UNTIL_NOW: AwaitUntil
+WORKER_STATE_UNSPECIFIED: WorkerState
+WORKER_STATE_STARTING: WorkerState
+WORKER_STATE_IDLE: WorkerState
+WORKER_STATE_BUSY: WorkerState
+WORKER_STATE_ENDING: WorkerState
+WORKER_STATE_STUCK: WorkerState
 
 class OpenWorkspaceRequest(_message.Message):
     __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging")
@@ -382,7 +397,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("coordinator_id", "pid", "hosts", "workers", "executions", "queued_invocations", "trouble")
+    __slots__ = ("coordinator_id", "pid", "hosts", "workers", "executions", "queued_invocations", "trouble", "lost_hosts")
     COORDINATOR_ID_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     HOSTS_FIELD_NUMBER: _ClassVar[int]
@@ -390,6 +405,7 @@ class GetStatusResponse(_message.Message):
     EXECUTIONS_FIELD_NUMBER: _ClassVar[int]
     QUEUED_INVOCATIONS_FIELD_NUMBER: _ClassVar[int]
     TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    LOST_HOSTS_FIELD_NUMBER: _ClassVar[int]
     coordinator_id: str
     pid: int
     hosts: _containers.RepeatedCompositeFieldContainer[HostStatus]
@@ -397,10 +413,11 @@ class GetStatusResponse(_message.Message):
     executions: int
     queued_invocations: int
     trouble: str
-    def __init__(self, coordinator_id: _Optional[str] = ..., pid: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., executions: _Optional[int] = ..., queued_invocations: _Optional[int] = ..., trouble: _Optional[str] = ...) -> None: ...
+    lost_hosts: _containers.RepeatedCompositeFieldContainer[HostStatus]
+    def __init__(self, coordinator_id: _Optional[str] = ..., pid: _Optional[int] = ..., hosts: _Optional[_Iterable[_Union[HostStatus, _Mapping]]] = ..., workers: _Optional[_Iterable[_Union[WorkerStatus, _Mapping]]] = ..., executions: _Optional[int] = ..., queued_invocations: _Optional[int] = ..., trouble: _Optional[str] = ..., lost_hosts: _Optional[_Iterable[_Union[HostStatus, _Mapping]]] = ...) -> None: ...
 
 class HostStatus(_message.Message):
-    __slots__ = ("host_id", "pid", "slots", "labels")
+    __slots__ = ("host_id", "pid", "slots", "labels", "draining", "lost_ms", "lost_workers")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -412,23 +429,39 @@ class HostStatus(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    LOST_MS_FIELD_NUMBER: _ClassVar[int]
+    LOST_WORKERS_FIELD_NUMBER: _ClassVar[int]
     host_id: str
     pid: int
     slots: int
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, host_id: _Optional[str] = ..., pid: _Optional[int] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    draining: bool
+    lost_ms: int
+    lost_workers: int
+    def __init__(self, host_id: _Optional[str] = ..., pid: _Optional[int] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., draining: bool = ..., lost_ms: _Optional[int] = ..., lost_workers: _Optional[int] = ...) -> None: ...
 
 class WorkerStatus(_message.Message):
-    __slots__ = ("worker_id", "host_id", "pid", "request_id")
+    __slots__ = ("worker_id", "host_id", "pid", "request_id", "state", "function_name", "execution_arn", "invocation", "running_ms")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    FUNCTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_ARN_FIELD_NUMBER: _ClassVar[int]
+    INVOCATION_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_MS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     host_id: str
     pid: int
     request_id: str
-    def __init__(self, worker_id: _Optional[str] = ..., host_id: _Optional[str] = ..., pid: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+    state: WorkerState
+    function_name: str
+    execution_arn: str
+    invocation: int
+    running_ms: int
+    def __init__(self, worker_id: _Optional[str] = ..., host_id: _Optional[str] = ..., pid: _Optional[int] = ..., request_id: _Optional[str] = ..., state: _Optional[_Union[WorkerState, str]] = ..., function_name: _Optional[str] = ..., execution_arn: _Optional[str] = ..., invocation: _Optional[int] = ..., running_ms: _Optional[int] = ...) -> None: ...
 
 class ServeAwsApiRequest(_message.Message):
     __slots__ = ("workspace_id", "host", "port", "access_keys", "skip_time", "faults", "allow_hosts", "functions_follow")
