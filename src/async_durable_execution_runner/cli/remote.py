@@ -44,6 +44,7 @@ def add_commands(commands: Any) -> None:
     coordinator.add_argument(
         "--insecure-plaintext", action="store_true", help="speak no TLS beyond this machine"
     )
+    _add_health(coordinator, "SERVING as long as it runs")
     local.add_verbose(coordinator)
     coordinator.set_defaults(run=_coordinator)
 
@@ -88,6 +89,7 @@ def add_commands(commands: Any) -> None:
         metavar="SECONDS",
         help="what invocations have to end after a SIGTERM (default: %(default)g)",
     )
+    _add_health(host, "SERVING while it takes invocations from a coordinator")
     access.add_options(host)
     local.add_verbose(host)
     host.set_defaults(run=_worker_host)
@@ -115,6 +117,15 @@ def add_commands(commands: Any) -> None:
     certificates.set_defaults(run=_certificates)
 
 
+def _add_health(parser: argparse.ArgumentParser, answer: str) -> None:
+    parser.add_argument(
+        "--health",
+        type=kinds.listening,
+        metavar="HOST:PORT",
+        help=f"answer probes there by grpc.health.v1, without TLS or token: {answer}",
+    )
+
+
 def _coordinator(options: argparse.Namespace) -> NoReturn:
     command = ["--listen", options.listen]
     for name in ("token", "worker_host_token", "cert", "key", "client_ca"):
@@ -124,6 +135,8 @@ def _coordinator(options: argparse.Namespace) -> NoReturn:
         command += ["--listen-workers", options.listen_workers]
     if options.insecure_plaintext:
         command.append("--insecure-plaintext")
+    if options.health:
+        command += ["--health", options.health]
     # The coordinator's modules are for its own process only.
     module = f"{__package__.partition('.')[0]}.coordinator"
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *command])
@@ -137,6 +150,8 @@ def _worker_host(options: argparse.Namespace) -> int:
     command += ["--drain-timeout", str(options.drain_timeout)]
     for name, value in options.label:
         command += ["--label", f"{name}={value}"]
+    if options.health:
+        command += ["--health", options.health]
     command += access.arguments(vars(options))
     return host_main(command)
 

@@ -13,6 +13,7 @@ import grpc
 
 from ..rpc import TOKEN_VARIABLE
 from ..rpc.bounds import DECODERS
+from ..rpc.health import CHECK
 from ..security.credentials import Credentials, certified, may_call
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ Context = Any
 
 class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """An interceptor that refuses every call to which the caller has no right, and has what workers
-    send decoded within its bounds."""
+    send decoded within its bounds. Probes, which have no token, are answered without being read."""
 
     def __init__(self, credentials: Credentials, *, certificates: bool = False) -> None:
         """Have callers known by their metadata.
@@ -49,6 +50,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         self, continuation: Callable[[Any], Awaitable[Any]], details: Any
     ) -> Any:
         method: str = details.method
+        if method == CHECK:
+            return await continuation(details)
         roles = self._credentials.roles(details.invocation_metadata)
         if may_call(roles, method):
             return self._bounded(method, await continuation(details))

@@ -27,7 +27,8 @@ import uvloop
 
 from .. import log
 from ..errors import InvalidConfiguration
-from ..rpc import OPTIONS, is_local
+from ..rpc import OPTIONS, is_local, listen
+from ..rpc.health import Health, answer_probes
 from ..rpc.v1.control_pb2_grpc import add_ControlServiceServicer_to_server
 from ..rpc.v1.debug_pb2_grpc import add_DebugServiceServicer_to_server
 from ..rpc.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
@@ -55,14 +56,19 @@ class Doors:
     tls: ServerTls | None = None
     #: Where workers call if callers at `address` have to show a certificate: workers have none.
     workers_address: str = ""
+    #: Where probes are answered in plaintext, beside the other addresses.
+    health_address: str = ""
 
 
-async def serve(doors: Doors, ready: Callable[[str, str], None], *, lifeline: bool) -> None:
+async def serve(
+    doors: Doors, ready: Callable[[str, str, list[str]], None], *, lifeline: bool
+) -> None:
     """Serve until SIGTERM or SIGINT, or until the lifeline ends.
 
     Args:
         doors: Where to listen.
-        ready: Called with the address, and with that for workers, once the server listens.
+        ready: Called with the address, that for workers, and sentences on others, once the server
+            listens.
         lifeline: Whether the end of standard input ends this.
 
     Raises:
@@ -85,6 +91,11 @@ async def serve(doors: Doors, ready: Callable[[str, str], None], *, lifeline: bo
     add_DebugServiceServicer_to_server(DebugService(executor, doors.credentials), server)
     ended = loop.create_future()
 
+    def serves() -> bool:
+        return not ended.done()
+
+    server.add_generic_rpc_handlers((Health(serves),))
+
     def end() -> None:
         if not ended.done():
             ended.set_result(None)
@@ -106,12 +117,17 @@ async def serve(doors: Doors, ready: Callable[[str, str], None], *, lifeline: bo
         except OSError as error:
             raise OSError(f"Cannot listen on {doors.address}: {error}") from None
     try:
-        address = _listen(server, doors.address, doors.tls)
+        address = listen(server, doors.address, doors.tls and doors.tls.credentials())
         workers_address = ""
         if doors.workers_address:
             assert doors.tls is not None
-            workers_address = _listen(server, doors.workers_address, doors.tls.for_anyone())
+            anyone = doors.tls.for_anyone().credentials()
+            workers_address = listen(server, doors.workers_address, anyone)
             workers.port = int(workers_address.rpartition(":")[2])
+        notes = []
+        if doors.health_address:
+            probed, _probes = await answer_probes(doors.health_address, serves)
+            notes.append(f"Probes are answered on {probed}, in plaintext.")
     except OSError:
         if made:
             folder.rmdir()
@@ -122,21 +138,8 @@ async def serve(doors: Doors, ready: Callable[[str, str], None], *, lifeline: bo
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     gc.enable()
-    ready(address, workers_address)
+    ready(address, workers_address, notes)
     await ended
-
-
-def _listen(server: grpc.aio.Server, address: str, tls: ServerTls | None) -> str:
-    """Have the server listen, and return the address with its port."""
-    try:
-        if tls is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, tls.credentials())
-    except RuntimeError:
-        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
-        raise OSError(f"Cannot listen on {address}: {why}") from None
-    return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
 
 def _leave(listen: str) -> NoReturn:
@@ -160,12 +163,13 @@ def main(arguments: list[str]) -> None:
     except InvalidConfiguration as error:
         sys.exit(_failed(str(error)))
 
-    def ready(address: str, workers_address: str) -> None:
+    def ready(address: str, workers_address: str, notes: list[str]) -> None:
         text = f"ready {address}\n"
         if not lifeline:
             others = f", and for workers on {workers_address}" if workers_address else ""
             how = "in plaintext" if doors.tls is None else "with TLS"
-            text = f"The coordinator listens on {address}{others}, {how}. Ctrl-C ends it.\n"
+            notes.append(f"The coordinator listens on {address}{others}, {how}. Ctrl-C ends it.")
+            text = "".join(f"{note}\n" for note in notes)
         # The parent may be gone by now; then standard input has ended, or is about to.
         try:
             sys.stdout.write(text)
@@ -196,6 +200,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     for name in ("token", "worker-host-token", "cert", "key", "client-ca"):
         parser.add_argument(f"--{name}-file", default="")
     parser.add_argument("--insecure-plaintext", action="store_true")
+    parser.add_argument("--health", default="", metavar="HOST:PORT")
     return parser.parse_args(arguments)
 
 
@@ -233,7 +238,8 @@ def _own_doors(options: argparse.Namespace) -> Doors:
                 "which have no certificate, call the coordinator there with a credential of "
                 "their own."
             )
-        return Doors(options.listen, Credentials(fixed(""), fixed("")), tls, options.listen_workers)
+        nobody = Credentials(fixed(""), fixed(""))
+        return Doors(options.listen, nobody, tls, options.listen_workers, options.health)
     if options.listen_workers:
         raise InvalidConfiguration("--listen-workers is for --client-ca-file only.")
     if not options.token_file or not options.worker_host_token_file:
@@ -252,7 +258,7 @@ def _own_doors(options: argparse.Namespace) -> Doors:
             f"WARNING: {options.listen} is served in plaintext. Everybody between this machine "
             "and its callers can read tokens and payloads, and run code on the worker hosts.\n"
         )
-    return Doors(options.listen, Credentials(*tokens), tls)
+    return Doors(options.listen, Credentials(*tokens), tls, health_address=options.health)
 
 
 def _failed(why: str) -> int:

@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         lifeline=secret if options.lifeline else None,
         labels=labels,
         drain_timeout=options.drain_timeout,
+        health_address=options.health,
     )
     gc.freeze()
     gc.enable()
@@ -88,6 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _say(f"The coordinator at {address} is gone: {error}.", 1)
     except errors.WorkersUnavailable as error:
         return _say(str(error), 1)
+    except errors.InvalidConfiguration as error:
+        return _say(str(error), 2)
     except errors.RunnerError as error:
         return _say(f"The coordinator at {address} refused this host: {error}", 2)
     return 0
@@ -106,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--app-dir", default="", metavar="FOLDER")
     parser.add_argument("--drain-timeout", type=float, default=0.0, metavar="SECONDS")
+    parser.add_argument("--health", default="", metavar="HOST:PORT")
     access.add_options(parser)
     parser.add_argument(
         "--lifeline",

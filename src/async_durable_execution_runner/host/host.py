@@ -29,6 +29,7 @@ import grpc.aio
 
 from .. import errors, log
 from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc.health import answer_probes
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
 from ..security import secrecy
 from ..worker import output, stacks
@@ -66,6 +67,7 @@ class WorkerHost:
         lifeline: A descriptor; the run ends when nobody has its other end open any more.
         labels: What describes this machine to the coordinator.
         drain_timeout: Seconds that invocations have to end after a SIGTERM; with a lifeline none.
+        health_address: Where probes are answered in plaintext; "" for nowhere.
     """
 
     connection: Connection
@@ -75,6 +77,7 @@ class WorkerHost:
     lifeline: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
     drain_timeout: float = 0.0
+    health_address: str = ""
 
     def __post_init__(self) -> None:
         orphans.adopt()
@@ -85,7 +88,8 @@ class WorkerHost:
         self._reports: asyncio.Queue[worker_pb2.SuperviseRequest | None] = asyncio.Queue()
         self._reading: set[asyncio.Task[None]] = set()
         self._reporting: asyncio.Task[None] | None = None
-        self._joined = False
+        #: Whether it has ever been welcome, and whether it is connected now.
+        self._joined = self._connected = False
         self._draining = False
         self._workers_address = self.connection.address
         self._say = log.info(__name__)
@@ -98,7 +102,10 @@ class WorkerHost:
                 a lifeline or was never connected.
             WorkersUnavailable: The forkserver has died.
             RunnerError: The coordinator refuses this host.
+            InvalidConfiguration: Probes cannot be answered at their address.
         """
+        if self.health_address:
+            await self._answer_probes()
         loop = asyncio.get_running_loop()
         self._end: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self.forkserver, self._hear_forkserver)
@@ -117,6 +124,16 @@ class WorkerHost:
             loop.remove_reader(self.forkserver)
             self._dismiss_forkserver()
             orphans.kill_all()
+
+    async def _answer_probes(self) -> None:
+        def serves() -> bool:
+            return self._connected and not self._draining
+
+        try:
+            address, self._probes = await answer_probes(self.health_address, serves)
+        except OSError as error:
+            raise errors.InvalidConfiguration(str(error)) from None
+        _tell(f"Probes are answered on {address}, in plaintext.")
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
         if self.lifeline is None:
@@ -205,6 +222,7 @@ class WorkerHost:
             except grpc.aio.AioRpcError as error:
                 raise refusal(error) from None
             finally:
+                self._connected = False
                 self._reporting.cancel()
         raise errors.CoordinatorUnavailable("it closed the connection")
 
@@ -256,7 +274,7 @@ class WorkerHost:
     def _join(self, welcome: worker_pb2.HostWelcome) -> None:
         if self._joined:
             _tell(f"Joined the coordinator at {self.connection.address} again.")
-        self._joined = True
+        self._joined = self._connected = True
         if welcome.workers_port:
             name = self.connection.address.rpartition(":")[0]
             self._workers_address = f"{name}:{welcome.workers_port}"

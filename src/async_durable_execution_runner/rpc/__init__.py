@@ -10,6 +10,7 @@ import os
 import resource
 import string
 import urllib.parse
+from typing import Any
 
 from ..errors import RunnerError
 
@@ -92,6 +93,28 @@ def check_descriptors() -> None:
             f"A process may open {most} files here, and the runner's need {_MIN_DESCRIPTORS}: "
             f"raise the limit with `ulimit -n {_MIN_DESCRIPTORS}` or more."
         )
+
+
+def listen(server: Any, address: str, credentials: Any = None) -> str:
+    """Have a gRPC server listen, and return the address with its port.
+
+    Args:
+        server: The server, which has not been started.
+        address: "unix:PATH" or "HOST:PORT"; port 0 stands for any free port.
+        credentials: What gRPC needs to speak TLS; None for plaintext.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
+    except RuntimeError:
+        why = "the address is in use, or may not be used; GRPC_VERBOSITY=debug shows which"
+        raise OSError(f"Cannot listen on {address}: {why}") from None
+    return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
 
 def is_local(address: str) -> bool:
