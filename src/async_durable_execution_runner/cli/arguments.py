@@ -130,6 +130,13 @@ def listening(text: str) -> str:
     raise ArgumentTypeError(f"an address is needed, as in 127.0.0.1:7000, not {text!r}")
 
 
+def tcp(text: str) -> str:
+    """The same, but for a Unix socket."""
+    if text.startswith("unix:"):
+        raise ArgumentTypeError(f"a host and a port are needed, as in 127.0.0.1:9464, not {text!r}")
+    return listening(text)
+
+
 def address(text: str) -> str:
     """The address at which a coordinator listens."""
     if listening(text).endswith(":0") and not text.startswith("unix:"):

@@ -45,6 +45,13 @@ def add_commands(commands: Any) -> None:
         "--insecure-plaintext", action="store_true", help="speak no TLS beyond this machine"
     )
     _add_health(coordinator, "SERVING as long as it runs")
+    coordinator.add_argument(
+        "--metrics",
+        type=kinds.tcp,
+        metavar="HOST:PORT",
+        help="offer figures for Prometheus there over HTTP, to whoever can reach that address; "
+        "needs the extra metrics",
+    )
     local.add_verbose(coordinator)
     coordinator.set_defaults(run=_coordinator)
 
@@ -137,6 +144,8 @@ def _coordinator(options: argparse.Namespace) -> NoReturn:
         command.append("--insecure-plaintext")
     if options.health:
         command += ["--health", options.health]
+    if options.metrics:
+        command += ["--metrics", options.metrics]
     # The coordinator's modules are for its own process only.
     module = f"{__package__.partition('.')[0]}.coordinator"
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *command])

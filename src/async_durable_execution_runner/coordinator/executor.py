@@ -44,6 +44,7 @@ from .runs import (
     Workspace,
 )
 from .starter import Starter
+from .tallies import WITHDRAWN, label
 from .timekeeper import Timekeeper
 from .trace import trace
 from .workers import Function, Share
@@ -115,6 +116,7 @@ class Executor:
         self.effects.forget(workspace)
         for run in workspace.runs.values():
             del self.runs[run.arn]
+            self.pool.tallies.executions_ended[WITHDRAWN] += not run.execution.ended
             self.timekeeper.forget(run.family)
             self.pool.release(run.arn)
             if injector := self.injectors.pop(run.arn, None):
@@ -212,6 +214,7 @@ class Executor:
 
     def _finished(self, run: Run, status: ExecutionStatus) -> None:
         run.family.remove(run)
+        self.pool.tallies.executions_ended[label(status)] += 1
         if injector := self.injectors.get(run.arn):
             injector.close()
         if run.lease is None:

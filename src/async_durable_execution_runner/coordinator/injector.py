@@ -23,6 +23,7 @@ from .injection import FiredFault, Frozen, Injection
 from .leases import Leases
 from .moments import Moments
 from .runs import Copy, Lease, Run
+from .tallies import FAULT
 from .timekeeper import Timekeeper
 from .workers import Worker, WorkerState
 
@@ -236,7 +237,7 @@ class Injector:
             say("%s .. fault %s strikes %s", log.short(self._run.arn), fired.fault, worker)
         match what:
             case f.Kill():
-                self._pool.kill(worker, "a fault was planned")
+                self._pool.kill(worker, "a fault was planned", FAULT)
                 return Answer.SILENCE
             case f.KillHost():
                 assert worker.host is not None
@@ -329,7 +330,7 @@ class Injector:
 
     def _bury(self, frozen: Frozen) -> None:
         if self._injection.frozen.get(frozen.worker.id) is frozen:
-            self._pool.kill(frozen.worker, "a fault froze it")
+            self._pool.kill(frozen.worker, "a fault froze it", FAULT)
 
     def _late(self, worker_id: str, reply: T, refused: Callable[[T], str]) -> T:
         """Note the refusal of a checkpoint that came too late, from a zombie or a copy."""

@@ -17,6 +17,7 @@ from . import causes
 from .inspections import Inspections
 from .pool import WorkerPool
 from .runs import Family, InvocationState, Lease, PlainInvocation, Run, Subject, Workspace
+from .tallies import DEADLINE, WITHDRAWN
 from .workers import Function, Job, Stacks, Worker, WorkerExit, WorkerState
 
 
@@ -74,6 +75,7 @@ class Leases:
         self.pool.withdraw(workspace.share)
         for request_id, subject in list(self._subjects.items()):
             if subject.workspace is workspace:
+                self.pool.tallies.invocations[WITHDRAWN] += subject.lease is not None
                 self._end(request_id, subject)
                 if isinstance(subject, PlainInvocation):
                     subject.give_up(ResourceNotFound("The runner was closed."))
@@ -189,7 +191,7 @@ class Leases:
             error = causes.timed_out(job.request_id, seconds, output, lease.invocation.stacks)
         else:
             error = causes.died(job.request_id, exit)
-        self._complete(lease, error, output, exit.output_truncated)
+        self._complete(lease, error, output, exit.output_truncated, died=True)
 
     def deadline_passed(self, lease: Lease, inspect: bool = True) -> None:
         """End a lease whose deadline has passed, by killing its worker. With `inspect`, the stacks
@@ -214,7 +216,7 @@ class Leases:
         if (say := self._say) is not None:
             say("%s: was looked at, %s", lease.worker, stacks.verdict)
         if self.pool.workers.get(lease.worker.id) is lease.worker:
-            self.pool.kill(lease.worker, "the time of its invocation is over")
+            self.pool.kill(lease.worker, "the time of its invocation is over", DEADLINE)
 
     def _complete(
         self,
@@ -222,10 +224,19 @@ class Leases:
         outcome: str | ErrorObject,
         output: Sequence[OutputLine],
         truncated: bool,
+        *,
+        died: bool = False,
     ) -> None:
         """End a lease: every lease ends here, whoever ended it."""
         self._end(lease.job.request_id, lease.subject)
         self._ended(lease, outcome, output, truncated)
+        if lease.timed_out or died:
+            how = "timed_out" if lease.timed_out else "died"
+        else:
+            # Where the subject has no word of its own for it, there was an error or there was none.
+            failed = isinstance(outcome, ErrorObject)
+            how = (lease.invocation.outcome or ("error" if failed else "succeeded")).lower()
+        self.pool.tallies.invocations[how] += 1
 
     def _end(self, request_id: str, subject: Subject) -> None:
         if subject.lease is not None and subject.lease.deadline is not None:

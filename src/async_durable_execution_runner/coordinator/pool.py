@@ -15,6 +15,7 @@ from ..core.model import Isolation
 from .lost import LostHosts
 from .matching import fitness, free_slots, missing, without_work
 from .shortage import shortage
+from .tallies import DEADLINE, DISMISSED, HOST_LOST, Tallies
 from .workers import (
     ConnectedHost,
     ExitCause,
@@ -60,6 +61,7 @@ class WorkerPool:
         self._unavailable = unavailable
         self.hosts: dict[str, ConnectedHost] = {}
         self.lost = LostHosts()
+        self.tallies = Tallies()
         self.workers: dict[str, Worker] = {}
         #: The adapters of SDKs that workers are forked with, as functions need them.
         self.sdks: set[str] = set()
@@ -145,16 +147,19 @@ class WorkerPool:
                 say("%s: stuck, its lease is over and its handler goes on", worker)
             self.dispatch()
         else:
-            self.kill(worker, "its lease is over")
+            self.kill(worker, "its lease is over", DEADLINE)
 
     def doom(self, worker: Worker) -> None:
         """Give the worker nothing more to do, as its lease is over and `kill` will follow."""
         worker.state = WorkerState.DOOMED
 
-    def kill(self, worker: Worker, why: str) -> None:
+    def kill(self, worker: Worker, why: str, cause: str = DISMISSED) -> None:
         """Ask the worker's host to kill the worker; `lost` follows if it holds a lease.
 
-        `why` is for the log, as the end of a sentence.
+        Args:
+            worker: The worker.
+            why: The reason for the log, as the end of a sentence.
+            cause: The cause of its end for `Tallies`; "" where its host is to say it.
         """
         if (say := self._say) is not None and worker.state is not WorkerState.ENDING:
             say("%s: to be killed, %s", worker, why)
@@ -162,6 +167,7 @@ class WorkerPool:
             worker.state = WorkerState.STUCK
         elif worker.state is not WorkerState.ENDING:
             worker.state = WorkerState.ENDING
+            worker.ended_for = cause
             worker.host.kill_worker(worker.id)
             asyncio.get_running_loop().call_later(_EXIT_REPORT_SECONDS, self._unreported, worker)
 
@@ -247,6 +253,7 @@ class WorkerPool:
                 say("%s: left, and with it %d workers", host, len(host.workers))
         for worker in [each for each in self.workers.values() if each.host is host]:
             exit = WorkerExit(ExitCause.UNKNOWN, detail="its worker host went away")
+            worker.ended_for = worker.ended_for or HOST_LOST
             self._gone(worker, exit)
 
     def drain(self, host: ConnectedHost) -> None:
@@ -283,7 +290,7 @@ class WorkerPool:
         if worker.host is None:
             self._gone(worker, WorkerExit(ExitCause.UNKNOWN, detail="the inline worker went away"))
         else:
-            self.kill(worker, "its session has ended")
+            self.kill(worker, "its session has ended", "")
 
     def _unreported(self, worker: Worker) -> None:
         if self.workers.get(worker.id) is worker:
@@ -314,6 +321,7 @@ class WorkerPool:
         del self.workers[worker.id]
         if worker.host is not None:
             worker.host.workers.discard(worker.id)
+            self.tallies.worker_exits[worker.ended_for or exit.cause.name.lower()] += 1
         job = worker.job
         if (say := self._say) is not None:
             held = "" if job is None else f"; it had {job}"
@@ -371,6 +379,7 @@ class WorkerPool:
     def _lease(self, job: Job, worker: Worker) -> bool:
         if not self._leased(job, worker):
             return False
+        self.tallies.leases_granted += 1
         worker.state = WorkerState.LEASED
         worker.job = job
         worker.last_request_id = job.request_id

@@ -19,6 +19,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -58,6 +59,8 @@ class Doors:
     workers_address: str = ""
     #: Where probes are answered in plaintext, beside the other addresses.
     health_address: str = ""
+    #: Where Prometheus gets figures.
+    metrics_address: str = ""
 
 
 async def serve(
@@ -128,6 +131,10 @@ async def serve(
         if doors.health_address:
             probed, _probes = await answer_probes(doors.health_address, serves)
             notes.append(f"Probes are answered on {probed}, in plaintext.")
+        if doors.metrics_address:
+            from . import metrics
+
+            notes.append(f"Metrics are at {metrics.offer(executor, doors.metrics_address)}.")
     except OSError:
         if made:
             folder.rmdir()
@@ -201,6 +208,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         parser.add_argument(f"--{name}-file", default="")
     parser.add_argument("--insecure-plaintext", action="store_true")
     parser.add_argument("--health", default="", metavar="HOST:PORT")
+    parser.add_argument("--metrics", default="", metavar="HOST:PORT")
     return parser.parse_args(arguments)
 
 
@@ -218,6 +226,12 @@ def _parents_doors() -> Doors:
 
 
 def _own_doors(options: argparse.Namespace) -> Doors:
+    if options.metrics and find_spec("prometheus_client") is None:
+        raise InvalidConfiguration(
+            "Figures for Prometheus are made by the package prometheus_client, which is not "
+            'installed: pip install "async-durable-execution-runner[metrics]"'
+        )
+    others = options.health, options.metrics
     tls = None
     if options.cert_file or options.key_file or options.client_ca_file:
         tls = ServerTls.read(options.cert_file, options.key_file, options.client_ca_file)
@@ -239,7 +253,7 @@ def _own_doors(options: argparse.Namespace) -> Doors:
                 "their own."
             )
         nobody = Credentials(fixed(""), fixed(""))
-        return Doors(options.listen, nobody, tls, options.listen_workers, options.health)
+        return Doors(options.listen, nobody, tls, options.listen_workers, *others)
     if options.listen_workers:
         raise InvalidConfiguration("--listen-workers is for --client-ca-file only.")
     if not options.token_file or not options.worker_host_token_file:
@@ -258,7 +272,7 @@ def _own_doors(options: argparse.Namespace) -> Doors:
             f"WARNING: {options.listen} is served in plaintext. Everybody between this machine "
             "and its callers can read tokens and payloads, and run code on the worker hosts.\n"
         )
-    return Doors(options.listen, Credentials(*tokens), tls, health_address=options.health)
+    return Doors(options.listen, Credentials(*tokens), tls, "", *others)
 
 
 def _failed(why: str) -> int:

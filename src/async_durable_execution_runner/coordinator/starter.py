@@ -163,6 +163,7 @@ class Starter:
             retry_backoff_ms=0 if retry_at_once else workspace.retry_backoff_ms,
             result_bytes=result_bytes,
         )
+        self._leases.pool.tallies.executions_started += 1
         run = Run(Execution(config), workspace, function, family)
         family.add(run)
         self._runs[arn] = run

@@ -9,16 +9,7 @@ from ..rpc.v1 import control_pb2 as pb
 from .executor import Executor
 from .lost import LostHost
 from .runs import Call, Copy, Lease, Run
-from .workers import ConnectedHost, Worker, WorkerState
-
-_STATES = {
-    WorkerState.STARTING: pb.WORKER_STATE_STARTING,
-    WorkerState.IDLE: pb.WORKER_STATE_IDLE,
-    WorkerState.LEASED: pb.WORKER_STATE_BUSY,
-    WorkerState.DOOMED: pb.WORKER_STATE_ENDING,
-    WorkerState.ENDING: pb.WORKER_STATE_ENDING,
-    WorkerState.STUCK: pb.WORKER_STATE_STUCK,
-}
+from .workers import ConnectedHost, Worker
 
 
 def status(executor: Executor, coordinator_id: str) -> pb.GetStatusResponse:
@@ -57,7 +48,7 @@ def _worker(executor: Executor, worker: Worker) -> pb.WorkerStatus:
         worker_id=worker.id,
         host_id=worker.host.id if worker.host else "",
         pid=worker.pid,
-        state=_STATES[worker.state],
+        state=f"WORKER_STATE_{worker.state.shown.upper()}",
     )
     if worker.job is not None:
         found.request_id = worker.job.request_id

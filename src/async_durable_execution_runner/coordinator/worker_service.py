@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -241,6 +242,7 @@ class WorkerService(WorkerServiceServicer):
     async def Checkpoint(self, _: Any, context: Context) -> None:
         speaker = self._speaker(context)
         while (request := await context.read()) is not grpc.aio.EOF:
+            began = time.perf_counter()
             if isinstance(request, TooMuch):
                 error = InvalidParameterValue(f"The checkpoint is too large: {request.why}")
                 refusal = codec.service_error_to_proto(error)
@@ -255,6 +257,7 @@ class WorkerService(WorkerServiceServicer):
             injector = self._injector(request)
             if injector is None:
                 await context.write(self._checkpoint(request))
+                self._pool.tallies.checkpoint_took(time.perf_counter() - began)
             else:
                 await self._checkpoint_with_faults(request, injector, context)
 

@@ -157,6 +157,15 @@ class WorkerState(Enum):
     #: be waited for, or it is frozen.
     STUCK = "stuck"
 
+    @property
+    def shown(self) -> str:
+        """The state as people are told it: one of `SHOWN_STATES`."""
+        return _SHOWN.get(self, self.value)
+
+
+_SHOWN = {WorkerState.LEASED: "busy", WorkerState.DOOMED: "ending"}
+SHOWN_STATES = tuple(dict.fromkeys(each.shown for each in WorkerState))
+
 
 @dataclass(slots=True, eq=False)
 class ConnectedHost:
@@ -216,6 +225,8 @@ class Worker:
     last_request_id: str = ""
     #: Why the worker has to end after its current job, for the log; "" where it may go on.
     retired: str = ""
+    #: Why the coordinator has ended the worker, as `Tallies` has it; "" where it has not.
+    ended_for: str = ""
     #: How many debuggers have stopped the worker's handler.
     stops: int = 0
     #: Set where the worker was stopped by a fault; called when the worker is gone.
