@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import urllib.request
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .handlers import order, patient
-from .team import LIMIT, DurableFunctionTestRunner, Process, Team, worker_host
+from .team import LIMIT, TESTS, DurableFunctionTestRunner, Process, Team, worker_host
 
 pytestmark = pytest.mark.processes
 
@@ -32,6 +33,12 @@ def figures(url: str) -> dict[str, float]:
     }
 
 
+def documented() -> set[str]:
+    page = (TESTS.parent / "docs" / "remote-workers.md").read_text(encoding="utf-8")
+    rows = page.partition("| figures, each")[2].partition("\n\n")[0].splitlines()
+    return {name for row in rows for name in re.findall(r"`(\w+)[`{]", row.split("|")[1])}
+
+
 def test_a_coordinator_offers_what_happens_in_it(
     team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +55,8 @@ def test_a_coordinator_offers_what_happens_in_it(
         # All are there from the beginning, so that none is missing as long as it is 0.
         assert found["durable_runner_executions_ended_total{timed_out}"] == 0
         assert found["durable_runner_worker_exits_total{memory}"] == 0
+        offered = {re.sub(r"_(bucket|count|sum)$", "", each.partition("{")[0]) for each in found}
+        assert offered == {f"durable_runner_{name}" for name in documented()}
         with (
             worker_host(address, team.by_token("worker-host")) as host,
             DurableFunctionTestRunner(order, coordinator=address) as runner,

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -111,6 +112,8 @@ def _asking(options: argparse.Namespace) -> Callable[[], RunnerStatus]:
 def _keep_on_screen(ask: Callable[[], RunnerStatus]) -> None:
     """Draw the list over itself, on the terminal's other screen; leave the last one behind."""
     status = ask()
+    # The screen is put back whatever ends this.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # The other screen, without a cursor.
     sys.stdout.write("\x1b[?1049h\x1b[?25l")
     try:
