@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
-from async_durable_execution_runner.pytest_plugin import options
+from async_durable_execution_runner.pytest_plugin import options, standing
 
 pytest_plugins = ["pytester"]
 
@@ -43,6 +44,21 @@ def test_nothing_is_said_where_nobody_said_it(pytester: pytest.Pytester) -> None
     assert not options.is_cloud(config)
 
 
+def test_the_options_coordinator_is_the_environments_for_the_session(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "DURABLE_RUNNER_COORDINATOR"
+    pytester.makeini("[pytest]\ndurable_coordinator = coordinator.example:7000\n")
+    monkeypatch.setenv(name, "another.example:7000")
+    # An empty address stands for none, as in the environment.
+    for given, wanted in ([], "coordinator.example:7000"), (["--durable-coordinator="], ""):
+        config = pytester.parseconfig(*given)
+        standing.use(config)
+        assert os.environ[name] == wanted
+        config._ensure_unconfigure()
+        assert os.environ[name] == "another.example:7000"
+
+
 @pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="the table is pytest 9's")
 def test_a_toml_file_may_have_numbers_as_numbers(pytester: pytest.Pytester) -> None:
     pytester.makepyprojecttoml(
@@ -57,6 +73,7 @@ def test_a_toml_file_may_have_numbers_as_numbers(pytester: pytest.Pytester) -> N
         (["--durable-workers=many"], "", "--durable-workers: 'many' is not a whole number."),
         (["--durable-workers=0"], "", "--durable-workers: '0' is not more than 0."),
         (["--durable-skip-time=perhaps"], "", "--durable-skip-time: 'perhaps' is not true or fal"),
+        (["--durable-coordinator=here"], "", "'here' is not an address, as in coordinator.exam"),
         (["--durable-debug=65536"], "", "--durable-debug: '65536' is not a port, from 0 to 65535."),
         ([], "durable_isolation = moon", "tox.ini: 'moon' is not one of worker, execution,"),
         ([], "durable_workers = many", "durable_workers in "),

@@ -16,6 +16,9 @@ from ..errors import RunnerError
 if TYPE_CHECKING:
     from ..security.tls import Tls
 
+#: The environment variable with the address of a standing coordinator, for the runners that name
+#: none.
+COORDINATOR = "DURABLE_RUNNER_COORDINATOR"
 #: Asks the owner: the question and its argument. None where this process has a cluster of its own.
 ask: Callable[[str, Any], Any] | None = None
 

@@ -6,11 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from ..rpc import OURS
 from ..security import access
-
-#: The environment variable with the address of the coordinator of runners that name none.
-VARIABLE = f"{OURS}COORDINATOR"
 
 
 class RemoteCluster:

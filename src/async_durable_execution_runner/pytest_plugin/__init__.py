@@ -29,7 +29,7 @@ import pytest
 
 from ..client import lent
 from ..runner import suite
-from . import deaths, debugging, exploring, lender, options, section
+from . import deaths, debugging, exploring, lender, options, section, standing
 from .fixtures import crash_report, durable_pool, durable_runner, make_durable_runner
 
 __all__ = ["crash_report", "durable_pool", "durable_runner", "make_durable_runner"]
@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _borrower = lender.Borrower(channel)
         lent.ask = _borrower.ask
     options.check(config)
+    standing.use(config)
     suite.replays = config.getoption("--durable-replay")
     suite.listener = _Listener()
     suite.debugger = debugging.user(config)
@@ -156,6 +157,9 @@ class _Listener:
     def ran(self, engine: Any, start: Any) -> None:
         exploring.ran(engine, start)
 
+    def shut_out(self, address: str, error: Exception) -> None:
+        standing.shut_out(address, error)
+
     def saw(self, found: Any) -> None:
         _findings.add(found)
 
@@ -191,7 +195,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add to the report of a failed test what its executions did."""
     report = yield
-    if report.failed:
+    if report.failed and not standing.ends_session(item, call, report):
         section.add_to(report, item, call, _findings)
     return report
 

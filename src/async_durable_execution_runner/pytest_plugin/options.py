@@ -5,12 +5,14 @@ What a marker, or a call in a test, says wins over the command line, which wins 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 _YES = ("1", "true", "yes", "on")
+_ADDRESS = re.compile(r"unix:.+|.+:\d+")
 _NO = ("0", "false", "no", "off")
 
 
@@ -25,6 +27,7 @@ class _Option:
     choices: tuple[str, ...] = ()
     of_runner: bool = False
     is_port: bool = False
+    is_address: bool = False
 
     @property
     def ini(self) -> str:
@@ -48,6 +51,8 @@ class _Option:
             raise ValueError("a whole number" if self.kind is int else "a number") from None
         if self.is_port and value not in range(65536):
             raise ValueError("a port, from 0 to 65535")
+        if self.is_address and value and not _ADDRESS.fullmatch(value):
+            raise ValueError("an address, as in coordinator.example:7000")
         if self.kind in (int, float) and not (self.is_port or value > 0):
             raise ValueError("more than 0")
         return value
@@ -101,6 +106,13 @@ _OPTIONS = (
         "PORT",
         int,
         is_port=True,
+    ),
+    _Option(
+        "coordinator",
+        "Where a coordinator runs already, with worker hosts of its own, for all runners that name "
+        "none; by default the environment variable DURABLE_RUNNER_COORDINATOR.",
+        "HOST:PORT",
+        is_address=True,
     ),
     _Option("endpoint", "Where Lambda is, in cloud mode.", "URL"),
     _Option("region", "Where the functions are, in cloud mode.", "REGION"),

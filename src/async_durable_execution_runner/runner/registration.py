@@ -20,7 +20,7 @@ from .. import log
 from ..client import remote
 from ..client.cluster import AnyCluster, Cluster, shared_cluster, unavailable
 from ..client.drive import drive
-from ..client.lent import LentCluster
+from ..client.lent import COORDINATOR, LentCluster
 from ..client.settings import FunctionSettings, Seconds, seconds, whole
 from ..core import limits
 from ..core.model import Isolation
@@ -221,8 +221,9 @@ class Attachment:
         """Open a workspace, in the shared cluster or in one of this runner's own. This blocks."""
         if self._workspace is not None:
             raise NotStarted("This runner is open already.")
-        self._cluster = cluster = self._find_cluster()
+        self._cluster = None
         try:
+            self._cluster = cluster = self._find_cluster()
             if self.workers and any(
                 each.settings.isolation is not Isolation.INLINE for each in self.functions.values()
             ):
@@ -254,14 +255,17 @@ class Attachment:
             self._control = self.control_over(blocking)
             for name, function in self.functions.items():
                 self._announce(name, function)
-        except BaseException:
+        except BaseException as error:
+            standing = not (self._listen or self._coordinator) and os.environ.get(COORDINATOR)
+            if standing and self._workspace is None and isinstance(error, RunnerError):
+                suite.shut_out(standing, error)
             self.close()
             raise
 
     def _find_cluster(self) -> AnyCluster:
         if self._listen:
             return Cluster(self._listen)
-        address = self._coordinator or os.environ.get(remote.VARIABLE)
+        address = self._coordinator or os.environ.get(COORDINATOR)
         return remote.cluster_at(address) if address else shared_cluster()
 
     def ensure_open(self) -> None:

@@ -30,6 +30,10 @@ class Listener(Protocol):
     def ran(self, engine: Any, start: Any) -> None:
         """`engine` has run an execution to its end, from `start`."""
 
+    def shut_out(self, address: str, error: Exception) -> None:
+        """The coordinator at this address, which all runners share that name none, has let none
+        in."""
+
     def saw(self, found: Any) -> None:
         """A runner has found this: an execution's result, as it is by now, or a crash report."""
 
@@ -61,6 +65,11 @@ def waiting(engine: Any, waited_for: Callable[[], Any]) -> Iterator[None]:
 def failing(engine: Any) -> None:
     if listener is not None:
         listener.failing(engine)
+
+
+def shut_out(address: str, error: Exception) -> None:
+    if listener is not None:
+        listener.shut_out(address, error)
 
 
 def saw(found: Any) -> None:
