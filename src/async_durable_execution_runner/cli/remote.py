@@ -90,6 +90,11 @@ def add_commands(commands: Any) -> None:
         help="import handlers from here, and run them in it (default: the working folder)",
     )
     host.add_argument(
+        "--reload",
+        action="store_true",
+        help="import code anew when a Python file below that folder changes",
+    )
+    host.add_argument(
         "--drain-timeout",
         type=kinds.seconds,
         default=_DRAIN_TIMEOUT,
@@ -157,6 +162,8 @@ def _worker_host(options: argparse.Namespace) -> int:
     command = ["--connect", options.connect, "--slots", str(options.slots)]
     command += ["--app-dir", options.app_dir]
     command += ["--drain-timeout", str(options.drain_timeout)]
+    if options.reload:
+        command.append("--reload")
     for name, value in options.label:
         command += ["--label", f"{name}={value}"]
     if options.health:

@@ -208,6 +208,13 @@ class WorkerPool:
             if worker.functions.keys() & function_ids:
                 self._retire(worker, "its code has changed")
 
+    def retire_on(self, host: ConnectedHost) -> None:
+        """Let no process of the host serve again that has loaded a function, as files that they
+        import from have changed there."""
+        for worker in [self.workers[each] for each in host.workers]:
+            if worker.functions:
+                self._retire(worker, "code has changed on its host")
+
     def _retire_old(self) -> None:
         """Let no process serve again that nobody, or too many, had before."""
         open_ids, in_use = self.shares.keys(), set()

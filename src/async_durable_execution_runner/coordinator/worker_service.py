@@ -109,6 +109,9 @@ class WorkerService(WorkerServiceServicer):
                     self._pool.worker_exited(exited.worker_id, messages.read_exit(exited))
                 if message.WhichOneof("message") == "draining":
                     self._pool.drain(host)
+                if message.WhichOneof("message") == "code_changed":
+                    self._pool.retire_on(host)
+                    outbox.put_nowait(pb.SuperviseResponse(code_dropped=pb.CodeDropped()))
                 taken = message.stacks
                 if message.WhichOneof("message") == "stacks" and taken.worker_id in host.workers:
                     written = tuple(messages.read_lines(taken.output))

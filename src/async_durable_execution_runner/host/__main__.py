@@ -46,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
             return _say(f"The --app-dir {options.app_dir} cannot be entered: {error.strerror}.", 2)
     labels = dict(label.partition("=")[::2] for label in options.label)
 
+    if options.reload:
+        # Python dates bytecode to the second, in which a file may change twice.
+        sys.dont_write_bytecode = True
     # Imported modules stay: they are frozen afterwards, and no collection looks through them.
     gc.disable()
     set_up_grpc()
@@ -80,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         labels=labels,
         drain_timeout=options.drain_timeout,
         health_address=options.health,
+        reload_from=os.getcwd() if options.reload else "",
     )
     gc.freeze()
     gc.enable()
@@ -108,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         help="describe this machine; may be repeated",
     )
     parser.add_argument("--app-dir", default="", metavar="FOLDER")
+    parser.add_argument("--reload", action="store_true")
     parser.add_argument("--drain-timeout", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--health", default="", metavar="HOST:PORT")
     access.add_options(parser)

@@ -19,7 +19,9 @@ import signal
 import socket
 import sys
 import tempfile
+from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any
 from uuid import uuid4
@@ -36,6 +38,7 @@ from ..worker import output, stacks
 from ..worker.connection import Connection
 from ..worker.session import greet, refusal
 from . import orphans
+from .reloading import Reloading
 
 _PATIENCE = 30
 #: The packages of which a host's labels have the versions.
@@ -68,6 +71,7 @@ class WorkerHost:
         labels: What describes this machine to the coordinator.
         drain_timeout: Seconds that invocations have to end after a SIGTERM; with a lifeline none.
         health_address: Where probes are answered in plaintext; "" for nowhere.
+        reload_from: A folder; workers that have loaded code serve no more when it changes there.
     """
 
     connection: Connection
@@ -78,6 +82,7 @@ class WorkerHost:
     labels: dict[str, str] = field(default_factory=dict)
     drain_timeout: float = 0.0
     health_address: str = ""
+    reload_from: str = ""
 
     def __post_init__(self) -> None:
         orphans.adopt()
@@ -91,6 +96,8 @@ class WorkerHost:
         #: Whether it has ever been welcome, and whether it is connected now.
         self._joined = self._connected = False
         self._draining = False
+        #: What is said when the coordinator has heard of it, change by change.
+        self._changes: deque[str] = deque()
         self._workers_address = self.connection.address
         self._say = log.info(__name__)
 
@@ -113,7 +120,10 @@ class WorkerHost:
             loop.add_reader(self.lifeline, self._hear_lifeline)
         self._handle_signals(loop)
         supervision = asyncio.ensure_future(self._supervise_again_and_again())
+        reloading = Reloading(self.reload_from, partial(self._code_changed, loop), _tell)
         try:
+            if self.reload_from:
+                await asyncio.to_thread(reloading.begin)
             await asyncio.wait({supervision, self._end}, return_when=asyncio.FIRST_COMPLETED)
             if self._end.done():
                 supervision.cancel()
@@ -124,6 +134,7 @@ class WorkerHost:
             loop.remove_reader(self.forkserver)
             self._dismiss_forkserver()
             orphans.kill_all()
+            reloading.end()
 
     async def _answer_probes(self) -> None:
         def serves() -> bool:
@@ -165,6 +176,16 @@ class WorkerHost:
             # The last reports go out first.
             self._reports.put_nowait(None)
 
+    def _code_changed(self, loop: asyncio.AbstractEventLoop, what: str) -> None:
+        """Have the coordinator give no work to workers with the old code. On any thread."""
+
+        def report() -> None:
+            self._changes.append(what)
+            changed = worker_pb2.CodeChanged()
+            self._reports.put_nowait(worker_pb2.SuperviseRequest(code_changed=changed))
+
+        loop.call_soon_threadsafe(report)
+
     def _finish(self, error: Exception | None = None) -> None:
         if self._end.done():
             return
@@ -194,6 +215,8 @@ class WorkerHost:
                 self._tell_forkserver({"kill": worker_id})
             # What is reported of them is for nobody.
             self._reports = asyncio.Queue()
+            while self._changes:
+                _tell(self._changes.popleft())
 
     async def _supervise(self) -> None:
         async with self.connection.channel() as channel:
@@ -265,6 +288,8 @@ class WorkerHost:
             case "signal":
                 stop = order.signal.signal == worker_pb2.WORKER_SIGNAL_STOP
                 self._tell_forkserver({"stop": order.signal.worker_id, "on": stop})
+            case "code_dropped":
+                _tell(self._changes.popleft())
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "take_stacks":

@@ -21,6 +21,7 @@ from ..errors import (
     InvalidConfiguration,
     RunnerError,
 )
+from ..host.watching import FileWatcher, not_reloaded
 from ..rpc import codec
 from ..runner.engine import Engine
 from ..runner.registration import DEFAULT_INVOCATION_RETRIES, Attachment, Registration
@@ -28,7 +29,6 @@ from ..worker.environment import has_credentials
 from . import discovery
 from .functions_file import FunctionConfig
 from .log_folder import LogFolder
-from .reload import FileWatcher
 
 #: Seconds that writing the last lines may take.
 _LOGS_TIMEOUT = 5.0
@@ -288,10 +288,7 @@ class _Reloading:
             self._load(paths)
         except HandlerNotLoadable as error:
             # The file is as it is, and a worker that starts now reads it.
-            self._warn(
-                f"Not reloaded: {error} What a worker has already goes on with the old code; "
-                "whatever imports this anew fails until it is mended."
-            )
+            self._warn(not_reloaded(str(error)))
         except RunnerError as error:
             self._warn(f"Not reloaded, and served as before: {error}")
         except Exception as error:

@@ -35,6 +35,9 @@ from .sdk.choice import Handler
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
+#: The SHA-256 of the files of handlers' modules, as they were when they were imported.
+_imported: dict[str, bytes] = {}
+
 _INLINE = 'run it in the test process with isolation="inline"'
 
 
@@ -362,7 +365,14 @@ def load(code: pb.FunctionCode) -> Handler:
 def _check_same(module: types.ModuleType, reference: pb.ModuleReference) -> None:
     """Raise `HandlerNotLoadable` where a module's file is not what the client has."""
     file = getattr(module, "__file__", None) or ""
-    here = _digest(file)
+    now = _digest(file)
+    here = _imported.setdefault(reference.module, now)
+    if reference.digest and here != reference.digest == now:
+        raise errors.HandlerNotLoadable(
+            f"Module {reference.module} has changed since a worker imported it: its file {file} on "
+            f"{platform.node()} is what the runner has, and the worker still has the old code. "
+            "Start the worker host again, or with --reload."
+        )
     if reference.digest and here != reference.digest:
         raise errors.HandlerNotLoadable(
             f"Module {reference.module} is not the same on both sides: its file {file} on "

@@ -51,18 +51,24 @@ MISDEED_KIND_RAISE: MisdeedKind
 MISDEED_KIND_ASK_AGAIN: MisdeedKind
 
 class SuperviseRequest(_message.Message):
-    __slots__ = ("hello", "exited", "stacks", "draining")
+    __slots__ = ("hello", "exited", "stacks", "draining", "code_changed")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EXITED_FIELD_NUMBER: _ClassVar[int]
     STACKS_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    CODE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     hello: HostHello
     exited: WorkerExited
     stacks: WorkerStacks
     draining: Draining
-    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ..., stacks: _Optional[_Union[WorkerStacks, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ...) -> None: ...
+    code_changed: CodeChanged
+    def __init__(self, hello: _Optional[_Union[HostHello, _Mapping]] = ..., exited: _Optional[_Union[WorkerExited, _Mapping]] = ..., stacks: _Optional[_Union[WorkerStacks, _Mapping]] = ..., draining: _Optional[_Union[Draining, _Mapping]] = ..., code_changed: _Optional[_Union[CodeChanged, _Mapping]] = ...) -> None: ...
 
 class Draining(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CodeChanged(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
@@ -92,7 +98,7 @@ class HostHello(_message.Message):
     def __init__(self, host_id: _Optional[str] = ..., protocol_version: _Optional[int] = ..., runner_version: _Optional[str] = ..., python_version: _Optional[str] = ..., slots: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ...) -> None: ...
 
 class SuperviseResponse(_message.Message):
-    __slots__ = ("welcome", "start", "kill", "limit_memory", "signal", "die", "take_stacks")
+    __slots__ = ("welcome", "start", "kill", "limit_memory", "signal", "die", "take_stacks", "code_dropped")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     KILL_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +106,7 @@ class SuperviseResponse(_message.Message):
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     DIE_FIELD_NUMBER: _ClassVar[int]
     TAKE_STACKS_FIELD_NUMBER: _ClassVar[int]
+    CODE_DROPPED_FIELD_NUMBER: _ClassVar[int]
     welcome: HostWelcome
     start: StartWorker
     kill: KillWorker
@@ -107,7 +114,12 @@ class SuperviseResponse(_message.Message):
     signal: SignalWorker
     die: Die
     take_stacks: TakeStacks
-    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ..., take_stacks: _Optional[_Union[TakeStacks, _Mapping]] = ...) -> None: ...
+    code_dropped: CodeDropped
+    def __init__(self, welcome: _Optional[_Union[HostWelcome, _Mapping]] = ..., start: _Optional[_Union[StartWorker, _Mapping]] = ..., kill: _Optional[_Union[KillWorker, _Mapping]] = ..., limit_memory: _Optional[_Union[LimitMemory, _Mapping]] = ..., signal: _Optional[_Union[SignalWorker, _Mapping]] = ..., die: _Optional[_Union[Die, _Mapping]] = ..., take_stacks: _Optional[_Union[TakeStacks, _Mapping]] = ..., code_dropped: _Optional[_Union[CodeDropped, _Mapping]] = ...) -> None: ...
+
+class CodeDropped(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class HostWelcome(_message.Message):
     __slots__ = ("coordinator_id", "workers_port")

@@ -1,4 +1,4 @@
-"""Watches files, so that whoever serves what is in them can look again."""
+"""Watches files, so that whoever runs what is in them can look again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ _QUIET = 100
 _LOOK_AGAIN = 500
 #: Seconds that a thread has to end.
 _STOP_TIMEOUT = 2.0
+
+
+def not_reloaded(why: str) -> str:
+    """What a person is told where changed code cannot be imported; `why` is a sentence."""
+    return (
+        f"Not reloaded: {why} What a worker has already goes on with the old code; whatever "
+        "imports this anew fails until it is mended."
+    )
 
 
 class FileWatcher:
