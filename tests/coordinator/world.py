@@ -225,13 +225,15 @@ def _report_failure(task: asyncio.Task[None]) -> None:
 class FakeHost:
     """Starts workers at once and kills them on command, as far as `obeys` and `starts` say."""
 
-    def __init__(self, world: World, name: str, slots: int) -> None:
+    def __init__(
+        self, world: World, name: str, slots: int, labels: dict[str, str] | None = None
+    ) -> None:
         self.world = world
         self.host = ConnectedHost(
             name,
             1,
             slots,
-            {},
+            labels or {},
             self._start,
             self._kill,
             self._limit,
@@ -294,8 +296,8 @@ class World:
 
     # -- what connects ---------------------------------------------------------------------
 
-    def host(self, slots: int = 8) -> FakeHost:
-        return FakeHost(self, f"host-{next(self._hosts)}", slots)
+    def host(self, slots: int = 8, **labels: str) -> FakeHost:
+        return FakeHost(self, f"host-{next(self._hosts)}", slots, labels)
 
     def inline_worker(self, workspace: Workspace, name: str = "inline") -> FakeWorker:
         worker = Worker(name, None, inline_workspace_id=workspace.id)

@@ -103,10 +103,12 @@ def coordinator(*options: object, listen: str = "127.0.0.1:0") -> Iterator[str]:
         yield process.says("listens on").split(" listens on ")[1].split(",")[0]
 
 
-def worker_host(address: str, env: Mapping[str, str], *options: object) -> Process:
+def worker_host(
+    address: str, env: Mapping[str, str], *options: object, command: Sequence[str] = COMMAND
+) -> Process:
     """A worker host that logs."""
     arguments = ["worker-host", "--connect", address, "--slots", 2, "--verbose"]
-    return Process(*arguments, "--app-dir", TESTS, *options, env=env)
+    return Process(*arguments, "--app-dir", TESTS, *options, env=env, command=command)
 
 
 def free_port() -> int:

@@ -8,17 +8,22 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from async_durable_execution_runner import DurableFunctionTestResult
+from async_durable_execution_runner.errors import WorkersUnavailable
 
-from .team import LIMIT, DurableFunctionTestRunner, Team, coordinator, worker_host
+from .team import COMMAND, LIMIT, DurableFunctionTestRunner, Team, coordinator, worker_host
 
 pytestmark = pytest.mark.processes
 
+#: A Python in whose environment there is another release of the SDK.
+OTHER = os.environ.get("OTHER_SDK_PYTHON", "")
+SDK = version("async-durable-execution")
 _changes = itertools.count()
 SHOP = """
 from pathlib import Path
@@ -148,3 +153,139 @@ def test_a_worker_that_has_other_code_than_its_file_says_so(
     assert error is not None
     assert "Module shop has changed since a worker imported it" in str(error.message)
     assert "with --reload" in str(error.message)
+
+
+ORDER = """
+from datetime import timedelta
+from async_durable_execution import durable_execution, step, wait
+from async_durable_execution_runner import ledger
+
+def charge(order_id):
+    async def body():
+        ledger.record("charge", key=order_id)
+        return "paid"
+    return body
+
+async def ship():
+    return "sent"
+
+@durable_execution
+async def order(event):
+    paid = await step(charge(event["id"]), name="charge")
+    await wait(timedelta(days=1), name="cooling-off")
+    sent = await step(ship, name="ship")
+    await wait(timedelta(days=14), name="withdrawal")
+    return [paid, sent]
+"""
+#: Other lines, and another step where nothing is recorded yet.
+COMPATIBLE = "# Ships again.\n" + ORDER.replace("async def ship():", "\nasync def ship():")
+#: What is recorded under one name is asked for under another.
+INCOMPATIBLE = ORDER.replace('name="withdrawal"', 'name="reflection"')
+
+
+def where(runner: DurableFunctionTestRunner, result: DurableFunctionTestResult) -> list[str]:
+    """The label "code" of the worker host of each invocation."""
+    status = runner.status()
+    labels = {each.host_id: each.labels for each in status.hosts}
+    hosts = {each.worker_id: each.host_id for each in status.workers}
+    return [labels[hosts[each.worker_id]]["code"] for each in result.invocations]
+
+
+def test_an_execution_goes_on_with_new_code_at_every_suspension(
+    team: Team, here: Path, tmp_path: Path
+) -> None:
+    old, good, bad = (tmp_path / name for name in ("old", "good", "bad"))
+    write("orders.py", ORDER, old)
+    write("orders.py", COMPATIBLE, good, here)
+    write("orders.py", INCOMPATIBLE, bad)
+    variables = team.by_token("worker-host")
+    with (
+        coordinator(*team.server(), *team.tokens()) as address,
+        worker_host(address, variables, "--app-dir", old, "--label", "code=old") as first,
+        worker_host(address, variables, "--app-dir", good, "--label", "code=good") as second,
+        worker_host(address, variables, "--app-dir", bad, "--label", "code=bad") as third,
+    ):
+        for each in first, second, third:
+            each.says("connected to")
+        handler = imported("orders").order
+        with DurableFunctionTestRunner(
+            handler,
+            coordinator=address,
+            labels={"code": "old"},
+            resume_on={"code": "good"},
+            invocation_retries=2,
+        ) as runner:
+            result = runner.run({"id": 1}, timeout=LIMIT)
+            assert value(result) == ["paid", "sent"]
+            assert where(runner, result) == ["old", "good", "good"]
+            # The lines of the one code say nothing of the other's.
+            assert result.divergences == []
+            later = runner.run({"id": 2}, timeout=LIMIT, resume_after=2)
+            assert where(runner, later) == ["old", "old", "good"]
+
+            report = runner.explore_crashes({"id": 3}, timeout=LIMIT)
+            report.assert_ok()
+            assert [each.resume_after for each in report.runs if not each.faults] == [1, 2]
+            assert "crash points and 2 suspensions explored" in str(report)
+
+        with DurableFunctionTestRunner(
+            handler, coordinator=address, labels={"code": "old"}, resume_on={"code": "bad"}
+        ) as runner:
+            report = runner.explore_crashes({"id": 4}, timeout=LIMIT)
+        lost = {"code": "lost"}
+        with (
+            DurableFunctionTestRunner(handler, coordinator=address, resume_on=lost) as runner,
+            pytest.raises(WorkersUnavailable, match="no worker host with code=lost"),
+        ):
+            runner.explore_crashes({"id": 5}, timeout=LIMIT)
+        by_suspension = {each.resume_after: each for each in report.runs if not each.faults}
+        # A renamed wait fits where it is not recorded yet.
+        assert [number for number, each in by_suspension.items() if each.problems] == [2]
+        assert by_suspension[2].reproduction == "resume_after=2"
+        crashes = [each.faults[0].partition("@")[2] for each in report.failures if each.faults]
+        assert crashes == [
+            "after-commit:4",
+            "invocation-result:2",
+            "invocation-start:3",
+            "invocation-result:3",
+        ]
+        text = str(report).splitlines()
+        assert text[2:5] == [
+            "resume_after=2",
+            "    suspended   wait withdrawal",
+            f"    went on     with code=bad (SDK {SDK}), in place of code=old (SDK {SDK})",
+        ]
+        assert text[5] == "    wrong       what is recorded does not fit:"
+        assert "recorded: Wait 'withdrawal'" in text[7]
+        assert "replayed: Wait 'reflection', orders.py:" in text[8]
+
+
+@pytest.mark.skipif(
+    not OTHER, reason="OTHER_SDK_PYTHON names no Python with another release of the SDK"
+)
+def test_an_execution_begins_on_one_release_of_the_sdk_and_goes_on_with_another(
+    team: Team, here: Path
+) -> None:
+    write("orders.py", ORDER, here)
+    other = [OTHER, "-m", *COMMAND[2:]]
+    variables = team.by_token("worker-host")
+    with (
+        coordinator(*team.server(), *team.tokens()) as address,
+        worker_host(address, variables, "--app-dir", here) as first,
+        worker_host(address, variables, "--app-dir", here, command=other) as second,
+    ):
+        first.says("connected to")
+        second.says("connected to")
+        with DurableFunctionTestRunner(imported("orders").order, coordinator=address) as runner:
+            hosts = {each.labels["sdk"] for each in runner.status().hosts}
+            older, newer = sorted(hosts, key=lambda text: [int(n) for n in text.split(".")])
+        with DurableFunctionTestRunner(
+            imported("orders").order,
+            coordinator=address,
+            labels={"sdk": older},
+            resume_on={"sdk": newer},
+        ) as runner:
+            report = runner.explore_crashes({"id": 1}, timeout=LIMIT)
+            report.assert_ok()
+    assert report.moved == f"with sdk={newer}, in place of sdk={older}"
+    assert [each.resume_after for each in report.runs if not each.faults] == [1, 2]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from async_durable_execution_runner.client.control import Start
+from async_durable_execution_runner.client.control import HostStatus, Start
 from async_durable_execution_runner.core.fault_places import CrashPoint
 from async_durable_execution_runner.core.model import (
     Effect,
@@ -22,7 +22,8 @@ from async_durable_execution_runner.core.model import (
     OperationType,
 )
 from async_durable_execution_runner.errors import CoordinatorUnavailable, OperationNotFound
-from async_durable_execution_runner.results.records import ExecutionRecord
+from async_durable_execution_runner.pytest_plugin.section import text_of
+from async_durable_execution_runner.results.records import ExecutionRecord, InvocationRecord
 from async_durable_execution_runner.results.result import DurableFunctionTestResult
 from async_durable_execution_runner.runner.explore import CrashReport, CrashRun, Explorer
 
@@ -61,6 +62,7 @@ class Engine:
     play: Played
     workers: int = 1
     calls: list[Any] = field(default_factory=list)
+    hosts: list[HostStatus] = field(default_factory=list)
 
     @property
     def control(self) -> Any:
@@ -72,6 +74,9 @@ class Engine:
 
     async def run(self, start: Start, seconds: float) -> ExecutionRecord:
         return self.play(start)
+
+    async def status(self) -> Any:
+        return self
 
     async def start(self, start: Start) -> str:
         self._started = start
@@ -296,6 +301,44 @@ def test_what_follows_a_wrong_run_is_not_tried() -> None:
     assert explore(play, depth=2).explored == 1
 
 
+def test_an_execution_goes_on_elsewhere_at_each_suspension_and_after_each_crash() -> None:
+    waits = [an_operation("3", "nap", type=OperationType.WAIT, start_ms=5, end_ms=9)]
+    waits.append(an_operation("4", "again", start_ms=8, end_ms=20))
+    ends = (5, "PENDING"), (9, "PENDING"), (20, "SUCCEEDED")
+    clean = replace(
+        CLEAN,
+        operations=(CLEAN.operations[0], *waits),
+        invocations=tuple(
+            InvocationRecord(outcome, end_ms=end, outcome=outcome) for end, outcome in ends
+        ),
+        points=points("invocation-start:1 a", "invocation-result:1 b", "invocation-start:2 c"),
+    )
+    starts: list[Start] = []
+
+    def play(start: Start) -> ExecutionRecord:
+        starts.append(start)
+        return clean
+
+    labels = ({"sdk": "2.0.0"}, {"sdk": "2.5.0"})
+    engine = Engine(play, hosts=[HostStatus(f"h-{n}", n, 1, each) for n, each in enumerate(labels)])
+    start = Start("order", "{}", labels=labels[0], resume_on=labels[1])
+    report = Explorer(engine, start, 5).explore(2)
+    went = [
+        ((), 1),
+        ((), 2),
+        (("kill@invocation-start:1",), 1),
+        (("kill@invocation-result:1",), 1),
+        (("kill@invocation-start:2",), 2),
+    ]
+    assert [(each.faults, each.resume_after) for each in report.runs] == went
+    # The first stays; the others run at once.
+    assert starts[0].resume_on == {}
+    assert {(each.faults, each.resume_after) for each in starts[1:]} == set(went)
+    assert all(each.resume_on == labels[1] for each in starts[1:])
+    assert [each.label for each in report.runs[:2]] == ["wait nap", "wait nap, step again"]
+    assert report.moved == "with sdk=2.5.0, in place of sdk=2.0.0"
+
+
 @pytest.mark.parametrize("depth", [0, -1])
 def test_no_crash_at_all_is_no_exploration(depth: int) -> None:
     with pytest.raises(ValueError, match="at least one crash is needed"):
@@ -353,6 +396,31 @@ def test_a_report_shows_each_failure_with_what_makes_it_again() -> None:
         "",
         'To see one again: runner.run(<the same input>, faults="kill@effect:2")',
     ]
+
+
+def test_a_report_shows_where_a_run_has_gone_on() -> None:
+    stopped = CrashRun((), "wait nap", ("lost",), None, 2)
+    killed = CrashRun(("kill@effect:1",), "charge", ("lost",), None, 1)
+    shown = CrashReport(
+        "order", DurableFunctionTestResult(CLEAN), (stopped, killed), 0, 1.25, moved="with b, not a"
+    )
+    again = "To see one again: runner.run(<the same input>, resume_after=2)"
+    assert str(shown).splitlines() == [
+        "order · 1 crash points and 1 suspensions explored: 0 passed, 2 failed · 1.2 s",
+        "",
+        "resume_after=2",
+        "    suspended   wait nap",
+        "    went on     with b, not a",
+        "    wrong       lost",
+        "",
+        'faults="kill@effect:1", resume_after=1',
+        "    killed at   charge",
+        "    went on     with b, not a",
+        "    wrong       lost",
+        "",
+        again,
+    ]
+    assert text_of(shown).endswith(again)
 
 
 def test_a_long_report_is_cut() -> None:

@@ -59,9 +59,11 @@ class Start:
     log_levels: Mapping[str, int] = field(default_factory=dict)
     #: The context that coverage notes lines under.
     coverage_context: str = ""
-    #: What the labels of worker hosts must have; `resume_on` is for all invocations but the first.
+    #: What the labels of worker hosts must have; `resume_on` once there have been as many
+    #: invocations as `resume_after` says.
     labels: Mapping[str, str] = field(default_factory=dict)
     resume_on: Mapping[str, str] = field(default_factory=dict)
+    resume_after: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +389,7 @@ class ControlClient:
             coverage_context=start.coverage_context,
             labels=start.labels,
             resume_on=start.resume_on,
+            resume_after=start.resume_after,
         )
 
     async def _call(self, method: str, request: Any, wait: float | None = None) -> list[Any]:

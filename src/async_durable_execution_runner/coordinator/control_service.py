@@ -215,6 +215,7 @@ class ControlService(ControlServiceServicer):
             coverage_context=request.coverage_context,
             labels=request.labels,
             resume_on=request.resume_on,
+            resume_after=request.resume_after or 1,
             tenant_id=request.tenant_id if request.HasField("tenant_id") else None,
         )
 

@@ -203,6 +203,7 @@ class Executor:
             case Deliver() | Reply():
                 return command
             case Invoke():
+                run.choose_hosts()
                 self.leases.submit(run, run.function, run.arn)
             case InvokeFunction():
                 self._chained.begin(run, command)
@@ -275,6 +276,7 @@ class Executor:
                 lease.deliver = subject.original.deliver
             case Run():
                 subject.invocations.append(invocation)
+                subject.family.begun += subject.parent is None
                 now, request_id = invocation.start_ms, invocation.request_id
                 started = ev.InvocationStarted(now, request_id, self._new_seed())
                 delivered = self._turn(subject, started)

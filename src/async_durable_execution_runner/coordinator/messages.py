@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from ..core import faults as f
 from ..core.model import Operation, OutputLine
 from ..errors import ServiceError
-from ..rpc import codec
+from ..rpc import CODE_LABEL, codec
 from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from .injector import Tell
@@ -35,6 +35,7 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
         tenant_id=_tenant_of(lease.subject),
         client_context=_client_context_of(lease.subject),
         debugging=lease.subject.workspace.debugging,
+        other_code=any(name == CODE_LABEL for name, _ in job.labels),
     )
     if not isinstance(lease.subject, PlainInvocation):
         invocation.log_levels.update(lease.subject.family.log_levels)

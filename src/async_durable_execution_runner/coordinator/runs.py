@@ -94,9 +94,13 @@ class Family:
     log_levels: Mapping[str, int] = field(default_factory=dict)
     #: The context that coverage notes lines of all invocations under.
     coverage_context: str = ""
-    #: What the labels of a worker host must have to be given a first invocation, or a later one.
+    #: What the labels of a worker host must have to be given an invocation; and the same, if that
+    #: is not empty, once the root has had as many as `resume_after` says.
     labels: Labels = frozenset()
     resume_on: Labels = frozenset()
+    resume_after: int = 1
+    #: How many invocations of the root have begun.
+    begun: int = 0
     #: The members that have not ended, the oldest first.
     runs: dict[str, Run] = field(default_factory=dict)
     #: The members whose invocation is asked for or under way, and those who have had no turn yet.
@@ -118,6 +122,11 @@ class Family:
     #: The due time of `armed`, and whether the family was quiescent.
     armed_for: tuple[int, bool] | None = None
     quiet: asyncio.Future[None] | None = None
+
+    @property
+    def wanted(self) -> Labels:
+        """What the labels of a worker host must have to be given the next invocation."""
+        return (self.begun >= self.resume_after and self.resume_on) or self.labels
 
     @property
     def quiescent(self) -> bool:
@@ -234,6 +243,8 @@ class Run:
     #: The effects of this execution's handler and of all that it invoked in a chain.
     effects: list[Effect] = field(default_factory=list)
     sources: Sources = field(default_factory=Sources)
+    #: What the labels of the worker host of its last invocation had to have.
+    labels: Labels = frozenset()
     #: The loop's time at which a test was told of a callback, by operation id.
     disclosed: dict[str, float] = field(default_factory=dict)
     #: Everybody who waits for something to become true of the execution.
@@ -251,10 +262,10 @@ class Run:
     def arn(self) -> str:
         return self.execution.config.arn
 
-    @property
-    def labels(self) -> Labels:
-        """What the labels of the worker host of its next invocation must have."""
-        return (self.invocations and self.family.resume_on) or self.family.labels
+    def choose_hosts(self) -> None:
+        """Set `labels` for its next invocation. Where these change, code may have other lines."""
+        if self.labels != self.family.wanted:
+            self.labels, self.sources = self.family.wanted, Sources()
 
     @property
     def overtaken(self) -> bool:
@@ -365,7 +376,7 @@ class Call(_OfExecution):
 
     @property
     def labels(self) -> Labels:
-        return self.family.labels
+        return self.family.wanted
 
 
 @dataclass(slots=True, eq=False)

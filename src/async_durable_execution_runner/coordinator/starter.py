@@ -66,6 +66,7 @@ class Starter:
         coverage_context: str = "",
         labels: Mapping[str, str] | None = None,
         resume_on: Mapping[str, str] | None = None,
+        resume_after: int = 1,
     ) -> Run:
         """Start an execution, or return the one that was started with this name and input.
 
@@ -84,7 +85,8 @@ class Starter:
             log_levels: The levels of logging, by the names of the loggers.
             coverage_context: The context that coverage notes lines under.
             labels: What the labels of the worker hosts of its invocations must have.
-            resume_on: The same for all invocations but the first, if that is not empty.
+            resume_on: The same once it has had `resume_after` invocations, if that is not empty.
+            resume_after: That number.
 
         Raises:
             ResourceNotFound: There is no such function.
@@ -116,6 +118,7 @@ class Starter:
         family.coverage_context = coverage_context
         family.labels = frozenset((labels or {}).items())
         family.resume_on = frozenset((resume_on or {}).items())
+        family.resume_after = resume_after
         run = self._new_run(workspace, function, arn, name, family, retry_at_once)
         run.tenant_id, run.client_context = tenant_id, client_context
         if plan is not None:

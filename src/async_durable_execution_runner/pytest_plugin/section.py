@@ -115,13 +115,16 @@ def text_of(found: Any, runner: str = "runner") -> str:
         runner: What the test calls its runner.
     """
     if _is_report(found):
-        return str(found.text(lambda run: _again(runner, found.clean, run.faults)))
+        return str(
+            found.text(lambda run: _again(runner, found.clean, run.faults, run.resume_after))
+        )
     text = str(found)
     plan = [*dict.fromkeys(each.fault for each in found.faults), *found.unfired_faults]
     return f"{text}\n\nTo see it again: {_again(runner, found, plan)}" if plan else text
 
 
-def _again(runner: str, result: Any, plan: Sequence[str]) -> str:
+def _again(runner: str, result: Any, plan: Sequence[str], resume_after: int = 0) -> str:
+    from ..runner.explore import arguments
     from ..runner.fault_plans import EVERY_CHECKPOINT
 
     faults = [each for each in plan if each not in EVERY_CHECKPOINT]
@@ -130,12 +133,10 @@ def _again(runner: str, result: Any, plan: Sequence[str]) -> str:
         value = json.loads(result.input)
         # A text that is a JSON document would be sent as that document.
         shown = f"payload={result.input!r}" if isinstance(value, str) else repr(value)
-    arguments = [shown]
-    if faults:
-        arguments.append(f"faults={json.dumps(faults[0] if len(faults) == 1 else faults)}")
+    given = [shown, *arguments(faults, resume_after)]
     if len(faults) < len(plan):
-        arguments.append("replay_every_checkpoint=True")
-    return f"{runner}.run({', '.join(arguments)})"
+        given.append("replay_every_checkpoint=True")
+    return f"{runner}.run({', '.join(given)})"
 
 
 def forget(item: pytest.Item) -> None:

@@ -22,6 +22,9 @@ OURS = "DURABLE_RUNNER_"
 #: The environment variable that has the coordinator's token.
 TOKEN_VARIABLE = f"{OURS}TOKEN"
 
+#: The label of worker hosts by which executions ask for code that may be other than their client's.
+CODE_LABEL = "code"
+
 PROTOCOL_VERSION = 5
 """The version of the wire, which grows with every change that an older worker host could not
 follow."""

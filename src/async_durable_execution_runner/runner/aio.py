@@ -72,6 +72,7 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
         replay_every_checkpoint: bool | None = None,
         labels: Mapping[str, str] | None = None,
         resume_on: Mapping[str, str] | None = None,
+        resume_after: int = 1,
     ) -> DurableFunctionTestResult:
         start = self._engine.start_of(
             input,
@@ -83,6 +84,7 @@ class AsyncDurableFunctionTestRunner(BaseRunner, AwaitedOpening, AwaitedCalls):
             replay_every_checkpoint=replay_every_checkpoint,
             labels=labels,
             resume_on=resume_on,
+            resume_after=resume_after,
         )
         return await self._engine.run(start, timeout)
 

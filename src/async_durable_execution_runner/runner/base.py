@@ -85,7 +85,7 @@ class BaseRunner:
             by_value: Whether code that workers of such a coordinator cannot import, such as a
                 function within a test, is sent to them in a pickle.
             labels: What the labels of worker hosts must have that run its executions, such as
-                {"sdk": "2.0.0"}.
+                {"sdk": "2.0.0"}. Those with the label "code" may have other code than the test.
             resume_on: The same for all invocations of an execution but the first: a handler that
                 begins on one release, or with old code, goes on with another.
             start_time: What the clock shows when an execution starts; by default the time of day.

@@ -61,6 +61,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
         replay_every_checkpoint: bool | None = None,
         labels: Mapping[str, str] | None = None,
         resume_on: Mapping[str, str] | None = None,
+        resume_after: int = 1,
     ) -> DurableFunctionTestResult:
         """Start an execution, wait for its end and return its result.
 
@@ -78,6 +79,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
                 a handler that depends on its process, on chance or on the clock is found out;
                 by default only under `pytest --durable-replay`.
             labels, resume_on: As for the runner, for this execution only.
+            resume_after: How many invocations there are before `resume_on` holds.
 
         Raises:
             TimeoutError: The execution did not end within `timeout`; the text says why.
@@ -96,6 +98,7 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
             replay_every_checkpoint=replay_every_checkpoint,
             labels=labels,
             resume_on=resume_on,
+            resume_after=resume_after,
         )
         return drive(engine.run(start, timeout))
 
@@ -139,6 +142,9 @@ class DurableFunctionTestRunner(BaseRunner, BlockingOpening, BlockingCalls):
     ) -> CrashReport:
         """Run once without a crash, then once for each moment at which the worker could die, and
         kill the worker there.
+
+        With `resume_on`, the clean run stays with the worker hosts of `labels`. Each other one goes
+        on elsewhere after its crash, and so does one without a crash for each suspension.
 
         `report.assert_ok()` fails if a run came out otherwise than the clean one, or if the clean
         run did not succeed and there is no `check` that passes it.

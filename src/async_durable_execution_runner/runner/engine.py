@@ -20,7 +20,7 @@ from uuid import uuid4
 from weakref import WeakSet
 
 from ..client.drive import drive
-from ..client.settings import Seconds, checked_labels, seconds
+from ..client.settings import Seconds, checked_labels, seconds, whole
 from ..core import model
 from ..errors import NotStarted, OperationNotFound
 from ..results.records import ExecutionRecord
@@ -147,6 +147,7 @@ class Engine:
         record_points: bool = False,
         labels: Mapping[str, str] | None = None,
         resume_on: Mapping[str, str] | None = None,
+        resume_after: int = 1,
     ) -> Start:
         from ..client.control import Start
 
@@ -175,6 +176,7 @@ class Engine:
             resume_on=self.resume_on
             if resume_on is None
             else checked_labels("resume_on", resume_on),
+            resume_after=whole("resume_after", resume_after),
         )
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:

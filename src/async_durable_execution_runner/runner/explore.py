@@ -1,8 +1,9 @@
 """Crash exploration: run once cleanly, then once for each moment with the worker killed there.
 
-Every run is judged against the clean one; a failure comes with the one line that reproduces
-it. The runs differ from others only in their fault plans: the coordinator does not know of
-explorations.
+An execution with `resume_on` goes on there after each crash, and in a run of its own after each
+suspension; the clean run stays where it began. Every run is judged against the clean one; a failure
+comes with the one line that reproduces it. The runs differ from others only in their fault plans,
+and in when they go on elsewhere: the coordinator does not know of explorations.
 """
 
 from __future__ import annotations
@@ -10,26 +11,20 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..client.drive import drive
-from ..core.divergence import divergences_text
-from ..core.fault_places import CrashPoint
-from ..core.model import ExecutionStatus, HistoryEvent
+from ..core.fault_places import CrashPoint, Point
 from ..core.text import visible
-from ..core.wellformed import problems as history_problems
 from ..errors import OperationNotFound, RunnerError
-from ..results.ledger import Ledger
 from ..results.records import ExecutionRecord
 from ..results.result import DurableFunctionTestResult
-from ..results.statuses import InvocationStatus
-from ..results.tables import effects_table
-from ..results.values import shown
-from . import suite
+from ..rpc import CODE_LABEL
+from . import moves, suite
+from .judge import Check, cause, compared, succeeded, wrong_in_itself
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -39,29 +34,28 @@ if TYPE_CHECKING:
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
 
-Check = Callable[[DurableFunctionTestResult], object]
-"""A function that judges a result: it raises, or returns False, where the result is wrong."""
-
 _SHOWN_FAILURES = 20
 _SHOWN_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CrashRun:
-    """One run with the worker killed at one moment, or at two. Without `problems` all is well."""
+    """One run with the worker killed at one moment, or at two, or with none of this if it only
+    went elsewhere. Without `problems` all is well."""
 
     faults: tuple[str, ...]
-    #: What was under way when the worker was killed.
+    #: What was under way when the worker was killed, or what the execution was suspended for.
     label: str
     problems: tuple[str, ...]
     #: None where the run failed with an error of the runner's.
     result: DurableFunctionTestResult | None
+    #: After how many invocations it went where `resume_on` says; 0 where it stayed.
+    resume_after: int = 0
 
     @property
     def reproduction(self) -> str:
-        """The argument of `run` that reproduces this run."""
-        plan = self.faults[0] if len(self.faults) == 1 else self.faults
-        return f"faults={json.dumps(plan)}"
+        """The arguments of `run` that reproduce this run."""
+        return ", ".join(arguments(self.faults, self.resume_after))
 
     def __repr__(self) -> str:
         return f"<CrashRun {self.reproduction}, {len(self.problems)} problems>"
@@ -79,6 +73,8 @@ class CrashReport:
     seconds: float
     #: Whether there was a `check`, which then has passed the clean run.
     checked: bool = False
+    #: Where runs went that went elsewhere, in words.
+    moved: str = ""
 
     @property
     def explored(self) -> int:
@@ -99,7 +95,7 @@ class CrashReport:
     @property
     def ok(self) -> bool:
         """Whether all runs came out like the clean one, which succeeded or passed `check`."""
-        return not self.failures and (self.checked or _succeeded(self.clean))
+        return not self.failures and (self.checked or succeeded(self.clean))
 
     def assert_ok(self) -> None:
         """Raise `AssertionError`, with the report, unless the report is `ok`."""
@@ -120,12 +116,14 @@ class CrashReport:
 
     def _lines(self, again: Callable[[CrashRun], str]) -> Iterator[str]:
         pruned = f", {self.pruned} pruned" if self.pruned else ""
+        only_moved = sum(not run.faults for run in self.runs)
+        suspensions = f" and {only_moved} suspensions" if only_moved else ""
         yield (
-            f"{self.function_name} · {self.explored} crash points explored: {self.passed} passed, "
-            f"{self.failed} failed{pruned} · {self.seconds:.1f} s"
+            f"{self.function_name} · {self.explored - only_moved} crash points{suspensions} "
+            f"explored: {self.passed} passed, {self.failed} failed{pruned} · {self.seconds:.1f} s"
         )
-        if not _succeeded(self.clean):
-            yield f"the clean run ended {self.clean.status.value}{_cause(self.clean)}"
+        if not succeeded(self.clean):
+            yield f"the clean run ended {self.clean.status.value}{cause(self.clean)}"
             if not self.checked:
                 yield "if that is how it should end, say so with check="
         if not self.failures:
@@ -135,7 +133,9 @@ class CrashReport:
             yield ""
             yield f"{run.reproduction}"
             if run.label:
-                yield f"    killed at   {run.label}"
+                yield f"    {'killed at' if run.faults else 'suspended':<11} {run.label}"
+            if run.resume_after:
+                yield f"    went on     {self.moved}"
             for number, problem in enumerate(run.problems[:_SHOWN_PROBLEMS]):
                 first, *rest = problem.splitlines()
                 yield f"    {'wrong' if number == 0 else '':<11} {first}"
@@ -145,6 +145,25 @@ class CrashReport:
         if len(self.failures) > len(shown):
             yield f"\n… and {len(self.failures) - len(shown)} more failures"
         yield f"\nTo see one again: {again(shown[0])}"
+
+
+def arguments(faults: Sequence[str], resume_after: int) -> list[str]:
+    """The arguments of `run` that make a run with these faults, which goes elsewhere then."""
+    found = []
+    if faults:
+        found.append(f"faults={json.dumps(faults[0] if len(faults) == 1 else faults)}")
+    if resume_after:
+        found.append(f"resume_after={resume_after}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A run that is to be made; the fields are those of `CrashRun`."""
+
+    faults: tuple[str, ...]
+    label: str
+    resume_after: int = 0
 
 
 def answer(engine: Engine, arn: str, callbacks: Mapping[str, Any], timeout: float) -> None:
@@ -211,8 +230,9 @@ class Explorer:
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one crash is needed.")
         began = time.monotonic()
+        moved = moves.text(self._engine.control, self._start)
         clean = self.clean()
-        runs = self._all([((_kill(point),), point.label) for point in clean.crash_points], clean)
+        runs = self._all(self._plans(clean), clean)
         pruned = 0
         frontier, seen = runs, {point.key for point in clean.crash_points}
         for _ in range(depth - 1):
@@ -222,16 +242,16 @@ class Explorer:
             runs = [*runs, *frontier]
         name = self._start.function
         seconds, checked = time.monotonic() - began, self._check is not None
-        report = CrashReport(name, clean, runs, pruned, seconds, checked)
+        report = CrashReport(name, clean, runs, pruned, seconds, checked, moved)
         suite.saw(report)
         return report
 
     def clean(self) -> DurableFunctionTestResult:
         """Run without a crash, and return what came of that; `AssertionError` if it is wrong."""
         unasked: list[str] = []
-        record = self._run(self._start, unasked)
+        record = self._run(replace(self._start, resume_on={}), unasked)
         result = DurableFunctionTestResult(record)
-        wrong = [*unasked, *_wrong_in_itself(record, result, self._check)]
+        wrong = [*unasked, *wrong_in_itself(record, result, self._check)]
         if record.timed_out:
             wrong = [self._late(record)]
         if wrong:
@@ -242,13 +262,21 @@ class Explorer:
             )
         return result
 
-    def _all(
-        self, plans: Sequence[tuple[tuple[str, ...], str]], clean: DurableFunctionTestResult
-    ) -> list[CrashRun]:
+    def _plans(self, clean: DurableFunctionTestResult) -> list[_Plan]:
+        moves_on, invocation = bool(self._start.resume_on), 0
+        plans = []
+        if moves_on:
+            plans += [_Plan((), label, number) for number, label in moves.suspensions(clean)]
+        for point in clean.crash_points:
+            invocation += point.moment.startswith(f"{Point.INVOCATION_START.value}:")
+            plans.append(_Plan((_kill(point),), point.label, invocation if moves_on else 0))
+        return plans
+
+    def _all(self, plans: Sequence[_Plan], clean: DurableFunctionTestResult) -> list[CrashRun]:
         progress = Progress(len(plans), noun="crash points")
 
-        def one(plan: tuple[tuple[str, ...], str]) -> CrashRun:
-            run = self._one(*plan, clean)
+        def one(plan: _Plan) -> CrashRun:
+            run = self._one(plan, clean)
             progress.count(failed=bool(run.problems))
             return run
 
@@ -258,18 +286,24 @@ class Explorer:
         finally:
             progress.close()
 
-    def _one(
-        self, faults: tuple[str, ...], label: str, clean: DurableFunctionTestResult
-    ) -> CrashRun:
+    def _one(self, plan: _Plan, clean: DurableFunctionTestResult) -> CrashRun:
+        faults, label, after = plan.faults, plan.label, plan.resume_after
+        start = replace(
+            self._start, faults=(*self._start.faults, *faults), resume_after=max(after, 1)
+        )
         try:
-            record = self._run(replace(self._start, faults=(*self._start.faults, *faults)))
+            record = self._run(start)
         except RunnerError as error:
-            return CrashRun(faults, label, (f"{type(error).__name__}: {error}",), None)
+            return CrashRun(faults, label, (f"{type(error).__name__}: {error}",), None, after)
         result = DurableFunctionTestResult(record)
         if record.timed_out:
-            return CrashRun(faults, label, (self._late(record),), result)
-        problems = [*_compared(result, clean), *_wrong_in_itself(record, result, self._check)]
-        return CrashRun(faults, label, tuple(problems), result)
+            return CrashRun(faults, label, (self._late(record),), result, after)
+        other_code = after > 0 and CODE_LABEL in self._start.resume_on
+        problems = [
+            *compared(result, clean, other_code),
+            *wrong_in_itself(record, result, self._check, moved=after > 0),
+        ]
+        return CrashRun(faults, label, tuple(problems), result, after)
 
     def _late(self, record: ExecutionRecord) -> str:
         return f"it did not end within {self._timeout:g} s; it waits for {record.waiting_for}"
@@ -289,22 +323,16 @@ class Explorer:
         return drive(control.wait(arn, "ended", self._timeout))
 
 
-def _succeeded(result: DurableFunctionTestResult) -> bool:
-    return result.status is InvocationStatus.SUCCEEDED
-
-
 def _kill(point: CrashPoint) -> str:
     return f"kill@{point.moment}"
 
 
-def _next_crashes(
-    runs: Sequence[CrashRun], seen: set[str]
-) -> tuple[list[tuple[tuple[str, ...], str]], int]:
+def _next_crashes(runs: Sequence[CrashRun], seen: set[str]) -> tuple[list[_Plan], int]:
     """Second crashes that lead to something new, and how many do not. Grows `seen`."""
-    plans: list[tuple[tuple[str, ...], str]] = []
+    plans: list[_Plan] = []
     pruned = 0
     for run in runs:
-        if run.result is None or run.problems:
+        if run.result is None or run.problems or not run.faults:
             continue
         points = run.result.crash_points
         moment = run.faults[-1].removeprefix("kill@")
@@ -315,88 +343,9 @@ def _next_crashes(
                 continue
             seen.add(point.key)
             twice = (f"kill@{moment};times=2",) if point.moment == moment else None
-            plans.append((twice or (*run.faults, _kill(point)), f"{run.label}, then {point.label}"))
+            faults, label = twice or (*run.faults, _kill(point)), f"{run.label}, then {point.label}"
+            plans.append(_Plan(faults, label, run.resume_after))
     return plans, pruned
-
-
-# -- the judge -----------------------------------------------------------------------------
-
-
-def _wrong_in_itself(
-    record: ExecutionRecord, result: DurableFunctionTestResult, check: Check | None
-) -> Iterator[str]:
-    events: Sequence[HistoryEvent] = list(record.events)
-    if record.status is not ExecutionStatus.RUNNING:
-        yield from (f"the history is broken: {each}" for each in history_problems(events))
-    if result.divergences:
-        yield f"not deterministic:\n{divergences_text(result.divergences)}"
-    for unfired in record.unfired_faults:
-        yield f"{unfired} never fired: this run went another way than the clean one"
-    if check is not None:
-        try:
-            if check(result) is False:
-                yield "the check returned False"
-        except Exception as error:
-            yield f"the check failed: {type(error).__name__}: {error}".rstrip()
-
-
-def _effects(ledger: Ledger) -> Counter[tuple[str, str]]:
-    """How often each effect happened outside, where an idempotency key makes it happen once."""
-    seen = Counter((each.name, json.dumps(each.key, sort_keys=True)) for each in ledger)
-    return Counter({pair: n if pair[1] == "null" else 1 for pair, n in seen.items()})
-
-
-def _compared_effects(mine: Ledger, clean: Ledger) -> Iterator[str]:
-    ours, theirs = _effects(mine), _effects(clean)
-    names = dict.fromkeys(name for name, _ in [*theirs, *ours])
-    for name in names:
-        count = sum(n for (each, _), n in ours.items() if each == name)
-        wanted = sum(n for (each, _), n in theirs.items() if each == name)
-        if count == wanted:
-            continue
-        table = "\n".join(effects_table(mine.named(name)))
-        yield (
-            f"{name} happened {_times(count)} (in the clean run {_times(wanted)}); an idempotency "
-            f"key that stays the same would make it once\n{table}"
-            if count > wanted
-            else f"{name} happened {_times(count)} (in the clean run {_times(wanted)})"
-        )
-
-
-def _cause(result: DurableFunctionTestResult) -> str:
-    if result.error is None:
-        return ""
-    return "".join(f": {part}" for part in (result.error.type, result.error.message) if part)
-
-
-def _result(result: DurableFunctionTestResult) -> str:
-    return "None" if result.result is None else shown(result.result)
-
-
-def _times(count: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
-
-
-def _compared(result: DurableFunctionTestResult, clean: DurableFunctionTestResult) -> Iterator[str]:
-    if result.status is not clean.status:
-        yield (
-            f"it ended {result.status.value}, the clean run {clean.status.value}{_cause(result)}"
-        )
-    elif result.result != clean.result:
-        yield f"its result is {_result(result)}, the clean run's {_result(clean)}"
-    mine = {each.operation_id: each for each in result.get_all_operations()}
-    for operation in clean.get_all_operations():
-        label = f"{operation.kind} {operation.name or operation.operation_id[:8]}"
-        here = mine.pop(operation.operation_id, None)
-        if here is None:
-            yield f"{label} is missing"
-        elif here.name != operation.name or here.operation_type is not operation.operation_type:
-            yield f"{here.kind} {here.name or 'without a name'} stands where {label} should"
-        elif here.status is not operation.status and result.status is InvocationStatus.SUCCEEDED:
-            yield f"{label} ended {here.status.value}, in the clean run {operation.status.value}"
-    yield from _compared_effects(result.ledger, clean.ledger)
-    for extra in mine.values():
-        yield f"{extra.kind} {extra.name or extra.operation_id[:8]} is not in the clean run"
 
 
 __all__ = ["CrashReport", "CrashRun"]

@@ -33,6 +33,7 @@ from .recorder import EffectRecorder
 from .sdk.choice import Client, Handler
 
 _PACKAGE = str(Path(__file__).parent)
+_NO_CODE = worker_pb2.FunctionCode()
 _OF_IMPORTS = ("<frozen importlib", importlib.__file__)
 
 
@@ -71,6 +72,8 @@ class Functions:
         self._inline = inline
         self._loaded = loaded
         self._code: dict[str, worker_pb2.FunctionCode] = {}
+        #: The ids of the functions whose modules are the client's.
+        self._same: set[str] = set()
         #: By function id. Functions that have the same handler share what is bound to it.
         self._handlers: dict[str, _Bound] = {}
         self._environments: dict[str, dict[str, str | None]] = {}
@@ -106,7 +109,14 @@ class Functions:
             try:
                 self._begin_coverage(function, invocation.coverage_context)
                 self._enter_folder(function)
+                compared = invocation.other_code or function.function_id in self._same
+                code = self._code.get(function.function_id, _NO_CODE)
+                if not compared:
+                    loading.check_same(code.setup)
                 self._run_setup(function)
+                if not compared:
+                    loading.check_same(code)
+                    self._same.add(function.function_id)
                 handler, client = self._handler(function)
             except Exception as error:
                 result.error.CopyFrom(_load_error(error, self._handler_name(function)))

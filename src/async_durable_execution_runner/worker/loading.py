@@ -337,8 +337,7 @@ def load(code: pb.FunctionCode) -> Handler:
     if code.HasField("reference"):
         reference = code.reference
         if modules.app_dir:
-            module = modules.import_here(reference.module)
-            _check_same(module, reference)
+            module, _ = _import_here(reference)
         else:
             modules.extend_import_path(reference.import_path)
             module = modules.import_file(reference.module, reference.file)
@@ -362,20 +361,34 @@ def load(code: pb.FunctionCode) -> Handler:
     return pickle.load(stream)  # type: ignore[no-any-return]
 
 
-def _check_same(module: types.ModuleType, reference: pb.ModuleReference) -> None:
-    """Raise `HandlerNotLoadable` where a module's file is not what the client has."""
-    file = getattr(module, "__file__", None) or ""
-    now = _digest(file)
-    here = _imported.setdefault(reference.module, now)
-    if reference.digest and here != reference.digest == now:
+def _import_here(reference: pb.ModuleReference) -> tuple[types.ModuleType, bytes]:
+    """Import a module as this machine has it; return the module, and its file's digest by now."""
+    module = modules.import_here(reference.module)
+    now = _digest(getattr(module, "__file__", None) or "")
+    _imported.setdefault(reference.module, now)
+    return module, now
+
+
+def check_same(code: pb.FunctionCode) -> None:
+    """Import the module of a handler, or of its setup, and raise `HandlerNotLoadable` where its
+    file on another machine is not what the client has. Where there is no other machine, this does
+    nothing."""
+    if not (modules.app_dir and code.HasField("reference")):
+        return
+    reference = code.reference
+    module, now = _import_here(reference)
+    file, here = module.__file__, _imported[reference.module]
+    if not reference.digest or here == reference.digest:
+        return
+    if now == reference.digest:
         raise errors.HandlerNotLoadable(
             f"Module {reference.module} has changed since a worker imported it: its file {file} on "
             f"{platform.node()} is what the runner has, and the worker still has the old code. "
             "Start the worker host again, or with --reload."
         )
-    if reference.digest and here != reference.digest:
-        raise errors.HandlerNotLoadable(
-            f"Module {reference.module} is not the same on both sides: its file {file} on "
-            f"{platform.node()} has the SHA-256 {here.hex()[:12]}…, and {reference.file}, from "
-            f"which the runner has it, {reference.digest.hex()[:12]}…: bring the same code to both."
-        )
+    raise errors.HandlerNotLoadable(
+        f"Module {reference.module} is not the same on both sides: its file {file} on "
+        f"{platform.node()} has the SHA-256 {here.hex()[:12]}…, and {reference.file}, from "
+        f"which the runner has it, {reference.digest.hex()[:12]}…: bring the same code to both, or "
+        "ask for other code by the label `code` of its worker host."
+    )

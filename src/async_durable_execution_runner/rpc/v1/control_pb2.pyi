@@ -106,7 +106,7 @@ class ReplaceFunctionsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StartExecutionRequest(_message.Message):
-    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "log_levels", "coverage_context", "faults", "record_points", "retry_at_once", "labels", "resume_on")
+    __slots__ = ("workspace_id", "function_name", "payload", "execution_name", "skip_time", "tenant_id", "hold_time", "log_levels", "coverage_context", "faults", "record_points", "retry_at_once", "labels", "resume_on", "resume_after")
     class LogLevelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +142,7 @@ class StartExecutionRequest(_message.Message):
     RETRY_AT_ONCE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RESUME_ON_FIELD_NUMBER: _ClassVar[int]
+    RESUME_AFTER_FIELD_NUMBER: _ClassVar[int]
     workspace_id: str
     function_name: str
     payload: str
@@ -156,7 +157,8 @@ class StartExecutionRequest(_message.Message):
     retry_at_once: bool
     labels: _containers.ScalarMap[str, str]
     resume_on: _containers.ScalarMap[str, str]
-    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ..., labels: _Optional[_Mapping[str, str]] = ..., resume_on: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    resume_after: int
+    def __init__(self, workspace_id: _Optional[str] = ..., function_name: _Optional[str] = ..., payload: _Optional[str] = ..., execution_name: _Optional[str] = ..., skip_time: bool = ..., tenant_id: _Optional[str] = ..., hold_time: bool = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., faults: _Optional[_Iterable[str]] = ..., record_points: bool = ..., retry_at_once: bool = ..., labels: _Optional[_Mapping[str, str]] = ..., resume_on: _Optional[_Mapping[str, str]] = ..., resume_after: _Optional[int] = ...) -> None: ...
 
 class StartExecutionResponse(_message.Message):
     __slots__ = ("execution_arn",)
