@@ -149,8 +149,8 @@ class TokenFile:
 
 
 def token_of(environment: Mapping[str, str], token_file: str, variable: str) -> str:
-    """Return what a caller is to bring: the first line of a file or, without one, a variable of the
-    environment; "" where there is neither.
+    """Return what a caller is to bring: the first line of a file or, without one, of a variable of
+    the environment; "" where there is neither.
 
     Args:
         environment: Where the variable is.
@@ -162,7 +162,8 @@ def token_of(environment: Mapping[str, str], token_file: str, variable: str) -> 
     """
     if token_file:
         return next(iter(TokenFile(token_file)())).decode("ascii", "replace")
-    return environment.get(variable, "")
+    # A variable that was made of a file has the file's line breaks.
+    return next(iter(environment.get(variable, "").split()), "")
 
 
 def _given(metadata: Mapping[str, str | bytes]) -> bytes:
