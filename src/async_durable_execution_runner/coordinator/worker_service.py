@@ -23,6 +23,7 @@ from ..security.credentials import Credentials
 from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
+from .rounds import Rounds
 from .runs import Run
 from .workers import ConnectedHost, Job, Stacks, Worker, WorkerState
 
@@ -39,6 +40,7 @@ class WorkerService(WorkerServiceServicer):
         self._pool = executor.pool
         self._coordinator_id = coordinator_id
         self._writes: set[asyncio.Task[None]] = set()
+        self._checkpoints = Rounds(self._checkpoint)
         #: The port that workers call, where it is another than their hosts'.
         self.port = 0
 
@@ -259,7 +261,7 @@ class WorkerService(WorkerServiceServicer):
                 )
             injector = self._injector(request)
             if injector is None:
-                await context.write(self._checkpoint(request))
+                await context.write(await self._checkpoints.ask(request))
                 self._pool.tallies.checkpoint_took(time.perf_counter() - began)
             else:
                 await self._checkpoint_with_faults(request, injector, context)
