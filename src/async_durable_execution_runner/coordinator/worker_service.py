@@ -245,7 +245,7 @@ class WorkerService(WorkerServiceServicer):
     # -- checkpoints -----------------------------------------------------------------------
 
     async def Checkpoint(self, _: Any, context: Context) -> None:
-        speaker = self._speaker(context)
+        speaker, stream = self._speaker(context), id(context)
         while (request := await context.read()) is not grpc.aio.EOF:
             began = time.perf_counter()
             if isinstance(request, TooMuch):
@@ -261,7 +261,7 @@ class WorkerService(WorkerServiceServicer):
                 )
             injector = self._injector(request)
             if injector is None:
-                await context.write(await self._checkpoints.ask(request))
+                await context.write(await self._checkpoints.answer(request, stream))
                 self._pool.tallies.checkpoint_took(time.perf_counter() - began)
             else:
                 await self._checkpoint_with_faults(request, injector, context)
