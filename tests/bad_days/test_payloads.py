@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from async_durable_execution import create_callback, durable_execution, invoke
+from async_durable_execution import create_callback, durable_execution, invoke, step
 
 from async_durable_execution_runner import InvalidParameterValue, InvocationStatus
 
@@ -29,6 +29,15 @@ async def calls_with(size: int) -> str:
         return str(await invoke("target", "x" * size, name="call"))
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+@durable_execution
+async def keeps(size: int) -> int:
+    async def large() -> str:
+        # With its quotation marks.
+        return "x" * (size - 2)
+
+    return len(await step(large))
 
 
 def size_of(payload: Any, context: Any) -> int:
@@ -87,6 +96,19 @@ def test_a_step_result_over_the_limit_fails_the_execution_clearly(runner_for: Ru
     assert result.error.type in ("Sandbox.Timedout", "CheckpointError")
 
 
+def test_a_step_may_return_256_kib_or_what_the_runner_chooses(runner_for: RunnerFor) -> None:
+    runner = runner_for(handler=keeps)
+    assert runner.run(256 * 1024, timeout=20).status is InvocationStatus.SUCCEEDED
+    result = runner.run(256 * 1024 + 1, timeout=20)
+    assert result.status is InvocationStatus.FAILED
+    assert result.error is not None
+    assert str(result.error.message).endswith(
+        "STEP output payload size must be less than or equal to 262144 bytes."
+    )
+    wider = runner_for(handler=keeps, limits={"step_output": 2**19})
+    assert wider.run(256 * 1024 + 1, timeout=20).status is InvocationStatus.SUCCEEDED
+
+
 @pytest.mark.parametrize("in_step", [False, True], ids=["handler", "step"])
 def test_half_a_character_in_a_result_arrives_or_fails_clearly(
     runner_for: RunnerFor, in_step: bool
@@ -126,7 +148,7 @@ def test_a_callback_result_over_256_kib_is_refused_and_a_smaller_one_goes_throug
     with pytest.raises(InvalidParameterValue) as refusal:
         runner.send_callback_success(callback_id, "x" * (256 * 1024 + 1))
     assert str(refusal.value) == (
-        "CALLBACK result size must be less than or equal to 262144 bytes, was 262145."
+        "CALLBACK result payload size must be less than or equal to 262144 bytes."
     )
     runner.send_callback_success(callback_id, "x" * (256 * 1024))
     assert handle.result(timeout=20).result == str(256 * 1024)

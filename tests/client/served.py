@@ -52,6 +52,7 @@ def open_workspace(channel: grpc.Channel, token: str = TOKEN) -> WorkspaceCall:
         invocation_retries=0,
         retry_backoff=0,
         epoch_ms=None,
+        limits={},
         unavailable=unavailable,
     )
 

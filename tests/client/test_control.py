@@ -153,6 +153,7 @@ async def test_run_joins_the_pages_of_a_record(server: FakeControl, control: Con
         execution_name="order-1",
         skip_time=False,
         tenant_id="tenant",
+        resume_after=1,
     )
     assert [operation.id for operation in record.operations] == ["1", "2"]
     assert [event.event_id for event in record.events] == [1, 2]
@@ -351,6 +352,7 @@ def open_workspace(server: FakeControl, channel: grpc.Channel) -> WorkspaceCall:
         invocation_retries=2,
         retry_backoff=0.25,
         epoch_ms=77,
+        limits={"step_output": 5},
         unavailable=errors.CoordinatorUnavailable,
     )
 
@@ -362,6 +364,7 @@ def test_a_workspace_is_open_until_it_is_closed(server: FakeControl) -> None:
         request = server.requests[0][1]
         assert (request.workers, request.invocation_retries) == (3, 2)
         assert (request.retry_backoff_ms, request.epoch_ms) == (250, 77)
+        assert request.limits == {"step_output": 5}
         assert not server.workspace_closed.is_set()
         workspace.close()
         assert server.workspace_closed.wait(5)

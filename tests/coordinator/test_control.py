@@ -307,7 +307,9 @@ async def test_a_wait_for_callbacks_name_finds_the_callback_in_its_context(wire:
             type=model.OPERATION_TYPE_CONTEXT,
             action=model.OPERATION_ACTION_START,
         )
-        await script.suspends_on(context, callback("", parent_id="context"))
+        unnamed = callback("inner", parent_id="context")
+        unnamed.ClearField("name")
+        await script.suspends_on(context, unnamed)
         answer = await script.ask(
             "AwaitCallback", execution_arn=arn, name="approval", timeout_ms=5000
         )

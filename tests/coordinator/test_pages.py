@@ -13,8 +13,8 @@ from .world import PENDING, Script, World, step, succeeded, wait
 
 MIB = 1024 * 1024
 #: One text for all, so that the test itself needs little.
-TEXT = "x" * 400 * 1024
-STEPS = [f"step {number}" for number in range(9)]
+TEXT = "x" * 256 * 1024
+STEPS = [f"step-{number}" for number in range(9)]
 
 
 class Context:
@@ -33,7 +33,7 @@ def large(script: Script) -> str:
     script.lines = [OutputLine(OutputStream.STDOUT, TEXT)] * 2
     if not new:
         return succeeded()
-    script.checkpoint(*(step(each, TEXT) for each in new), wait(f"after {new[-1]}", 60))
+    script.checkpoint(*(step(each, TEXT) for each in new), wait(f"after-{new[-1]}", 60))
     return PENDING
 
 

@@ -404,11 +404,9 @@ async def test_a_marker_that_was_never_given_is_refused(
 
 async def test_a_payload_over_the_limit_is_refused(wire: Wire, leased: Leased) -> None:
     stream = wire.stream("Checkpoint")
-    huge = "x" * (6 * 2**20 + 1)
+    huge = "x" * (2**18 + 1)
     error = (await stream.ask(checkpoint(leased.invocation, step("one", huge)))).error
-    assert error.message == (
-        "STEP payload size must be less than or equal to 6291456 bytes, was 6291457."
-    )
+    assert error.message == "STEP output payload size must be less than or equal to 262144 bytes."
     reply = await stream.ask(checkpoint(leased.invocation, step("one", huge[:-1])))
     assert not reply.HasField("error")
     await leased.ends_well()
@@ -417,7 +415,7 @@ async def test_a_payload_over_the_limit_is_refused(wire: Wire, leased: Leased) -
 async def test_a_batch_that_is_refused_changes_nothing(wire: Wire, leased: Leased) -> None:
     stream = wire.stream("Checkpoint")
     bad = nap("two")
-    bad.wait_seconds = 0
+    bad.ClearField("wait_seconds")
     reply = await stream.ask(checkpoint(leased.invocation, step("one"), bad))
     assert reply.error.message == "Invalid WaitOptions for the given action."
     assert not (await stream.ask(checkpoint(leased.invocation, step("one")))).HasField("error")

@@ -32,6 +32,7 @@ from async_durable_execution_runner.coordinator.workers import (
 )
 from async_durable_execution_runner.core import events as ev
 from async_durable_execution_runner.core.commands import Reply
+from async_durable_execution_runner.core.limits import Limits
 from async_durable_execution_runner.core.model import (
     ErrorObject,
     ExecutionStatus,
@@ -307,7 +308,7 @@ class World:
         return fake
 
     def workspace(self, workers: int = 4, retries: int = 2, backoff_ms: int = 1000) -> Workspace:
-        return self.executor.open_workspace(workers, retries, backoff_ms, T0)
+        return self.executor.open_workspace(workers, retries, backoff_ms, T0, Limits())
 
     def function(
         self, workspace: Workspace, code: Callable[[Script], Any], name: str = "order", **own: Any

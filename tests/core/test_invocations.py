@@ -7,6 +7,7 @@ import pytest
 from async_durable_execution_runner.core import events as ev
 from async_durable_execution_runner.core.commands import Deliver, Finish, Invoke
 from async_durable_execution_runner.core.events import Outcome
+from async_durable_execution_runner.core.limits import Limits
 from async_durable_execution_runner.core.model import (
     ErrorObject,
     ExecutionStatus,
@@ -113,7 +114,7 @@ def test_a_stop_comes_before_the_end_of_the_invocation() -> None:
 
 
 def test_a_checkpoint_cannot_close_it_with_a_result_that_its_caller_cannot_take() -> None:
-    machine = invoked(result_bytes=4)
+    machine = invoked(limits=Limits(execution_output=4))
     with pytest.raises(InvalidParameterValue, match=r"^Execution output payload size must"):
         machine.checkpoint(succeed(EXECUTION, payload='"123"'))
     assert not machine.execution.closing
@@ -239,10 +240,10 @@ def test_a_failure_without_an_error_is_a_failure() -> None:
 
 
 def test_a_result_that_its_caller_cannot_take_fails_the_execution() -> None:
-    machine = invoked(result_bytes=4)
+    machine = invoked(limits=Limits(execution_output=4))
     machine.returns(Outcome.SUCCEEDED, '"\u00e9"')
     assert machine.execution.status is ExecutionStatus.SUCCEEDED
-    machine = invoked(result_bytes=4)
+    machine = invoked(limits=Limits(execution_output=4))
     machine.returns(Outcome.SUCCEEDED, '"\u00e9x"')
     assert machine.execution.status is ExecutionStatus.FAILED
     assert machine.execution.root.error == ErrorObject(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from async_durable_execution_runner.core import events as ev
+from async_durable_execution_runner.core.limits import Limits
 from async_durable_execution_runner.core.model import ErrorObject
 from async_durable_execution_runner.errors import InvalidCheckpointToken, InvalidParameterValue
 
@@ -24,6 +25,7 @@ from .machine import (
 )
 
 MIB = 1024 * 1024
+LARGE = Limits(step_output=6 * MIB)
 
 
 def told(machine: Machine, *updates: object) -> list[str]:
@@ -101,7 +103,7 @@ def test_a_refused_checkpoint_keeps_the_news_for_the_next() -> None:
 
 
 def with_steps(count: int, **fields: str) -> Machine:
-    machine = invoked()
+    machine = invoked(limits=LARGE)
     for n in range(count):
         machine.checkpoint(succeed(STEP, f"s{n}", **fields))
     return machine
@@ -152,7 +154,7 @@ def test_a_page_has_a_requests_bytes_at_most(fields: dict[str, str]) -> None:
 
 
 def test_inputs_count_too() -> None:
-    machine = Machine(payload="x" * 5 * MIB)
+    machine = Machine(payload="x" * 5 * MIB, limits=LARGE)
     machine.invoke()
     machine.checkpoint(succeed(STEP, payload="x" * MIB))
     assert read_all(machine) == [[ROOT], ["op"]]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 
 from async_durable_execution_runner.core.model import (
-    ErrorObject,
     OperationAction,
     OperationStatus,
     OperationUpdate,
@@ -32,7 +31,6 @@ from .machine import (
     update,
 )
 
-MIB = 1024 * 1024
 LONGEST = 31_622_400
 ELSEWHERE = "arn:aws:lambda:{}:{}:function:ship"
 
@@ -44,10 +42,6 @@ class Refusal:
     text: str
     batch: list[OperationUpdate]
     before: tuple[OperationUpdate, ...] = ()
-
-
-def error_of(size: int) -> ErrorObject:
-    return ErrorObject("m" * (size - 10), "t" * 4, "d" * 4, ("s", "t"))
 
 
 STEP_OPTIONS = "Invalid StepOptions for the given action."
@@ -120,24 +114,6 @@ REFUSALS = [
     Refusal(SAME_ID, [start(WAIT), cancel()]),
     Refusal(SAME_ID, [start(CALLBACK), start(CALLBACK)]),
     Refusal(SAME_ID, [start(STEP), succeed(EXECUTION)]),
-    # ids and sizes
-    Refusal(
-        f"STEP payload size must be less than or equal to {6 * MIB} bytes, was {6 * MIB + 1}.",
-        [succeed(STEP, payload="x" * (6 * MIB + 1))],
-    ),
-    Refusal(
-        f"STEP payload size must be less than or equal to {6 * MIB} bytes, was {6 * MIB + 2}.",
-        [succeed(STEP, payload="€" * (2 * MIB) + "xx")],
-    ),
-    Refusal(
-        f"CONTEXT error size must be less than or equal to {32 * 1024} bytes, was {32 * 1024 + 1}.",
-        [fail(CONTEXT, error=error_of(32 * 1024 + 1))],
-    ),
-    Refusal(
-        f"CHAINED_INVOKE input payload size must be less than or equal to {MIB} bytes, "
-        f"was {MIB + 1}.",
-        [start(CHAINED_INVOKE, payload="x" * (MIB + 1))],
-    ),
 ]
 
 #: A good beginning that leaves all there is to leave: operations, events, timers, commands.
@@ -190,10 +166,6 @@ ACCEPTED = {
         start(CALLBACK, timeout_seconds=99_999_999, heartbeat_timeout_seconds=99_999_999)
     ],
     "zero for no time-out": [start(CALLBACK, timeout_seconds=0, heartbeat_timeout_seconds=0)],
-    "the largest payload": [succeed(STEP, payload="x" * 6 * MIB)],
-    "the largest payload beyond ASCII": [succeed(STEP, payload="€" * (2 * MIB))],
-    "the largest error": [fail(STEP, error=error_of(32 * 1024))],
-    "the largest input": [start(CHAINED_INVOKE, payload="x" * MIB)],
     "a function here, by ARN": [
         start(CHAINED_INVOKE, function_name=ELSEWHERE.format("eu-west-1", "123456789012"))
     ],

@@ -68,6 +68,8 @@ def test_a_runner_of_no_handler_asks_for_a_name() -> None:
         ({"invocation_retries": 10**12}, "invocation_retries=1000000000000 must be a whole"),
         ({"invocation_retries": -1}, "invocation_retries=-1 must be a whole number, from 0"),
         ({"retry_backoff": -5}, "retry_backoff=-5 must not be negative"),
+        ({"limits": {"step": 1}}, "'step' is none of step_output, context_output, callback_result"),
+        ({"limits": {"error": 0}}, r"limits\['error'\]=0 must be a whole number, from 1"),
         ({"start_time": "2020"}, "start_time='2020' must be an aware datetime"),
         ({"start_time": datetime(2020, 1, 1)}, "must be an aware datetime"),
     ],

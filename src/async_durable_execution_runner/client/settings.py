@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from math import inf, isfinite
 
-from ..core.limits import DURATION_SECONDS
+from ..core.limits import DURATION_SECONDS, Limits
 from ..core.model import Isolation
 
 # pytest shows the line of the test, not ours.
@@ -139,6 +139,14 @@ def whole(name: str, value: int, least: int = 1) -> int:
     if not isinstance(value, int) or not least <= value <= _MOST:
         raise ValueError(f"{name}={value!r} must be a whole number, from {least} to {_MOST}.")
     return value
+
+
+def checked_limits(limits: Mapping[str, int]) -> dict[str, int]:
+    """`limits` of payloads in bytes; `ValueError` unless each is known and a whole number."""
+    names = [each.name for each in fields(Limits)]
+    if unknown := [name for name in limits if name not in names]:
+        raise ValueError(f"limits={limits!r}: {unknown[0]!r} is none of {', '.join(names)}.")
+    return {name: whole(f"limits[{name!r}]", most) for name, most in limits.items()}
 
 
 def checked_labels(name: str, labels: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
@@ -401,6 +401,7 @@ class WorkspaceCall:
         invocation_retries: int,
         retry_backoff: float,
         epoch_ms: int | None,
+        limits: Mapping[str, int],
         unavailable: Callable[[str, str], Exception],
         debugging: worker_pb2.Debugging | None = None,
     ) -> None:
@@ -413,6 +414,7 @@ class WorkspaceCall:
             invocation_retries=invocation_retries,
             retry_backoff_ms=round(retry_backoff * 1000),
             epoch_ms=epoch_ms,
+            limits=limits,
             debugging=debugging,
         )
         self._call, welcome = opened(

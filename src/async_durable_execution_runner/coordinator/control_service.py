@@ -91,6 +91,7 @@ class ControlService(ControlServiceServicer):
             request.invocation_retries,
             request.retry_backoff_ms,
             request.epoch_ms if request.HasField("epoch_ms") else None,
+            limits.Limits(**request.limits),
         )
         workspace.debugging = request.debugging if request.HasField("debugging") else None
         try:

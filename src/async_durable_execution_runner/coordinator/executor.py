@@ -13,6 +13,7 @@ from typing import assert_never
 from ..core import events as ev
 from ..core import tokens
 from ..core.commands import Command, Deliver, Finish, Invoke, InvokeFunction, Reply
+from ..core.limits import Limits
 from ..core.model import (
     ErrorObject,
     EventType,
@@ -91,7 +92,12 @@ class Executor:
     # -- workspaces ------------------------------------------------------------------------
 
     def open_workspace(
-        self, workers: int, invocation_retries: int, retry_backoff_ms: int, epoch_ms: int | None
+        self,
+        workers: int,
+        invocation_retries: int,
+        retry_backoff_ms: int,
+        epoch_ms: int | None,
+        limits: Limits,
     ) -> Workspace:
         """Open a workspace, which is a runner's.
 
@@ -100,10 +106,11 @@ class Executor:
             invocation_retries: How many failed invocations in a row an execution survives.
             retry_backoff_ms: The pause before the first retry, in milliseconds.
             epoch_ms: The Unix time at which executions start; None for the real time.
+            limits: The sizes that its executions take.
         """
         share = Share(self.new_id(), workers)
         workspace = Workspace(
-            share.workspace_id, share, invocation_retries, retry_backoff_ms, epoch_ms
+            share.workspace_id, share, invocation_retries, retry_backoff_ms, epoch_ms, limits
         )
         self.workspaces[workspace.id] = workspace
         self.pool.shares[workspace.id] = share

@@ -133,7 +133,7 @@ class LambdaExecutions:
     async def stop(self, given: Json) -> Json:
         run = self._run(given["DurableExecutionArn"])
         now, error = run.now, shapes.ERROR.from_json(given.get("Error", {}))
-        limits.check_error(error, "EXECUTION")
+        run.execution.config.limits.check_error(error, "EXECUTION")
         self._executor.feed(run, ev.Stopped(now, error))
         return {"StopTimestamp": shapes.seconds(run.execution.root.end_ms or now)}
 

@@ -15,6 +15,7 @@ from typing import Any
 from ..core.commands import Deliver
 from ..core.divergence import Divergence, Source
 from ..core.execution import Execution
+from ..core.limits import Limits
 from ..core.model import (
     Effect,
     ErrorObject,
@@ -44,6 +45,7 @@ class Workspace:
     invocation_retries: int
     retry_backoff_ms: int
     epoch_ms: int | None
+    limits: Limits
     functions: dict[str, Function] = field(default_factory=dict)
     #: Set once the functions were given all at once.
     functions_known: asyncio.Event = field(default_factory=asyncio.Event)

@@ -132,9 +132,7 @@ class Starter:
     ) -> None:
         """Start the execution that `parent` has invoked in a chain, under an ARN made before."""
         name = arn.split("/")[-2]
-        run = self._new_run(
-            parent.workspace, function, arn, name, parent.family, result_bytes=limits.CHAINED_BYTES
-        )
+        run = self._new_run(parent.workspace, function, arn, name, parent.family, chained=True)
         run.parent = (parent, command.operation_id)
         run.tenant_id = command.tenant_id
         self._feed(run, ev.Started(run.now, command.payload))
@@ -153,8 +151,11 @@ class Starter:
         name: str,
         family: Family,
         retry_at_once: bool = False,
-        result_bytes: int | None = None,
+        chained: bool = False,
     ) -> Run:
+        sizes = workspace.limits
+        if chained:
+            sizes = replace(sizes, execution_output=sizes.invoke_output)
         config = ExecutionConfig(
             arn=arn,
             name=name,
@@ -164,7 +165,7 @@ class Starter:
                 limits.ENDLESS_RETRIES if retry_at_once else workspace.invocation_retries
             ),
             retry_backoff_ms=0 if retry_at_once else workspace.retry_backoff_ms,
-            result_bytes=result_bytes,
+            limits=sizes,
         )
         self._leases.pool.tallies.executions_started += 1
         run = Run(Execution(config), workspace, function, family)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import InvalidParameterValue
-from . import limits
 from .model import Operation, OperationAction, OperationStatus, OperationType, OperationUpdate
 from .operations import PROCESSORS, RULES
 from .turn import Turn
@@ -71,7 +70,8 @@ class CheckpointProcessor:
         status = operation.status if operation is not None else None
         if status not in rule.sources:
             raise InvalidParameterValue(rule.refusal)
-        _check_payload(update)
+        _check_members(update)
+        self._turn.limits.check_output(update)
         PROCESSORS[update.type].validate(update)
         if operation is not None:
             return operation
@@ -103,12 +103,8 @@ def _check_consistent(update: OperationUpdate, operation: Operation) -> None:
         raise InvalidParameterValue("Inconsistent parent operation id.")
 
 
-def _check_payload(update: OperationUpdate) -> None:
+def _check_members(update: OperationUpdate) -> None:
     if update.action is OperationAction.SUCCEED and update.error is not None:
         raise InvalidParameterValue("Cannot provide an Error for SUCCEED action.")
     if update.action is OperationAction.FAIL and update.payload is not None:
         raise InvalidParameterValue("Cannot provide a Payload for FAIL action.")
-    if update.payload is not None:
-        limits.check_size(update.payload, limits.REQUEST_BYTES, f"{update.type.value} payload")
-    if update.error is not None:
-        limits.check_error(update.error, update.type.value)

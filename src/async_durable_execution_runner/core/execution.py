@@ -40,8 +40,7 @@ _NOTHING_PENDING = ErrorObject("Cannot return PENDING status with no pending ope
 class ExecutionConfig:
     """The settings that an execution is started with.
 
-    The execution survives `invocation_retries` failed invocations in a row. `result_bytes` is the
-    largest result that it may have, where another execution waits for the result.
+    The execution survives `invocation_retries` failed invocations in a row.
     """
 
     arn: str
@@ -51,7 +50,7 @@ class ExecutionConfig:
     invocation_retries: int
     retry_backoff_ms: int
     max_retry_backoff_ms: int = 5 * 60_000
-    result_bytes: int | None = None
+    limits: limits.Limits = limits.DEFAULTS
 
 
 @dataclass(slots=True)
@@ -74,7 +73,7 @@ class Execution:
         self.config = config
         self.id = config.arn.rsplit("/", 1)[1]
         self.status = ExecutionStatus.RUNNING
-        self._state = State(config.arn)
+        self._state = State(config.arn, config.limits)
         self.operations: Mapping[str, Operation] = self._state.operations
         self.history: Sequence[HistoryEvent] = self._state.history
         self._invocation: _Invocation | None = None
@@ -237,20 +236,14 @@ class Execution:
         turn = self._complete_invocation(invocation, event.now_ms, None)
         if event.outcome is ev.Outcome.FAILED:
             ending = Ending(ExecutionStatus.FAILED, error=event.error)
-        elif why := self._oversize(event.result):
-            ending = Ending(ExecutionStatus.FAILED, error=ErrorObject(why))
         else:
             ending = Ending(ExecutionStatus.SUCCEEDED, result=event.result)
+            try:
+                limits.check_payload(event.result, turn.limits.execution_output, "Execution output")
+            except InvalidParameterValue as why:
+                ending = Ending(ExecutionStatus.FAILED, error=ErrorObject(str(why)))
         end(turn, self.root, ending)
         return self._commit(turn)
-
-    def _oversize(self, result: str | None) -> str:
-        """Return the service's refusal of a result that is too large for the execution that waits
-        for it, "" where it is not."""
-        limit = self.config.result_bytes
-        if limit is None or result is None or limits.size(result) <= limit:
-            return ""
-        return f"Execution output payload size must be less than or equal to {limit} bytes."
 
     def _invocation_failed(self, event: ev.InvocationFailed) -> list[Command]:
         invocation = self._invocation
@@ -306,8 +299,6 @@ class Execution:
         assert self._invocation is not None
         turn = self._state.turn(event.now_ms, event.targets)
         CheckpointProcessor(turn, self.id).process(event.updates)
-        if turn.ending and (why := self._oversize(turn.ending.result)):
-            raise InvalidParameterValue(why)
         if event.updates:
             self._failures = 0
         commands = self._commit(turn)

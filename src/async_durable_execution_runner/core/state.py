@@ -17,8 +17,9 @@ _NO_TARGETS: Mapping[str, ev.ChainedTarget | ErrorObject] = {}
 
 
 class State:
-    def __init__(self, arn: str) -> None:
+    def __init__(self, arn: str, sizes: limits.Limits) -> None:
         self._arn = arn
+        self._limits = sizes
         self.operations: dict[str, Operation] = {}
         self.history: list[HistoryEvent] = []
         self._order: list[str] = []
@@ -39,7 +40,9 @@ class State:
     def turn(
         self, now_ms: int, targets: Mapping[str, ev.ChainedTarget | ErrorObject] = _NO_TARGETS
     ) -> Turn:
-        return Turn(now_ms, self._arn, self.operations, len(self.history) + 1, targets)
+        return Turn(
+            now_ms, self._arn, self.operations, len(self.history) + 1, targets, self._limits
+        )
 
     def commit(self, turn: Turn) -> None:
         """Take over all that `turn` changed."""

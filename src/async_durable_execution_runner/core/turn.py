@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .commands import Command
 from .events import ChainedTarget
+from .limits import Limits
 from .model import ErrorObject, EventType, ExecutionStatus, HistoryEvent, Operation
 
 
@@ -50,6 +51,7 @@ class Turn:
         "events",
         "execution_arn",
         "heartbeats",
+        "limits",
         "now_ms",
         "operations",
         "targets",
@@ -63,6 +65,7 @@ class Turn:
         operations: Mapping[str, Operation],
         first_event_id: int,
         targets: Mapping[str, ChainedTarget | ErrorObject],
+        limits: Limits,
     ) -> None:
         """Begin a turn on top of `operations`.
 
@@ -72,12 +75,14 @@ class Turn:
             operations: The operations before the turn, by id.
             first_event_id: The id of the first event that the turn records.
             targets: What the chained invokes of the turn name, by operation id.
+            limits: The sizes that the execution takes.
         """
         self.now_ms = now_ms
         self.execution_arn = execution_arn
         self._operations = operations
         self._first_event_id = first_event_id
         self.targets = targets
+        self.limits = limits
         #: The changed operations by id.
         self.operations: dict[str, Operation] = {}
         self.events: list[HistoryEvent] = []

@@ -53,6 +53,7 @@ class BaseRunner:
         by_value: bool = False,
         labels: Mapping[str, str] | None = None,
         resume_on: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
         start_time: datetime | None = None,
         faults: Faults = (),
     ) -> None:
@@ -88,6 +89,8 @@ class BaseRunner:
                 {"sdk": "2.0.0"}. Those with the label "code" may have other code than the test.
             resume_on: The same for all invocations of an execution but the first: a handler that
                 begins on one release, or with old code, goes on with another.
+            limits: The most bytes of a payload by its kind, where not those that
+                `docs/aws-api.md` lists, such as {"step_output": 1_048_576}.
             start_time: What the clock shows when an execution starts; by default the time of day.
             faults: A fault plan for each execution of this runner, such as
                 "kill@after-commit:3"; `docs/fault-testing.md` describes the language.
@@ -116,6 +119,7 @@ class BaseRunner:
             coordinator=coordinator,
             by_value=by_value,
             start_time=start_time,
+            limits=limits,
         )
         self._engine = Engine(
             attachment,

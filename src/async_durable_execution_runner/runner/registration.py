@@ -21,8 +21,8 @@ from ..client import remote
 from ..client.cluster import AnyCluster, Cluster, shared_cluster, unavailable
 from ..client.drive import drive
 from ..client.lent import COORDINATOR, LentCluster
-from ..client.settings import FunctionSettings, Seconds, seconds, whole
-from ..core import limits
+from ..client.settings import FunctionSettings, Seconds, checked_limits, seconds, whole
+from ..core.limits import ENDLESS_RETRIES
 from ..core.model import Isolation
 from ..errors import NotStarted, RunnerError
 from . import suite
@@ -75,6 +75,7 @@ class Attachment:
         coordinator: str | None = None,
         by_value: bool = False,
         start_time: datetime | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         """`defaults` are for the functions that are registered without settings of their own."""
         self.workers = whole("workers", (os.cpu_count() or 1) if workers is None else workers, 0)
@@ -88,7 +89,7 @@ class Attachment:
                 f"start_time={start_time!r} must be an aware datetime, one with a tzinfo."
             )
         self._invocation_retries = (
-            limits.ENDLESS_RETRIES
+            ENDLESS_RETRIES
             if invocation_retries is None
             else whole("invocation_retries", invocation_retries, 0)
         )
@@ -105,6 +106,7 @@ class Attachment:
         self._by_value = by_value
         #: Whether as many invocations run at once as a coordinator that is not ours has workers.
         self._all_workers = workers is None
+        self._limits = checked_limits(limits or {})
         self._epoch_ms = round(start_time.timestamp() * 1000) if start_time else None
         self.defaults = defaults
         self.functions: dict[str, Registration] = {}
@@ -246,6 +248,7 @@ class Attachment:
                 invocation_retries=self._invocation_retries,
                 retry_backoff=self._retry_backoff,
                 epoch_ms=self._epoch_ms,
+                limits=self._limits,
                 unavailable=self._unavailable,
                 debugging=debugged,
             )

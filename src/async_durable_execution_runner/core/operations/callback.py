@@ -77,13 +77,13 @@ def check_open(operation: Operation | None) -> Operation:
 
 
 def succeed(turn: Turn, operation: Operation, result: str | None) -> None:
-    limits.check_size(result, limits.CALLBACK_RESULT_BYTES, "CALLBACK result")
+    limits.check_payload(result, turn.limits.callback_result, "CALLBACK result")
     ended = _end(turn, operation, OperationStatus.SUCCEEDED, result=result)
     turn.record(EventType.CALLBACK_SUCCEEDED, ended, payload=result)
 
 
 def fail(turn: Turn, operation: Operation, error: ErrorObject) -> None:
-    limits.check_error(error, "CALLBACK")
+    turn.limits.check_error(error, "CALLBACK")
     ended = _end(turn, operation, OperationStatus.FAILED, error=error)
     turn.record(EventType.CALLBACK_FAILED, ended, error=error)
 

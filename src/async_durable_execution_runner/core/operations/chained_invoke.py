@@ -55,7 +55,6 @@ def validate(update: OperationUpdate) -> None:
         raise InvalidParameterValue(
             "Update for CHAINED_INVOKE operation requires ChainedInvokeOptions."
         )
-    limits.check_size(update.payload, limits.CHAINED_BYTES, "CHAINED_INVOKE input payload")
 
 
 def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
@@ -89,12 +88,10 @@ def apply(turn: Turn, update: OperationUpdate, operation: Operation) -> None:
 
 def ended(turn: Turn, operation: Operation, event: ChainedInvokeEnded) -> None:
     status, result, error = event.status, event.result, event.error
-    if result is not None and limits.size(result) > limits.CHAINED_BYTES:
-        status, result = OperationStatus.FAILED, None
-        error = ErrorObject(
-            "CHAINED_INVOKE output payload size must be less than or equal to "
-            f"{limits.CHAINED_BYTES} bytes."
-        )
+    try:
+        limits.check_payload(result, turn.limits.invoke_output, "CHAINED_INVOKE output")
+    except InvalidParameterValue as too_large:
+        status, result, error = OperationStatus.FAILED, None, ErrorObject(str(too_large))
     _end(turn, operation, status, result, error)
 
 

@@ -48,20 +48,29 @@ WORKER_STATE_ENDING: WorkerState
 WORKER_STATE_STUCK: WorkerState
 
 class OpenWorkspaceRequest(_message.Message):
-    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging")
+    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging", "limits")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     INVOCATION_RETRIES_FIELD_NUMBER: _ClassVar[int]
     RETRY_BACKOFF_MS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_MS_FIELD_NUMBER: _ClassVar[int]
     DEBUGGING_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     workers: int
     invocation_retries: int
     retry_backoff_ms: int
     epoch_ms: int
     debugging: _worker_pb2.Debugging
-    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ..., debugging: _Optional[_Union[_worker_pb2.Debugging, _Mapping]] = ...) -> None: ...
+    limits: _containers.ScalarMap[str, int]
+    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ..., debugging: _Optional[_Union[_worker_pb2.Debugging, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class OpenWorkspaceResponse(_message.Message):
     __slots__ = ("workspace_id",)
