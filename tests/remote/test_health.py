@@ -92,11 +92,16 @@ def test_a_worker_host_serves_while_it_takes_invocations(
     with worker_host(address, team.by_token("worker-host"), *PROBES) as host:
         probes = probed(host)
         assert check(probes) == NOT_SERVING
+        with coordinator(*team.server(), *team.tokens(), listen=address):
+            host.says("connected to")
+            assert check(probes) == SERVING
+        host.says("Lost the coordinator")
+        assert check(probes) == NOT_SERVING
         with (
             coordinator(*team.server(), *team.tokens(), listen=address),
             DurableFunctionTestRunner(patient, coordinator=address) as runner,
         ):
-            host.says("connected to")
+            host.says("Joined the coordinator")
             assert check(probes) == SERVING
             handle = runner.start(event)
             assert Path(event["begun"]).read_text() == "begun"
@@ -106,17 +111,6 @@ def test_a_worker_host_serves_while_it_takes_invocations(
             Path(event["go"]).write_text("done")
             assert handle.result(timeout=LIMIT).get_deserialized_result() == "done"
             assert host.end()[0] == 0
-
-
-def test_a_worker_host_that_has_lost_its_coordinator_does_not_serve(team: Team) -> None:
-    with coordinator(*team.server(), *team.tokens()) as address:
-        host = worker_host(address, team.by_token("worker-host"), *PROBES)
-        probes = probed(host)
-        host.says("connected to")
-        assert check(probes) == SERVING
-    with host:
-        host.says("Lost the coordinator")
-        assert check(probes) == NOT_SERVING
 
 
 @pytest.mark.parametrize("command", ["coordinator", "worker-host"])
