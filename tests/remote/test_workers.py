@@ -139,7 +139,7 @@ def test_a_list_that_is_too_long_for_its_screen_has_all_hosts_and_the_busiest_wo
     workers = [worker("one", pid, pid % 2 * pid) for pid in range(100, 200)]
     status = RunnerStatus(
         pid=1,
-        hosts=[host("one"), host("two", draining=True)],
+        hosts=[host("two", draining=True), host("one")],
         workers=[*workers, worker("two", 201)],
         executions=60,
         queued_invocations=1,

@@ -121,7 +121,7 @@ def _keep_on_screen(ask: Callable[[], RunnerStatus]) -> None:
             width, height = shutil.get_terminal_size()
             lines = [line[:width] for line in listing(status, width, height)]
             # To the upper left corner; what was there is erased after each line and below.
-            sys.stdout.write("\x1b[H" + "\x1b[K\r\n".join(lines) + "\x1b[K\x1b[J")
+            sys.stdout.write("\x1b[H" + "\x1b[K\n".join(lines) + "\x1b[K\x1b[J")
             sys.stdout.flush()
             time.sleep(_PAUSE)
             status = ask()
@@ -207,7 +207,7 @@ def _lines(status: RunnerStatus, most: int, width: int) -> list[str]:
         if own[most:]:
             lines.append(f"  … {len(own[most:])} more")
 
-    for host in status.hosts:
+    for host in sorted(status.hosts, key=_name):
         load = f"{busy[host.host_id]} of {_several(host.slots, 'slot')} busy"
         lines += ["", f"{_name(host)}  {'draining, ' if host.draining else ''}{load}"]
         lines += _labels(host, width)
