@@ -52,3 +52,17 @@ async def patient(event: dict) -> str:
         return Path(event["go"]).read_text()
 
     return await step(body, name="wait for a word")
+
+
+@durable_execution
+async def returning(event: dict) -> list[int]:
+    """Say and wait as `patient` does, then be suspended; the processes that it has run in."""
+
+    async def begin() -> int:
+        Path(event["begun"]).write_text("begun")
+        Path(event["go"]).read_text()
+        return os.getpid()
+
+    first = await step(begin, name="begin")
+    await wait(timedelta(days=1), name="cooling-off")
+    return [first, os.getpid()]

@@ -61,5 +61,7 @@ def fitness(worker: Worker, job: Job) -> int:
     if job.function.isolation is Isolation.WORKER:
         if worker.served and worker.process_group != job.function.process_group:
             return -1
+        if job.execution_arn and worker.last_execution == job.execution_arn:
+            return 3
         return 2 if job.function.id in worker.functions else 1 if worker.served else 0
     return 0 if worker.served == 0 else -1

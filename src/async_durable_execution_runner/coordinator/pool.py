@@ -390,6 +390,7 @@ class WorkerPool:
         worker.state = WorkerState.LEASED
         worker.job = job
         worker.last_request_id = job.request_id
+        worker.last_execution = job.execution_arn
         job.share.leased += 1
         worker.served += 1
         group = worker.process_group = job.function.process_group

@@ -223,6 +223,8 @@ class Worker:
     #: The limit in bytes; 0 for no limit.
     memory_limit: int = 0
     last_request_id: str = ""
+    #: The execution that the worker served last; "" for a plain function.
+    last_execution: str = ""
     #: Why the worker has to end after its current job, for the log; "" where it may go on.
     retired: str = ""
     #: Why the coordinator has ended the worker, as `Tallies` has it; "" where it has not.
