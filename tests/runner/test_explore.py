@@ -302,14 +302,19 @@ def test_what_follows_a_wrong_run_is_not_tried() -> None:
 
 
 def test_an_execution_goes_on_elsewhere_at_each_suspension_and_after_each_crash() -> None:
-    waits = [an_operation("3", "nap", type=OperationType.WAIT, start_ms=5, end_ms=9)]
-    waits.append(an_operation("4", "again", start_ms=8, end_ms=20))
-    ends = (5, "PENDING"), (9, "PENDING"), (20, "SUCCEEDED")
+    waits = (
+        # It has been answered within the millisecond.
+        an_operation("3", "yes", type=OperationType.CALLBACK, end_ms=5),
+        an_operation("4", "nap", type=OperationType.WAIT, start_ms=5, end_ms=9),
+        an_operation("5", "again", start_ms=9, end_ms=20),
+    )
+    times = (1, 5, "PENDING"), (9, 9, "PENDING"), (20, 21, "SUCCEEDED")
     clean = replace(
         CLEAN,
         operations=(CLEAN.operations[0], *waits),
         invocations=tuple(
-            InvocationRecord(outcome, end_ms=end, outcome=outcome) for end, outcome in ends
+            InvocationRecord(f"{end}", start_ms=start, end_ms=end, outcome=outcome)
+            for start, end, outcome in times
         ),
         points=points("invocation-start:1 a", "invocation-result:1 b", "invocation-start:2 c"),
     )
@@ -335,7 +340,7 @@ def test_an_execution_goes_on_elsewhere_at_each_suspension_and_after_each_crash(
     assert starts[0].resume_on == {}
     assert {(each.faults, each.resume_after) for each in starts[1:]} == set(went)
     assert all(each.resume_on == labels[1] for each in starts[1:])
-    assert [each.label for each in report.runs[:2]] == ["wait nap", "wait nap, step again"]
+    assert [each.label for each in report.runs[:2]] == ["callback yes, wait nap", "step again"]
     assert report.moved == "with sdk=2.5.0, in place of sdk=2.0.0"
 
 

@@ -230,8 +230,9 @@ class Explorer:
         if depth < 1:
             raise ValueError(f"depth={depth}: at least one crash is needed.")
         began = time.monotonic()
-        moved = moves.text(self._engine.control, self._start)
         clean = self.clean()
+        # The clean run has waited for a worker host, which may just have been starting.
+        moved = moves.text(self._engine.control, self._start)
         runs = self._all(self._plans(clean), clean)
         pruned = 0
         frontier, seen = runs, {point.key for point in clean.crash_points}

@@ -55,15 +55,15 @@ def suspensions(result: DurableFunctionTestResult) -> Iterator[tuple[int, str]]:
             waits = [
                 f"{each.kind} {each.name or each.operation_id[:8]}"
                 for each in result.get_all_operations()
-                if _is_open(each, invocation.end)
+                if _is_open(each, invocation.start, invocation.end)
             ]
             yield number, ", ".join(waits)
 
 
-def _is_open(operation: Operation, time: datetime) -> bool:
-    """Whether an execution that is suspended at this time may be so for the operation."""
-    end = operation.end_timestamp
-    if operation.kind == "context" or operation.start_timestamp > time:
+def _is_open(operation: Operation, start: datetime, end: datetime) -> bool:
+    """Whether the operation may suspend an execution after an invocation of these times."""
+    if operation.kind == "context" or operation.start_timestamp > end:
         return False
+    ended = operation.end_timestamp
     # An answer may come within the same millisecond.
-    return end is None or end > time or (end == time and operation.kind != "step")
+    return ended is None or ended > end or (ended == end > start and operation.kind != "step")
