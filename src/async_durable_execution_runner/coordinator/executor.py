@@ -178,7 +178,8 @@ class Executor:
 
     def _turn(self, run: Run, event: ev.Event) -> Deliver | Reply | None:
         execution = run.execution
-        if not isinstance(event, ev.TimePassed):
+        first = execution.next_timer()
+        if first is not None and first[1] <= event.now_ms and not isinstance(event, ev.TimePassed):
             self._let_time_pass(run, event.now_ms)
         answer = None
         trace = self._trace
@@ -190,20 +191,20 @@ class Executor:
                 trace.waits(run)
         finally:
             # The same is done after a refusal, as the time that passed first may have changed much.
-            run.family.note(run)
-            self.timekeeper.settle(run.family)
+            # A checkpoint alone, during which an invocation runs, changes nothing but timers.
+            if not isinstance(event, ev.Checkpoint) or execution.next_timer() is not first:
+                run.family.note(run)
+                self.timekeeper.settle(run.family)
             if run.watchers:
                 run.notify()
         return answer
 
     def _let_time_pass(self, run: Run, now_ms: int) -> None:
-        timer = run.execution.next_timer()
-        if timer is not None and timer[1] <= now_ms:
-            passed = ev.TimePassed(now_ms)
-            trace = self._trace
-            handled = run.execution.handle(passed) if trace is None else trace.handle(run, passed)
-            for command in handled:
-                self._carry_out(run, command)
+        passed = ev.TimePassed(now_ms)
+        trace = self._trace
+        handled = run.execution.handle(passed) if trace is None else trace.handle(run, passed)
+        for command in handled:
+            self._carry_out(run, command)
 
     def _carry_out(self, run: Run, command: Command) -> Deliver | Reply | None:
         match command:

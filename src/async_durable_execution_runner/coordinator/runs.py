@@ -216,8 +216,11 @@ class Sources:
         self.distinct: dict[Source, int] = {}
         self._numbers: dict[str, int] = {}
 
-    def note(self, operation_id: str, source: Source) -> None:
-        number = self.distinct.setdefault(source, len(self.distinct) + 1)
+    def note(self, operation_id: str, line: str, in_task: bool) -> None:
+        # A source is found by the tuple that it is.
+        number = self.distinct.get((line, in_task))  # type: ignore[call-overload]
+        if number is None:
+            number = self.distinct[Source(line, in_task)] = len(self.distinct) + 1
         self._numbers.setdefault(operation_id, number)
 
     def numbers(self, operations: Iterable[Operation]) -> list[int]:

@@ -335,8 +335,8 @@ class WorkerService(WorkerServiceServicer):
     ) -> None:
         known = self._executor.run(request.execution_arn).sources
         for update, source in zip(updates, request.sources, strict=False):
-            if source.line:
-                known.note(update.id, codec.source_from_proto(source))
+            if line := source.line:
+                known.note(update.id, line, source.in_task)
 
     def _speaker(self, context: Context) -> str:
         """Return the id of the worker that the call may speak for, and for no other; "" where it

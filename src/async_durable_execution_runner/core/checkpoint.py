@@ -27,7 +27,10 @@ class CheckpointProcessor:
     def process(self, updates: Sequence[OperationUpdate]) -> None:
         """Apply all updates; raise `InvalidParameterValue`, with the service's text, for the first
         that does not fit."""
-        self._check_execution_updates(updates)
+        for update in updates:
+            if update.type is OperationType.EXECUTION:
+                self._check_execution_updates(updates)
+                break
         for update in updates:
             self._check_repetition(update)
             operation = self._resolve(update)

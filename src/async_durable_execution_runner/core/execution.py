@@ -103,7 +103,7 @@ class Execution:
     @property
     def suspended(self) -> bool:
         """Whether the execution runs with no invocation in progress or asked for."""
-        return not (self.ended or self._invocation or self._invoke_requested)
+        return not (self._invocation or self._invoke_requested or self.ended)
 
     @property
     def request_id(self) -> str | None:
@@ -124,7 +124,7 @@ class Execution:
     def next_timer(self) -> tuple[Timer, int] | None:
         """Return the timer that is due first and its due time, None without a timer or once the
         handler has closed the execution."""
-        return None if self.closing else self._state.next_timer()
+        return None if self.closing else self._state.first_timer
 
     def read_state(self, token: str, marker: str, max_items: int) -> tuple[list[Operation], str]:
         """Return a page of operations and the next page's marker, "" after the last page.

@@ -13,6 +13,13 @@ from . import limits
 from .model import ErrorObject, HistoryEvent, Operation, OperationStatus, OperationType
 from .turn import Timer, Turn
 
+#: The operations, by type and status, that somebody or something other than the handler will end.
+_ENDED_BY_OTHERS = {
+    (OperationType.WAIT, OperationStatus.STARTED),
+    (OperationType.CALLBACK, OperationStatus.STARTED),
+    (OperationType.CHAINED_INVOKE, OperationStatus.STARTED),
+    (OperationType.STEP, OperationStatus.PENDING),
+}
 _NO_TARGETS: Mapping[str, ev.ChainedTarget | ErrorObject] = {}
 
 
@@ -28,6 +35,8 @@ class State:
         #: The operations that somebody or something other than the handler will end.
         self.waiting: dict[str, None] = {}
         self.timers: dict[Timer, int] = {}
+        #: The timer that is due first, with its due time.
+        self.first_timer: tuple[Timer, int] | None = None
         self._due: list[tuple[int, int, Timer]] = []
         self._timer_count = 0
         #: The heartbeat time-outs of callbacks in seconds, by operation id.
@@ -51,7 +60,7 @@ class State:
                 self._order.append(operation.id)
             self.operations[operation.id] = operation
             self.unseen[operation.id] = None
-            if _ended_by_others(operation):
+            if (operation.type, operation.status) in _ENDED_BY_OTHERS:
                 self.waiting[operation.id] = None
             else:
                 self.waiting.pop(operation.id, None)
@@ -64,9 +73,10 @@ class State:
                 self.timers[timer] = due
                 self._timer_count += 1
                 heapq.heappush(self._due, (due, self._timer_count, timer))
+        if turn.timers:
+            self.first_timer = self._find_first_timer()
 
-    def next_timer(self) -> tuple[Timer, int] | None:
-        """Return the timer that is due first and its due time, None where there is no timer."""
+    def _find_first_timer(self) -> tuple[Timer, int] | None:
         while self._due:
             due, _, timer = self._due[0]
             if self.timers.get(timer) == due:
@@ -104,16 +114,7 @@ class State:
         """Keep what a reader may ask for, and drop what only a running execution needs."""
         self.timers.clear()
         self._due.clear()
+        self.first_timer = None
         self.heartbeats.clear()
         self.unseen.clear()
         self.waiting.clear()
-
-
-def _ended_by_others(operation: Operation) -> bool:
-    match operation.type:
-        case OperationType.WAIT | OperationType.CALLBACK | OperationType.CHAINED_INVOKE:
-            return operation.status is OperationStatus.STARTED
-        case OperationType.STEP:
-            return operation.status is OperationStatus.PENDING
-        case _:
-            return False

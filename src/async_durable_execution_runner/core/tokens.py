@@ -14,7 +14,7 @@ from ..errors import InvalidParameterValue
 
 
 def checkpoint_token(seed: str, sequence: int) -> str:
-    return base64.b64encode(f"{seed}:{sequence}".encode()).decode()
+    return binascii.b2a_base64(f"{seed}:{sequence}".encode(), newline=False).decode()
 
 
 def callback_id(execution_arn: str, operation_id: str) -> str:

@@ -19,6 +19,8 @@ from .model import ErrorObject, EventType, ExecutionStatus, HistoryEvent, Operat
 class TimerKind(Enum):
     """The purpose of a timer. Timers of one instant fire in the order in which they were set."""
 
+    __hash__ = object.__hash__
+
     EXECUTION_TIMEOUT = "execution time-out"
     CALLBACK_TIMEOUT = "callback time-out"
     CALLBACK_HEARTBEAT = "callback heartbeat time-out"
@@ -102,13 +104,13 @@ class Turn:
 
     def record(self, type: EventType, operation: Operation | None = None, **details: Any) -> None:
         """Append an event; `details` are fields of `HistoryEvent`."""
-        if operation is not None:
-            details["id"] = operation.id
-            details["parent_id"] = operation.parent_id
-            details["name"] = operation.name
-            details["sub_type"] = operation.sub_type
         event_id = self._first_event_id + len(self.events)
-        self.events.append(HistoryEvent(event_id, type, self.now_ms, **details))
+        if operation is not None:
+            of = (operation.id, operation.parent_id, operation.name, operation.sub_type)
+            event = HistoryEvent(event_id, type, self.now_ms, *of, **details)
+        else:
+            event = HistoryEvent(event_id, type, self.now_ms, **details)
+        self.events.append(event)
 
     def set_timer(self, kind: TimerKind, operation_id: str, due_ms: int) -> None:
         self.timers[Timer(kind, operation_id)] = due_ms

@@ -77,6 +77,10 @@ class _Names(dict[FieldDescriptor, str]):
 
 
 _names = _Names()
+#: The same, for an update, without those of the fields that need decoding.
+_update_names = _Names()
+_update_fields: Any = pb.OperationUpdate.DESCRIPTOR.fields_by_name
+_update_names.update((_update_fields[name], "") for name in ("type", "action", "error"))
 
 
 def _values(message: Message) -> dict[str, Any]:
@@ -146,15 +150,16 @@ def update_to_proto(update: OperationUpdate) -> pb.OperationUpdate:
 
 def update_from_proto(message: pb.OperationUpdate) -> OperationUpdate:
     """Return the update; raise `InvalidParameterValue` for an unknown type or action."""
-    values = _values(message)
-    values["type"] = _known(_TYPES, message.type, "Unknown operation type.")
-    values["action"] = _known(
-        _ACTIONS, message.action, "Invalid action for the given operation type."
+    update = OperationUpdate(
+        "",
+        _known(_TYPES, message.type, "Unknown operation type."),
+        _known(_ACTIONS, message.action, "Invalid action for the given operation type."),
+        error=error_from_proto(message.error) if message.HasField("error") else None,
     )
-    values.setdefault("id", "")
-    if "error" in values:
-        values["error"] = error_from_proto(message.error)
-    return OperationUpdate(**values)
+    for field, value in message.ListFields():
+        if name := _update_names[field]:
+            setattr(update, name, value)
+    return update
 
 
 def operation_to_proto(

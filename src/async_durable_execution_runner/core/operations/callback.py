@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ...errors import CallbackTimeout, InvalidParameterValue
 from .. import limits, tokens
 from ..model import (
@@ -15,6 +13,7 @@ from ..model import (
     OperationType,
     OperationUpdate,
 )
+from ..record import replace
 from ..turn import TimerKind, Turn
 from .rules import Rule, Trigger
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import NamedTuple
 
 from ...errors import InvalidParameterValue
@@ -19,6 +18,7 @@ from ..model import (
     OperationType,
     OperationUpdate,
 )
+from ..record import replace
 from ..turn import Turn
 from .rules import Rule, Trigger
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..model import (
     EventType,
     Operation,
@@ -12,6 +10,7 @@ from ..model import (
     OperationType,
     OperationUpdate,
 )
+from ..record import replace
 from ..turn import Turn
 from .rules import Rule, Trigger
 

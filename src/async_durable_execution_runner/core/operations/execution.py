@@ -5,8 +5,6 @@ The execution ends with the invocation all the same, as the service records both
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..commands import Finish
 from ..model import (
     EventType,
@@ -17,6 +15,7 @@ from ..model import (
     OperationType,
     OperationUpdate,
 )
+from ..record import replace
 from ..turn import Ending, Turn
 from .rules import Rule, Trigger
 
