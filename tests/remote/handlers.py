@@ -66,3 +66,17 @@ async def returning(event: dict) -> list[int]:
     first = await step(begin, name="begin")
     await wait(timedelta(days=1), name="cooling-off")
     return [first, os.getpid()]
+
+
+@durable_execution
+async def until_told(event: dict) -> int:
+    """Say through a FIFO that the step has begun, and end when there is a byte in another FIFO."""
+
+    async def body() -> int:
+        with open(event["begun"], "ab", buffering=0) as begun:
+            begun.write(b"%d\n" % event["id"])
+        with open(event["go"], "rb", buffering=0) as go:
+            go.read(1)
+        return event["id"]
+
+    return await step(body, name="wait for a byte")

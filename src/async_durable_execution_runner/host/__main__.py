@@ -1,8 +1,9 @@
 """The entry of the worker host: `python -P -m async_durable_execution_runner.host`.
 
-The token comes on standard input where the host has a lifeline, and from the environment where it
-was started by hand; never on a command line. The forkserver, and so every worker, is forked before
-the token is read, and has it neither in its memory nor in its environment.
+The token comes on standard input where the host has a lifeline, and from a file or the environment
+where it was started by hand; never on a command line. The forkserver, and so every worker, is
+forked before the token is read, and has it neither in its memory nor in its environment. A
+supervised host is started as by hand, but by a process that it does not outlive.
 
 The exit code is 0 where the host was asked to end, 1 where the coordinator (or the forkserver) went
 away, and 2 where the host was refused or used wrongly; 1 and 2 come with one sentence on stderr.
@@ -12,17 +13,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
 import signal
 import socket
 import sys
+from functools import partial
 from typing import NoReturn
 
 from .. import errors, log
 from ..core.text import visible
 from ..rpc import OURS, check_descriptors, set_up_grpc
 from ..security import access, secrecy
+from . import JOINED
 
 #: The environment variable with the descriptor of the socket that has the token, in a host that has
 #: executed itself anew.
@@ -31,19 +35,20 @@ _SECRET_VARIABLE = "DURABLE_RUNNER_TOKEN_FD"
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    say = partial(_say, options.supervised)
     try:
         check_descriptors()
         if not options.lifeline and _SECRET_VARIABLE not in os.environ:
             _start_anew(options)
         level = log.take()
     except errors.RunnerError as error:
-        return _say(str(error), 2)
+        return say(str(error), 2)
     secret = 0 if options.lifeline else int(os.environ.pop(_SECRET_VARIABLE, -1))
     if options.app_dir:
         try:
             os.chdir(options.app_dir)
         except OSError as error:
-            return _say(f"The --app-dir {options.app_dir} cannot be entered: {error.strerror}.", 2)
+            return say(f"The --app-dir {options.app_dir} cannot be entered: {error.strerror}.", 2)
     labels = dict(label.partition("=")[::2] for label in options.label)
 
     if options.reload:
@@ -68,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     forkserver_end.close()
     told = secrecy.read(secret)
     if told is None:
-        return _say("No token came on standard input.", 2)
+        return say("No token came on standard input.", 2)
     token, address, tls = told
     # Logging is set up after the fork: handlers must find logging in Python's own state.
     log.set_up(level)
@@ -79,7 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
         host_end,
         pid,
         slots=options.slots,
-        lifeline=secret if options.lifeline else None,
+        lifeline=0 if options.lifeline or options.supervised else None,
+        stays=not options.lifeline,
+        joined=partial(_tell_supervisor, options.supervised, JOINED),
         labels=labels,
         drain_timeout=options.drain_timeout,
         health_address=options.health,
@@ -90,13 +97,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         asyncio.run(host.run())
     except errors.CoordinatorUnavailable as error:
-        return _say(f"The coordinator at {address} is gone: {error}.", 1)
+        return say(f"The coordinator at {address} is gone: {error}.", 1)
     except errors.WorkersUnavailable as error:
-        return _say(str(error), 1)
+        return say(str(error), 1)
     except errors.InvalidConfiguration as error:
-        return _say(str(error), 2)
+        return say(str(error), 2)
     except errors.RunnerError as error:
-        return _say(f"The coordinator at {address} refused this host: {error}", 2)
+        return say(f"The coordinator at {address} refused this host: {error}", 2)
     return 0
 
 
@@ -120,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
         "--lifeline",
         action="store_true",
         help="end when standard input does, whose first line is the token and the address",
+    )
+    parser.add_argument(
+        "--supervised",
+        action="store_true",
+        help="end when standard input does, and say on standard output when the coordinator has "
+        "taken this host, or else why it ends",
     )
     return parser
 
@@ -156,9 +169,17 @@ def _become_forkserver(end: socket.socket, secret: int, app_dir: str) -> NoRetur
     forkserver.main(end)
 
 
-def _say(sentence: str, code: int) -> int:
+def _say(supervised: bool, sentence: str, code: int) -> int:
     sys.stderr.write(f"{visible(sentence)}\n")
+    _tell_supervisor(supervised, visible(sentence))
     return code
+
+
+def _tell_supervisor(supervised: bool, line: str) -> None:
+    if supervised:
+        # The supervisor may be gone.
+        with contextlib.suppress(OSError):
+            os.write(1, f"{line}\n".encode())
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 The host starts and kills workers through its forkserver and reports how each worker ended, with
 the last lines that the worker wrote. It decides nothing by itself, except that without a
 coordinator (or, with a lifeline, without the process that started the host) no worker may live. A
-host without a lifeline that loses its coordinator kills its workers and joins again as soon as it
-can; one that is told to end by SIGTERM lets them finish what they do.
+host that stays when it loses its coordinator kills its workers and joins again as soon as it can;
+when it is told to end by SIGTERM it lets them finish what they do.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import socket
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -69,7 +70,10 @@ class WorkerHost:
         slots: How many workers the coordinator may have here at most.
         lifeline: A descriptor; the run ends when nobody has its other end open any more.
         labels: What describes this machine to the coordinator.
-        drain_timeout: Seconds that invocations have to end after a SIGTERM; with a lifeline none.
+        stays: Whether this host joins again when it has lost its coordinator, and lets invocations
+            end after a SIGTERM.
+        drain_timeout: Seconds that they have then.
+        joined: Is called when the coordinator has taken this host for the first time.
         health_address: Where probes are answered in plaintext; "" for nowhere.
         reload_from: A folder; workers that have loaded code serve no more when it changes there.
     """
@@ -80,7 +84,9 @@ class WorkerHost:
     slots: int
     lifeline: int | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    stays: bool = False
     drain_timeout: float = 0.0
+    joined: Callable[[], object] = lambda: None
     health_address: str = ""
     reload_from: str = ""
 
@@ -105,8 +111,8 @@ class WorkerHost:
         """Supervise workers until the lifeline ends or a signal comes.
 
         Raises:
-            CoordinatorUnavailable: The coordinator does not answer, or has gone, and this host has
-                a lifeline or was never connected.
+            CoordinatorUnavailable: The coordinator does not answer, or has gone, and this host does
+                not stay or was never connected.
             WorkersUnavailable: The forkserver has died.
             RunnerError: The coordinator refuses this host.
             InvalidConfiguration: Probes cannot be answered at their address.
@@ -147,7 +153,7 @@ class WorkerHost:
         _tell(f"Probes are answered on {address}, in plaintext.")
 
     def _handle_signals(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self.lifeline is None:
+        if self.stays:
             loop.add_signal_handler(signal.SIGTERM, self._drain)
             loop.add_signal_handler(signal.SIGINT, self._finish)
             loop.add_signal_handler(signal.SIGQUIT, self._finish)
@@ -204,7 +210,7 @@ class WorkerHost:
             try:
                 await self._supervise()
             except errors.CoordinatorUnavailable as error:
-                if self.lifeline is not None or not self._joined or self._draining:
+                if not (self.stays and self._joined) or self._draining:
                     raise
                 _tell(
                     f"Lost the coordinator at {self.connection.address}: {error}. The "
@@ -251,7 +257,7 @@ class WorkerHost:
 
     async def _connect(self, channel: grpc.aio.Channel) -> None:
         """Wait for the coordinator: for a while where a person has started this host."""
-        if self.lifeline is not None or self._joined:
+        if not self.stays or self._joined:
             await channel.channel_ready()
             return
         loop = asyncio.get_running_loop()
@@ -299,6 +305,8 @@ class WorkerHost:
     def _join(self, welcome: worker_pb2.HostWelcome) -> None:
         if self._joined:
             _tell(f"Joined the coordinator at {self.connection.address} again.")
+        else:
+            self.joined()
         self._joined = self._connected = True
         if welcome.workers_port:
             name = self.connection.address.rpartition(":")[0]
@@ -446,8 +454,9 @@ def _own_labels() -> dict[str, str]:
 
 
 def _tell(sentence: str) -> None:
-    """Say something to whoever has started this host."""
-    sys.stderr.write(f"{sentence}\n")
+    """Say something to whoever has started this host, and may be gone."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{sentence}\n")
 
 
 def _how(exited: worker_pb2.WorkerExited) -> str:
