@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         VersionMismatch,
         WorkersUnavailable,
     )
+    from .ray_hosts import RayWorkerHosts
     from .results.ledger import Effect, Ledger
     from .results.operations import (
         CallbackOperation,
@@ -96,6 +97,7 @@ _MODULES = {
         "VersionMismatch",
         "WorkersUnavailable",
     ),
+    "ray_hosts": ("RayWorkerHosts",),
     "results.ledger": ("Effect", "Ledger"),
     "results.operations": (
         "CallbackOperation",
@@ -162,6 +164,7 @@ __all__ = [
     "NotStarted",
     "Operation",
     "OperationNotFound",
+    "RayWorkerHosts",
     "ResourceNotFound",
     "RunnerError",
     "RunnerStatus",

@@ -1,0 +1,298 @@
+"""Worker hosts on a Ray cluster of several nodes on this machine, with token authentication."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import Watched, all_gone, children
+
+from async_durable_execution_runner import DurableFunctionTestRunner, RayWorkerHosts
+from async_durable_execution_runner.errors import (
+    WorkersUnavailable,
+)
+
+from .handlers import order, until_told
+from .team import LIMIT, TESTS, Process, Team
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.ray,
+    pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed"),
+]
+
+RAYS_TOKEN = "what-whoever-may-use-the-ray-cluster-has"
+
+
+class Cluster:
+    """A Ray cluster of three nodes, each with a place for one worker host."""
+
+    def __init__(self, folder: Path) -> None:
+        import ray
+        from ray.cluster_utils import Cluster as RayCluster
+
+        self.ray = ray
+        # Each node has handlers where Ray puts its working_dir.
+        app = folder / "app" / "remote"
+        app.mkdir(parents=True)
+        for name in ("__init__.py", "handlers.py"):
+            shutil.copy(TESTS / "remote" / name, app)
+        # Paths of Unix sockets are short.
+        self._temporary = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+        head = {"num_cpus": 1, "labels": {"zone": "a"}, "temp_dir": self._temporary.name}
+        self._cluster = RayCluster(
+            initialize_head=True, head_node_args={**head, "include_dashboard": False}
+        )
+        self.nodes = {"a": self._cluster.head_node}
+        for zone in "bc":
+            self.add(zone)
+        ray.init(address=self._cluster.address, runtime_env={"working_dir": str(app.parent)})
+
+    def add(self, zone: str, **variables: str) -> None:
+        labels = {"zone": zone}
+        self.nodes[zone] = self._cluster.add_node(num_cpus=1, labels=labels, env_vars=variables)
+
+    def kill(self, zone: str) -> None:
+        """Have a node end as by a power cut."""
+        self._cluster.remove_node(self.nodes.pop(zone), allow_graceful=False)
+
+    def zone_of(self, pid: int) -> str:
+        """Where the process has been started."""
+        raylets = {
+            each.process.pid: zone
+            for zone, node in self.nodes.items()
+            for each in node.all_processes["raylet"]
+        }
+        while pid not in raylets:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return raylets[pid]
+
+    def end(self) -> None:
+        self.ray.shutdown()
+        self._cluster.shutdown()
+        self._temporary.cleanup()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", RAYS_TOKEN)
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        cluster = Cluster(tmp_path_factory.mktemp("ray"))
+        yield cluster
+        cluster.end()
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
+    return Team(tmp_path_factory.mktemp("team") / "certificates")
+
+
+@pytest.fixture
+def standing(team: Team) -> Iterator[Process]:
+    """A coordinator that logs."""
+    options = ["--listen", "127.0.0.1:0", "--verbose", *team.server(), *team.tokens()]
+    with Process("coordinator", *options) as process:
+        yield process
+
+
+@pytest.fixture
+def address(standing: Process, team: Team, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in team.by_token("client").items():
+        monkeypatch.setenv(name, value)
+    return standing.says("listens on").split(" listens on ")[1].split(",")[0]
+
+
+def files(team: Team, role: str = "worker-host") -> dict[str, str]:
+    return {
+        "ca_file": str(team.folder / "ca.pem"),
+        "token_file": str(team.folder / f"{role}.token"),
+    }
+
+
+def shown_by_processes(text: str) -> list[Path]:
+    """The command lines and environments that have a text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/*"):
+        if path.name in ("cmdline", "environ"):
+            with suppress(OSError):
+                found += [path] if text.encode() in path.read_bytes() else []
+    return found
+
+
+class Words:
+    """Handlers say that they have begun, and wait for a word each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.event = {name: str(folder / name) for name in ("begun", "go")}
+        for path in self.event.values():
+            os.mkfifo(path)
+        self._begun, self._go = (os.open(path, os.O_RDWR) for path in self.event.values())
+        self._heard = b""
+
+    def hear(self, count: int) -> list[int]:
+        while self._heard.count(b"\n") < count:
+            self._heard += os.read(self._begun, 1000)
+        *lines, self._heard = self._heard.split(b"\n", count)
+        return sorted(map(int, lines))
+
+    def say(self, count: int) -> None:
+        os.write(self._go, b"!" * count)
+
+
+def test_a_node_dies_and_nothing_is_lost(
+    cluster: Cluster, team: Team, address: str, tmp_path: Path
+) -> None:
+    words = Words(tmp_path)
+    with ExitStack() as stack:
+        hosts = RayWorkerHosts(address, hosts=2, slots=2, **files(team))
+        stack.enter_context(hosts)
+        runner = stack.enter_context(
+            DurableFunctionTestRunner(until_told, coordinator=address, invocation_retries=None)
+        )
+        here = {cluster.zone_of(each.pid): each.pid for each in runner.status().hosts}
+        assert len(here) == 2, "They are spread."
+        handles = [runner.start({**words.event, "id": number}) for number in range(4)]
+        assert words.hear(4) == [0, 1, 2, 3]
+        # This process is connected with the first.
+        zone, pid = max(here.items())
+        dead = [Watched(pid), *children(pid)]
+        cluster.kill(zone)
+        assert all_gone(dead, LIMIT)
+        # They have a place only once Ray has brought the host back: the other one is full.
+        again = words.hear(2)
+        words.say(4)
+        results = [handle.result(timeout=LIMIT) for handle in handles]
+        assert [each.get_deserialized_result() for each in results] == [0, 1, 2, 3]
+        assert [number for number, each in enumerate(results) if len(each.invocations) > 1] == again
+        there = {cluster.zone_of(each.pid) for each in runner.status().hosts}
+        assert there == {*cluster.nodes}
+        left = [
+            each
+            for host in runner.status().hosts
+            for each in (Watched(host.pid), *children(host.pid))
+        ]
+    assert all_gone(left, LIMIT)
+
+
+def test_an_actor_dies_and_has_seen_nothing(cluster: Cluster, team: Team, address: str) -> None:
+    secret = (team.folder / "worker-host.token").read_text().strip()
+    with (
+        RayWorkerHosts(address, **files(team)),
+        DurableFunctionTestRunner(order, coordinator=address, invocation_retries=None) as runner,
+    ):
+        (host,) = runner.status().hosts
+        assert shown_by_processes(RAYS_TOKEN)
+        assert not shown_by_processes(secret)
+        actor = int(Path(f"/proc/{host.pid}/stat").read_text().rpartition(")")[2].split()[1])
+        # Nothing of an execution goes through it.
+        os.kill(actor, signal.SIGSTOP)
+        result = runner.run({"id": 1}, timeout=LIMIT).get_deserialized_result()
+        dead = [Watched(actor), Watched(host.pid), *children(host.pid)]
+        os.kill(actor, signal.SIGKILL)
+        assert all_gone(dead, LIMIT)
+        assert runner.run({"id": 2}, timeout=LIMIT).get_deserialized_result()["id"] == 2
+    # Neither Ray's token, nor where the other is, nor Ray's debugger.
+    assert RAYS_TOKEN not in result["environment"]
+    assert "PYTHONBREAKPOINT" not in result["environment"]
+    assert str(team.folder) not in result["environment"]
+
+
+@pytest.mark.parametrize("end", ["close", "forget"])
+def test_the_end_lets_invocations_end(
+    cluster: Cluster, team: Team, standing: Process, address: str, tmp_path: Path, end: str
+) -> None:
+    words = Words(tmp_path)
+    hosts = RayWorkerHosts(
+        address,
+        label_selector={"zone": "a"},
+        labels={"on": "ray"},
+        app_dir=str(TESTS),
+        **files(team),
+    ).open()
+    with DurableFunctionTestRunner(until_told, coordinator=address, labels={"on": "ray"}) as runner:
+        (host,) = runner.status().hosts
+        assert cluster.zone_of(host.pid) == "a"
+        left = [Watched(host.pid), *children(host.pid)]
+        handle = runner.start({**words.event, "id": 1})
+        assert words.hear(1) == [1]
+
+        def go() -> None:
+            standing.says(": drains, with 1 workers")
+            words.say(1)
+
+        going = threading.Thread(target=go)
+        going.start()
+        if end == "close":
+            hosts.close()
+            assert all_gone(left, 0)
+        del hosts
+        assert all_gone(left, LIMIT)
+        going.join(LIMIT)
+        result = handle.result(timeout=LIMIT)
+    assert result.get_deserialized_result() == 1
+    assert [each.error for each in result.invocations] == [None]
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"role": "client"}, "refused this host: The token is missing or wrong"),
+        (
+            {"coordinator": "127.0.0.1:9", "start_timeout": 8.0},
+            "1 of 1 worker hosts have not joined the coordinator at 127.0.0.1:9 within 8 s: "
+            "nothing answers 1 of them there.",
+        ),
+        (
+            {
+                "resources": {"CPU": 64, "disk": 1},
+                "label_selector": {"zone": "b"},
+                "start_timeout": 2.0,
+            },
+            "Ray has not started 1 of them, and each wants {CPU: 64, disk: 1} of a node with the "
+            "labels {zone: b}; `ray status` shows what there is.",
+        ),
+    ],
+    ids=["token", "coordinator", "place"],
+)
+def test_what_prevents_it_is_one_sentence(
+    cluster: Cluster, team: Team, address: str, changed: dict[str, Any], complaint: str
+) -> None:
+    changed = dict(changed)
+    given = {"coordinator": address, **files(team, changed.pop("role", "worker-host")), **changed}
+    with pytest.raises(WorkersUnavailable) as raised:
+        RayWorkerHosts(**given).open()
+    assert complaint in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_token_where_handlers_can_read_it_is_refused(
+    cluster: Cluster, team: Team, address: str
+) -> None:
+    cluster.add("d", DURABLE_RUNNER_TOKEN="a secret")
+    hosts = RayWorkerHosts(address, label_selector={"zone": "d"}, **files(team))
+    with pytest.raises(WorkersUnavailable, match="DURABLE_RUNNER_TOKEN is in the environment of"):
+        hosts.open()
+
+
+def test_a_process_that_has_joined_no_ray_cluster_is_told_so() -> None:
+    program = (
+        "from async_durable_execution_runner import RayWorkerHosts\n"
+        "RayWorkerHosts('127.0.0.1:9').open()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert "NotStarted: Ray is not connected here: call ray.init() with" in ended.stderr
