@@ -111,6 +111,26 @@ def worker_host(
     return Process(*arguments, "--app-dir", TESTS, *options, env=env, command=command)
 
 
+class Words:
+    """What `until_told` handlers say when they begin, and the words that they wait for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.event = {name: str(folder / name) for name in ("begun", "go")}
+        for path in self.event.values():
+            os.mkfifo(path)
+        self._begun, self._go = (os.open(path, os.O_RDWR) for path in self.event.values())
+        self._heard = b""
+
+    def hear(self, count: int) -> list[int]:
+        while self._heard.count(b"\n") < count:
+            self._heard += os.read(self._begun, 1000)
+        *lines, self._heard = self._heard.split(b"\n", count)
+        return sorted(map(int, lines))
+
+    def say(self, count: int) -> None:
+        os.write(self._go, b"!" * count)
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -122,6 +142,7 @@ __all__ = [
     "DurableFunctionTestRunner",
     "Process",
     "Team",
+    "Words",
     "coordinator",
     "free_port",
     "worker_host",

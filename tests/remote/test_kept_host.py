@@ -18,14 +18,9 @@ from async_durable_execution_runner import DurableFunctionTestRunner
 from async_durable_execution_runner.client.kept_host import KeptHost
 
 from .handlers import order, until_told
-from .team import LIMIT, TESTS, Process, Team
+from .team import LIMIT, TESTS, Process, Team, Words
 
 pytestmark = pytest.mark.processes
-
-
-@pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    return Team(tmp_path_factory.mktemp("team") / "certificates")
 
 
 def arguments(address: str) -> list[str]:
@@ -37,21 +32,6 @@ def kept(address: str, variables: Mapping[str, str]) -> Iterator[KeptHost]:
     host = KeptHost(arguments(address), LIMIT, {**os.environ, **variables})
     yield host
     host.drain()
-
-
-@pytest.fixture
-def standing(team: Team) -> Iterator[Process]:
-    """A coordinator that logs."""
-    options = ["--listen", "127.0.0.1:0", "--verbose", *team.server(), *team.tokens()]
-    with Process("coordinator", *options) as process:
-        yield process
-
-
-@pytest.fixture
-def address(standing: Process, team: Team, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in team.by_token("client").items():
-        monkeypatch.setenv(name, value)
-    return standing.says("listens on").split(" listens on ")[1].split(",")[0]
 
 
 def test_a_host_that_dies_is_followed_by_another(
@@ -82,20 +62,17 @@ def test_a_host_that_dies_is_followed_by_another(
 
 
 def test_a_host_is_drained(team: Team, address: str, standing: Process, tmp_path: Path) -> None:
-    words = {name: str(tmp_path / name) for name in ("begun", "go")}
-    for path in words.values():
-        os.mkfifo(path)
-    begun, go = (os.open(path, os.O_RDWR) for path in words.values())
+    words = Words(tmp_path)
     with (
         kept(address, team.by_token("worker-host")) as host,
         DurableFunctionTestRunner(until_told, coordinator=address) as runner,
     ):
-        handle = runner.start({**words, "id": 1})
-        assert os.read(begun, 100) == b"1\n"
+        handle = runner.start({**words.event, "id": 1})
+        assert words.hear(1) == [1]
         drained = threading.Thread(target=host.drain)
         drained.start()
         standing.says(": drains, with 1 workers")
-        os.write(go, b"!")
+        words.say(1)
         drained.join(LIMIT)
         result = handle.result(timeout=LIMIT)
         assert result.get_deserialized_result() == 1

@@ -24,14 +24,18 @@ from async_durable_execution_runner.errors import (
 )
 
 from .handlers import order, until_told
-from .team import LIMIT, TESTS, Process, Team
+from .team import LIMIT, TESTS, Process, Team, Words
 
 pytestmark = [
     pytest.mark.processes,
     pytest.mark.ray,
+    # Ray's own processes take a while to start.
+    pytest.mark.timeout(240),
     pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed"),
 ]
 
+#: Seconds after which Ray has long done what it is to do by itself.
+PATIENCE = 100.0
 RAYS_TOKEN = "what-whoever-may-use-the-ray-cluster-has"
 
 
@@ -95,26 +99,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         cluster.end()
 
 
-@pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    return Team(tmp_path_factory.mktemp("team") / "certificates")
-
-
-@pytest.fixture
-def standing(team: Team) -> Iterator[Process]:
-    """A coordinator that logs."""
-    options = ["--listen", "127.0.0.1:0", "--verbose", *team.server(), *team.tokens()]
-    with Process("coordinator", *options) as process:
-        yield process
-
-
-@pytest.fixture
-def address(standing: Process, team: Team, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in team.by_token("client").items():
-        monkeypatch.setenv(name, value)
-    return standing.says("listens on").split(" listens on ")[1].split(",")[0]
-
-
 def files(team: Team, role: str = "worker-host") -> dict[str, str]:
     return {
         "ca_file": str(team.folder / "ca.pem"),
@@ -132,26 +116,6 @@ def shown_by_processes(text: str) -> list[Path]:
     return found
 
 
-class Words:
-    """Handlers say that they have begun, and wait for a word each."""
-
-    def __init__(self, folder: Path) -> None:
-        self.event = {name: str(folder / name) for name in ("begun", "go")}
-        for path in self.event.values():
-            os.mkfifo(path)
-        self._begun, self._go = (os.open(path, os.O_RDWR) for path in self.event.values())
-        self._heard = b""
-
-    def hear(self, count: int) -> list[int]:
-        while self._heard.count(b"\n") < count:
-            self._heard += os.read(self._begun, 1000)
-        *lines, self._heard = self._heard.split(b"\n", count)
-        return sorted(map(int, lines))
-
-    def say(self, count: int) -> None:
-        os.write(self._go, b"!" * count)
-
-
 def test_a_node_dies_and_nothing_is_lost(
     cluster: Cluster, team: Team, address: str, tmp_path: Path
 ) -> None:
@@ -160,7 +124,13 @@ def test_a_node_dies_and_nothing_is_lost(
         hosts = RayWorkerHosts(address, hosts=2, slots=2, **files(team))
         stack.enter_context(hosts)
         runner = stack.enter_context(
-            DurableFunctionTestRunner(until_told, coordinator=address, invocation_retries=None)
+            DurableFunctionTestRunner(
+                until_told,
+                coordinator=address,
+                invocation_retries=None,
+                # Ray may take half a minute to notice that a node is gone.
+                invocation_timeout=PATIENCE,
+            )
         )
         here = {cluster.zone_of(each.pid): each.pid for each in runner.status().hosts}
         assert len(here) == 2, "They are spread."

@@ -27,11 +27,6 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    return Team(tmp_path_factory.mktemp("team") / "certificates")
-
-
-@pytest.fixture(scope="module")
 def address(team: Team) -> Iterator[str]:
     """A coordinator that knows callers by their tokens, with a worker host."""
     with (
