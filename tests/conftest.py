@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -22,6 +23,9 @@ collect_ignore = [
 if SUITE.is_dir():
     collect_ignore.clear()
 
+
+# Runners are in the region of the machine's own configuration, and the tests in the default one.
+os.environ.pop("AWS_REGION", None)
 
 # A shell ignores Ctrl-C for what it runs in the background, and nohup the end of the terminal; so
 # would the commands under test.

@@ -25,6 +25,7 @@ from async_durable_execution_runner.client.transport import (
     Transport,
     WorkspaceCall,
 )
+from async_durable_execution_runner.core.model import DEFAULT_PLACE
 from async_durable_execution_runner.errors import CoordinatorUnavailable
 from async_durable_execution_runner.rpc import OPTIONS
 
@@ -53,6 +54,7 @@ def open_workspace(channel: grpc.Channel, token: str = TOKEN) -> WorkspaceCall:
         retry_backoff=0,
         epoch_ms=None,
         limits={},
+        place=DEFAULT_PLACE,
         unavailable=unavailable,
     )
 

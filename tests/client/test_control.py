@@ -26,6 +26,7 @@ from async_durable_execution_runner.core.model import (
     ExecutionStatus,
     Isolation,
     OutputStream,
+    Place,
 )
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
@@ -353,6 +354,7 @@ def open_workspace(server: FakeControl, channel: grpc.Channel) -> WorkspaceCall:
         retry_backoff=0.25,
         epoch_ms=77,
         limits={"step_output": 5},
+        place=Place("eu-west-1", "210987654321"),
         unavailable=errors.CoordinatorUnavailable,
     )
 
@@ -365,6 +367,7 @@ def test_a_workspace_is_open_until_it_is_closed(server: FakeControl) -> None:
         assert (request.workers, request.invocation_retries) == (3, 2)
         assert (request.retry_backoff_ms, request.epoch_ms) == (250, 77)
         assert request.limits == {"step_output": 5}
+        assert (request.region, request.account) == ("eu-west-1", "210987654321")
         assert not server.workspace_closed.is_set()
         workspace.close()
         assert server.workspace_closed.wait(5)

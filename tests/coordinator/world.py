@@ -34,6 +34,7 @@ from async_durable_execution_runner.core import events as ev
 from async_durable_execution_runner.core.commands import Reply
 from async_durable_execution_runner.core.limits import Limits
 from async_durable_execution_runner.core.model import (
+    DEFAULT_PLACE,
     ErrorObject,
     ExecutionStatus,
     HistoryEvent,
@@ -308,7 +309,9 @@ class World:
         return fake
 
     def workspace(self, workers: int = 4, retries: int = 2, backoff_ms: int = 1000) -> Workspace:
-        return self.executor.open_workspace(workers, retries, backoff_ms, T0, Limits())
+        return self.executor.open_workspace(
+            workers, retries, backoff_ms, T0, Limits(), DEFAULT_PLACE
+        )
 
     def function(
         self, workspace: Workspace, code: Callable[[Script], Any], name: str = "order", **own: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -42,6 +43,49 @@ def test_functions_that_invoke_each_other_without_end_are_a_time_out(
         runner.run(timeout=1)
     assert "did not end within 1 s; it waits for the chained invoke, chained " in str(caught.value)
     assert " deep: ping → pong → ping → pong → …, whose execution arn:" in str(caught.value)
+
+
+@durable_execution
+async def by_arn(event: Any) -> Any:
+    return [os.environ["AWS_REGION"], await invoke(event["target"], event)]
+
+
+def where(event: Any, context: Any) -> str:
+    return str(context.invoked_function_arn)
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({}, "ap-south-1:123456789012"),
+        ({"region": "eu-west-1", "account": "210987654321"}, "eu-west-1:210987654321"),
+    ],
+    ids=["of the environment", "chosen"],
+)
+def test_functions_are_in_the_region_and_account_of_their_runner(
+    make_durable_runner: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, str],
+    place: str,
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    runner = make_durable_runner(by_arn, workers=1, **options)
+    runner.register_function("where", where)
+    arn = f"arn:aws:lambda:{place}:function:where"
+    result = runner.run({"target": arn})
+    assert result.get_deserialized_result() == [place.partition(":")[0], arn]
+    assert result.execution_arn.startswith(f"arn:aws:lambda:{place}:function:by_arn:")
+    elsewhere = runner.run({"target": "arn:aws:lambda:us-east-1:123456789012:function:where"})
+    assert elsewhere.error is not None
+    assert "on a function in another" in str(elsewhere.error.message)
+
+
+def test_a_region_of_the_environment_that_is_none_is_said(
+    make_durable_runner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "mars")
+    with pytest.raises(ValueError, match="The environment variable AWS_REGION='mars' must be a"):
+        make_durable_runner(by_arn)
 
 
 def test_an_unregistered_function_comes_with_the_call_that_registers_it(

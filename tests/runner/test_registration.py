@@ -70,6 +70,8 @@ def test_a_runner_of_no_handler_asks_for_a_name() -> None:
         ({"retry_backoff": -5}, "retry_backoff=-5 must not be negative"),
         ({"limits": {"step": 1}}, "'step' is none of step_output, context_output, callback_result"),
         ({"limits": {"error": 0}}, r"limits\['error'\]=0 must be a whole number, from 1"),
+        ({"region": "mars"}, "region='mars' must be a region, such as 'eu-west-1'"),
+        ({"account": "12"}, "account='12' must be the 12 digits of an account"),
         ({"start_time": "2020"}, "start_time='2020' must be an aware datetime"),
         ({"start_time": datetime(2020, 1, 1)}, "must be an aware datetime"),
     ],

@@ -180,8 +180,12 @@ def test_serving_can_be_heard(served: tuple[Any, str, Any]):
 def test_functions_of_a_template_answer_boto3_with_a_key_where_one_is_given(project: Path):
     (project / "template.yaml").write_text(TEMPLATE)
     arguments = ("--template=template.yaml", "--workers=1", "--access-key=AKID")
+    arguments += ("--region=eu-west-1", "--account=210987654321")
     with serving(project, *arguments, DURABLE_RUNNER_SECRET_KEY="secret") as (_, said, url):
+        assert "export AWS_DEFAULT_REGION=eu-west-1\n" in said
         assert "Price  orders.price  plain" in said
+        price = client(url, "AKID", "secret").get_function_configuration(FunctionName="Price")
+        assert price["FunctionArn"].startswith("arn:aws:lambda:eu-west-1:210987654321:function:")
         assert invoked(client(url, "AKID", "secret"), "Price")["price"] == 7
         with pytest.raises(ClientError, match="signature"):
             client(url, "AKID", "wrong").list_functions()

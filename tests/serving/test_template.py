@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from async_durable_execution_runner import InvalidConfiguration
+from async_durable_execution_runner.core.model import DEFAULT_PLACE, Place
 from async_durable_execution_runner.serving import template
 from async_durable_execution_runner.serving.functions_file import FunctionConfig
 from async_durable_execution_runner.serving.template import read
@@ -71,7 +72,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_template_with_all_that_usually_stands_in_one(tmp_path: Path):
-    order, charge = read(write(tmp_path, SAM))
+    order, charge = read(write(tmp_path, SAM), DEFAULT_PLACE)
     assert order == FunctionConfig(
         name="local-place-order",
         handler="orders.place.handler",
@@ -106,8 +107,15 @@ def test_the_long_forms_and_json(tmp_path: Path):
     text = """{"Resources": {"F": {"Type": "AWS::Serverless::Function", "Properties": {
         "Handler": {"Fn::Join": [".", ["m", "h"]]}, "CodeUri": ".",
         "Environment": {"Variables": {"R": {"Ref": "AWS::Region"}}}}}}}"""
-    (function,) = read(write(tmp_path, text))
+    (function,) = read(write(tmp_path, text), DEFAULT_PLACE)
     assert (function.handler, function.environment) == ("m.h", {"R": "us-east-1"})
+
+
+def test_a_template_is_read_as_in_its_place(tmp_path: Path):
+    text = SAM.replace("DEBUG: true", "DEBUG: !Sub '${AWS::Region} ${AWS::AccountId}'")
+    order, _ = read(write(tmp_path, text), Place("eu-west-1", "210987654321"))
+    assert order.environment["CHARGE"] == "arn:aws:lambda:eu-west-1:210987654321:function:Charge"
+    assert order.environment["DEBUG"] == "eu-west-1 210987654321"
 
 
 @pytest.mark.parametrize(
@@ -155,13 +163,13 @@ def test_the_long_forms_and_json(tmp_path: Path):
 )
 def test_what_cannot_be_served_is_named(tmp_path: Path, text: str, complaint: str):
     with pytest.raises(InvalidConfiguration, match=complaint) as raised:
-        read(write(tmp_path, text))
+        read(write(tmp_path, text), DEFAULT_PLACE)
     assert "\n" not in str(raised.value)
 
 
 def test_a_template_that_is_not_there(tmp_path: Path):
     with pytest.raises(InvalidConfiguration, match="cannot be read: No such file"):
-        read(tmp_path / "missing.yaml")
+        read(tmp_path / "missing.yaml", DEFAULT_PLACE)
 
 
 _TEN = ", ".join(["*{0}"] * 10)
@@ -227,7 +235,7 @@ _F = "Resources:\n  F:\n    Type: AWS::Lambda::Function\n"
 def test_what_means_no_good_is_one_sentence_at_once(tmp_path: Path, text: str, complaint: str):
     path, began = write(tmp_path, text), time.process_time()
     with pytest.raises(InvalidConfiguration) as refusal:
-        read(path)
+        read(path, DEFAULT_PLACE)
     assert complaint in str(refusal.value)
     assert len(str(refusal.value)) < 1000
     # Some would take for ever.
@@ -240,5 +248,5 @@ def test_a_template_of_very_many_values_is_not_read_to_its_end(
     monkeypatch.setattr(template, "_MOST_VALUES", 1000)
     path = write(tmp_path, f"a: [{'[],' * 998} '")
     with pytest.raises(InvalidConfiguration) as refusal:
-        read(path)
+        read(path, DEFAULT_PLACE)
     assert str(refusal.value) == f"{path} has more than 1,000 values."

@@ -91,6 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     server.add_argument("--skip-time", action="store_true", help="waits take no real time")
     server.add_argument(
+        "--region",
+        help="the region in the functions' ARNs and environments (default: $AWS_REGION, or else "
+        "us-east-1)",
+    )
+    server.add_argument(
+        "--account", help="the account in the functions' ARNs (default: 123456789012)"
+    )
+    server.add_argument(
         "--logs",
         metavar="FOLDER",
         type=Path,
@@ -182,15 +190,24 @@ def _flush_for_nobody() -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from ..client import settings
     from ..serving import template
     from ..serving.functions_file import FunctionConfig, of_text, read
 
-    readers = {arguments.functions: read, arguments.template: template.read}
-    files = [(Path(name), reader) for name, reader in readers.items() if name is not None]
+    try:
+        place = settings.place(arguments.region, arguments.account)
+    except ValueError as error:
+        raise InvalidConfiguration(str(error)) from None
+    file, template_file = arguments.functions, arguments.template
+    files = [Path(name) for name in (file, template_file) if name is not None]
 
     def functions() -> list[FunctionConfig]:
-        given = [of_text(text) for text in arguments.function]
-        return given + [each for path, reader in files for each in reader(path)]
+        found = [of_text(text) for text in arguments.function]
+        if file is not None:
+            found += read(Path(file))
+        if template_file is not None:
+            found += template.read(Path(template_file), place)
+        return found
 
     found, keys = functions(), access_keys(arguments)
     # This takes half a second, for which nobody waits who has called it wrongly.
@@ -201,6 +218,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         found,
         host=arguments.host,
         port=arguments.port,
+        place=place,
         say=say,
         warn=_warn,
         workers=arguments.workers,
@@ -209,7 +227,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         access_keys=keys,
         allow_hosts=arguments.allow_host,
         logs=arguments.logs,
-        reload=Reload(functions, [path for path, _ in files]) if arguments.reload else None,
+        reload=Reload(functions, files) if arguments.reload else None,
     )
     return 0
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from math import inf, isfinite
 
 from ..core.limits import DURATION_SECONDS, Limits
-from ..core.model import Isolation
+from ..core.model import DEFAULT_PLACE, Isolation, Place
 
 # pytest shows the line of the test, not ours.
 __tracebackhide__ = True
@@ -147,6 +149,20 @@ def checked_limits(limits: Mapping[str, int]) -> dict[str, int]:
     if unknown := [name for name in limits if name not in names]:
         raise ValueError(f"limits={limits!r}: {unknown[0]!r} is none of {', '.join(names)}.")
     return {name: whole(f"limits[{name!r}]", most) for name, most in limits.items()}
+
+
+def place(region: str | None, account: str | None) -> Place:
+    """The place that is meant, by default the region of AWS_REGION and the account 123456789012;
+    `ValueError` for what is neither a region nor an account."""
+    found = Place(region or os.environ.get("AWS_REGION") or DEFAULT_PLACE.region)
+    if not re.fullmatch("[a-z]{2,}(-[a-z]+)+-[0-9]+", found.region):
+        whence = "region" if region else "The environment variable AWS_REGION"
+        raise ValueError(f"{whence}={found.region!r} must be a region, such as 'eu-west-1'.")
+    if account is None:
+        return found
+    if not re.fullmatch("[0-9]{12}", account):
+        raise ValueError(f"account={account!r} must be the 12 digits of an account.")
+    return Place(found.region, account)
 
 
 def checked_labels(name: str, labels: Mapping[str, str]) -> dict[str, str]:

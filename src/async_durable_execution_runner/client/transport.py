@@ -22,6 +22,7 @@ import grpc
 import grpc.aio
 
 from .. import errors
+from ..core.model import Place
 from ..rpc import PROTOCOL_VERSION
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import control_pb2_grpc, worker_pb2
@@ -402,6 +403,7 @@ class WorkspaceCall:
         retry_backoff: float,
         epoch_ms: int | None,
         limits: Mapping[str, int],
+        place: Place,
         unavailable: Callable[[str, str], Exception],
         debugging: worker_pb2.Debugging | None = None,
     ) -> None:
@@ -415,6 +417,8 @@ class WorkspaceCall:
             retry_backoff_ms=round(retry_backoff * 1000),
             epoch_ms=epoch_ms,
             limits=limits,
+            region=place.region,
+            account=place.account,
             debugging=debugging,
         )
         self._call, welcome = opened(

@@ -17,7 +17,7 @@ from .. import log
 from ..core import events as ev
 from ..core import limits
 from ..core.faults import Fault, Plan
-from ..core.model import Isolation, Operation
+from ..core.model import Isolation, Operation, Place
 from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
 from ..rpc import PROTOCOL_VERSION, codec, details
 from ..rpc.v1 import control_pb2 as pb
@@ -92,6 +92,7 @@ class ControlService(ControlServiceServicer):
             request.retry_backoff_ms,
             request.epoch_ms if request.HasField("epoch_ms") else None,
             limits.Limits(**request.limits),
+            Place(request.region, request.account),
         )
         workspace.debugging = request.debugging if request.HasField("debugging") else None
         try:
@@ -107,7 +108,7 @@ class ControlService(ControlServiceServicer):
         self, request: pb.RegisterFunctionRequest, context: Context
     ) -> pb.RegisterFunctionResponse:
         workspace = self._executor.workspace(request.workspace_id)
-        function = self._function(request)
+        function = self._function(workspace, request)
         workspace.functions[function.name] = function
         if function.isolation is not Isolation.INLINE:
             self._prepare(workspace, function.process_group)
@@ -121,12 +122,12 @@ class ControlService(ControlServiceServicer):
         self, request: pb.ReplaceFunctionsRequest, context: Context
     ) -> pb.ReplaceFunctionsResponse:
         workspace = self._executor.workspace(request.workspace_id)
-        functions = list(map(self._function, request.functions))
+        functions = [self._function(workspace, each) for each in request.functions]
         self._executor.replace_functions(workspace, functions)
         self._prepare(workspace)
         return pb.ReplaceFunctionsResponse()
 
-    def _function(self, request: pb.RegisterFunctionRequest) -> Function:
+    def _function(self, workspace: Workspace, request: pb.RegisterFunctionRequest) -> Function:
         config = request.config
         if request.code.sdk:
             self._executor.pool.sdks.add(request.code.sdk)
@@ -146,6 +147,7 @@ class ControlService(ControlServiceServicer):
             log_format=config.log_format,
             retention_days=request.retention_days,
             process_group=request.process_group,
+            place=workspace.place,
         )
 
     @_statuses

@@ -20,6 +20,7 @@ from ..core.model import (
     ExecutionStatus,
     OperationUpdate,
     OutputLine,
+    Place,
 )
 from ..errors import (
     InvalidCheckpointToken,
@@ -98,6 +99,7 @@ class Executor:
         retry_backoff_ms: int,
         epoch_ms: int | None,
         limits: Limits,
+        place: Place,
     ) -> Workspace:
         """Open a workspace, which is a runner's.
 
@@ -107,10 +109,11 @@ class Executor:
             retry_backoff_ms: The pause before the first retry, in milliseconds.
             epoch_ms: The Unix time at which executions start; None for the real time.
             limits: The sizes that its executions take.
+            place: Where its functions are.
         """
         share = Share(self.new_id(), workers)
         workspace = Workspace(
-            share.workspace_id, share, invocation_retries, retry_backoff_ms, epoch_ms, limits
+            share.workspace_id, share, invocation_retries, retry_backoff_ms, epoch_ms, limits, place
         )
         self.workspaces[workspace.id] = workspace
         self.pool.shares[workspace.id] = share

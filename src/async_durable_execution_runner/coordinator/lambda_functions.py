@@ -28,7 +28,7 @@ from . import causes
 from .executor import Executor
 from .runs import InvocationState, PlainInvocation, Run, Workspace
 from .until import until
-from .workers import ACCOUNT, REGION, Function
+from .workers import Function
 
 #: The longest time that a caller can wait for an answer.
 _SYNCHRONOUS_SECONDS = 15 * 60
@@ -200,14 +200,13 @@ def find_function(workspace: Workspace, given: Json) -> Function:
         raise InvalidParameterValue(
             "The derived qualifier from the function name does not match the specified qualifier."
         )
-    if region not in (None, REGION):
+    place = workspace.place
+    if region not in (None, place.region):
         raise ResourceNotFound(
-            f"Functions from '{region}' are not reachable in this region ('{REGION}')"
+            f"Functions from '{region}' are not reachable in this region ('{place.region}')"
         )
-    if account not in (None, ACCOUNT):
-        raise ResourceNotFound(
-            f"Function not found: arn:aws:lambda:{REGION}:{account}:function:{name}"
-        )
+    if account not in (None, place.account):
+        raise ResourceNotFound(f"Function not found: {place._replace(account=account).arn(name)}")
     return workspace.find(f"{name}:{asked}" if asked else name)
 
 

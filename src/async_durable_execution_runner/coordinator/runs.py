@@ -24,6 +24,7 @@ from ..core.model import (
     Operation,
     OperationType,
     OutputLine,
+    Place,
 )
 from ..core.operations.chained_invoke import ANY_FUNCTION, parse_function_name
 from ..core.turn import Timer
@@ -32,7 +33,7 @@ from .clock import VirtualClock, real_ms
 from .following import Follower
 from .injection import FiredFault, Injection
 from .patience import Patience
-from .workers import ACCOUNT, REGION, Function, Job, Labels, Share, Stacks, Worker
+from .workers import Function, Job, Labels, Share, Stacks, Worker
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -46,6 +47,7 @@ class Workspace:
     retry_backoff_ms: int
     epoch_ms: int | None
     limits: Limits
+    place: Place
     functions: dict[str, Function] = field(default_factory=dict)
     #: Set once the functions were given all at once.
     functions_known: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,8 +78,7 @@ class Workspace:
             function = self.functions[name] = replace(every, name=name)
         if function is None:
             raise ResourceNotFound(
-                f"Function not found: arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
-                f"{':' + qualifier if qualifier else ''}"
+                f"Function not found: {self.place.arn(name)}{':' + qualifier if qualifier else ''}"
             )
         return function
 

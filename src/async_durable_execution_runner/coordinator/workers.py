@@ -14,10 +14,8 @@ from enum import Enum
 from typing import Any
 
 from .. import log
-from ..core.model import Isolation, OutputLine
+from ..core.model import DEFAULT_PLACE, Isolation, OutputLine, Place
 
-REGION = "us-east-1"
-ACCOUNT = "123456789012"
 VERSION = "$LATEST"
 
 #: How many lines of a dump go into an error.
@@ -61,10 +59,11 @@ class Function:
     retention_days: int = 0
     #: Warm workers serve the functions of one group only; "" for those without a group.
     process_group: str = ""
+    place: Place = DEFAULT_PLACE
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
+        return self.place.arn(self.name)
 
     @property
     def qualifier(self) -> str:

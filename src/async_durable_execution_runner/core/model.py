@@ -8,6 +8,7 @@ the execution's own clock. Operations are immutable; a change makes a new one.
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 from .record import record
 
@@ -129,6 +130,19 @@ class Operation:
     next_attempt_ms: int | None = None
     scheduled_end_ms: int | None = None
     callback_id: str | None = None
+
+
+class Place(NamedTuple):
+    """The region and the account in the ARNs of a runner's functions."""
+
+    region: str = "us-east-1"
+    account: str = "123456789012"
+
+    def arn(self, function_name: str) -> str:
+        return f"arn:aws:lambda:{self.region}:{self.account}:function:{function_name}"
+
+
+DEFAULT_PLACE = Place()
 
 
 @record

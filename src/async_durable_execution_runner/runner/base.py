@@ -54,6 +54,8 @@ class BaseRunner:
         labels: Mapping[str, str] | None = None,
         resume_on: Mapping[str, str] | None = None,
         limits: Mapping[str, int] | None = None,
+        region: str | None = None,
+        account: str | None = None,
         start_time: datetime | None = None,
         faults: Faults = (),
     ) -> None:
@@ -91,6 +93,9 @@ class BaseRunner:
                 begins on one release, or with old code, goes on with another.
             limits: The most bytes of a payload by its kind, where not those that
                 `docs/aws-api.md` lists, such as {"step_output": 1_048_576}.
+            region: The region in the functions' ARNs and environments; by default that of the
+                environment variable AWS_REGION, or without it us-east-1.
+            account: The account in the functions' ARNs; by default 123456789012.
             start_time: What the clock shows when an execution starts; by default the time of day.
             faults: A fault plan for each execution of this runner, such as
                 "kill@after-commit:3"; `docs/fault-testing.md` describes the language.
@@ -120,6 +125,8 @@ class BaseRunner:
             by_value=by_value,
             start_time=start_time,
             limits=limits,
+            region=region,
+            account=account,
         )
         self._engine = Engine(
             attachment,

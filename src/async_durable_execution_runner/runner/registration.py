@@ -21,7 +21,7 @@ from ..client import remote
 from ..client.cluster import AnyCluster, Cluster, shared_cluster, unavailable
 from ..client.drive import drive
 from ..client.lent import COORDINATOR, LentCluster
-from ..client.settings import FunctionSettings, Seconds, checked_limits, seconds, whole
+from ..client.settings import FunctionSettings, Seconds, checked_limits, place, seconds, whole
 from ..core.limits import ENDLESS_RETRIES
 from ..core.model import Isolation
 from ..errors import NotStarted, RunnerError
@@ -76,6 +76,8 @@ class Attachment:
         by_value: bool = False,
         start_time: datetime | None = None,
         limits: Mapping[str, int] | None = None,
+        region: str | None = None,
+        account: str | None = None,
     ) -> None:
         """`defaults` are for the functions that are registered without settings of their own."""
         self.workers = whole("workers", (os.cpu_count() or 1) if workers is None else workers, 0)
@@ -107,6 +109,7 @@ class Attachment:
         #: Whether as many invocations run at once as a coordinator that is not ours has workers.
         self._all_workers = workers is None
         self._limits = checked_limits(limits or {})
+        self.place = place(region, account)
         self._epoch_ms = round(start_time.timestamp() * 1000) if start_time else None
         self.defaults = defaults
         self.functions: dict[str, Registration] = {}
@@ -249,6 +252,7 @@ class Attachment:
                 retry_backoff=self._retry_backoff,
                 epoch_ms=self._epoch_ms,
                 limits=self._limits,
+                place=self.place,
                 unavailable=self._unavailable,
                 debugging=debugged,
             )

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from ..client.cluster import own_cluster
 from ..client.drive import drive
 from ..client.settings import FunctionSettings, settings
+from ..core.model import Place
 from ..errors import (
     CoordinatorUnavailable,
     HandlerNotLoadable,
@@ -35,8 +36,6 @@ _LOGS_TIMEOUT = 5.0
 
 #: Seconds between two words on how far the imports are.
 _PROGRESS_SECONDS = 2.0
-#: The region in the ARNs of everything that is served.
-REGION = "us-east-1"
 
 Say = Callable[[str], object]
 
@@ -54,6 +53,7 @@ def serve(
     *,
     host: str,
     port: int,
+    place: Place,
     say: Say,
     warn: Say,
     workers: int | None = None,
@@ -69,6 +69,7 @@ def serve(
     Args:
         functions: What to serve.
         host, port: Where to listen; port 0 takes any that is free.
+        place: The region and account in the functions' ARNs.
         say: Is called with what a person should know.
         warn: Is called with sentences about what has gone wrong meanwhile.
         workers: How many invocations run at once; by default one per CPU.
@@ -95,6 +96,8 @@ def serve(
             # Lambda retries until the time-out, too. Where a pause takes no time, a function that
             # only fails would spin.
             invocation_retries=DEFAULT_INVOCATION_RETRIES if skip_time else None,
+            region=place.region,
+            account=place.account,
         )
         engine = Engine(attachment, skip_time=skip_time)
         served = _Served(attachment, folder)
@@ -111,7 +114,7 @@ def serve(
         url = drive(
             engine.serve_aws_api(host, port, access_keys, allow_hosts, functions_follow=True)
         )
-        for export in _exports(access_keys or {}):
+        for export in _exports(place.region, access_keys or {}):
             say(f"{export}\n")
         say(f"export AWS_ENDPOINT_URL_LAMBDA={url}\n\n")
         found, lines = served.find(functions, _progress(len(functions), say))
@@ -130,12 +133,12 @@ def serve(
         )
 
 
-def _exports(access_keys: Mapping[str, str]) -> Iterator[str]:
+def _exports(region: str, access_keys: Mapping[str, str]) -> Iterator[str]:
     """What a client needs beside the URL and is not configured on this machine."""
     import boto3
 
     if boto3.Session().region_name is None:
-        yield f"export AWS_DEFAULT_REGION={REGION}"
+        yield f"export AWS_DEFAULT_REGION={region}"
     if access_keys:
         yield f"export AWS_ACCESS_KEY_ID={next(iter(access_keys))}"
         yield 'export AWS_SECRET_ACCESS_KEY="$DURABLE_RUNNER_SECRET_KEY"'

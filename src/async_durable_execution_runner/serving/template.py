@@ -14,12 +14,11 @@ from typing import Any
 
 import yaml
 
+from ..core.model import Place
 from ..errors import InvalidConfiguration
 from .functions_file import FunctionConfig, checked
 
 _PSEUDO = {
-    "AWS::Region": "us-east-1",
-    "AWS::AccountId": "123456789012",
     "AWS::Partition": "aws",
     "AWS::URLSuffix": "amazonaws.com",
     "AWS::StackName": "local",
@@ -62,8 +61,9 @@ def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def read(path: Path) -> list[FunctionConfig]:
-    """The functions of a template (YAML or JSON); `InvalidConfiguration` says what is wrong."""
+def read(path: Path, place: Place) -> list[FunctionConfig]:
+    """The functions of a template (YAML or JSON), as they are in a place; `InvalidConfiguration`
+    says what is wrong."""
     try:
         loader = _Loader(path.read_text())
         loader.name = str(path)
@@ -80,7 +80,7 @@ def read(path: Path) -> list[FunctionConfig]:
     except RecursionError:
         raise InvalidConfiguration(f"{path} is nested too deeply.") from None
     try:
-        return _functions(path, template)
+        return _functions(path, template, place)
     except RecursionError:
         raise InvalidConfiguration(
             f"{path} is nested too deeply, or something in it refers to itself (an alias, a "
@@ -92,11 +92,11 @@ def read(path: Path) -> list[FunctionConfig]:
         ) from None
 
 
-def _functions(path: Path, template: Any) -> list[FunctionConfig]:
+def _functions(path: Path, template: Any, place: Place) -> list[FunctionConfig]:
     resources = template.get("Resources") if isinstance(template, dict) else None
     if not isinstance(resources, dict):
         raise InvalidConfiguration(f"{path} is not a template: it has no Resources.")
-    stack = _Stack(template)
+    stack = _Stack(template, place)
     functions = [
         _function(path, stack, logical_id, resource)
         for logical_id, resource in resources.items()
@@ -164,8 +164,14 @@ def _over(base: Any, own: Any) -> Any:
 class _Stack:
     """What intrinsic functions refer to."""
 
-    def __init__(self, template: Mapping[str, Any]) -> None:
+    def __init__(self, template: Mapping[str, Any], place: Place) -> None:
         self._left = _MOST
+        self._place = place
+        self._pseudo = {
+            **_PSEUDO,
+            "AWS::Region": place.region,
+            "AWS::AccountId": place.account,
+        }
         self._parameters = {
             name: str(parameter["Default"])
             for name, parameter in (template.get("Parameters") or {}).items()
@@ -231,7 +237,7 @@ class _Stack:
         resource = self._resources.get(name)
         if isinstance(resource, dict) and resource.get("Type") in (_SERVERLESS, _LAMBDA):
             return self._name_of(name, resource)
-        return {**_PSEUDO, **self._parameters}.get(name, f"<{name}>")
+        return {**self._pseudo, **self._parameters}.get(name, f"<{name}>")
 
     def _attribute(self, name: str, attribute: str) -> str:
         resource = self._resources.get(name)
@@ -240,9 +246,7 @@ class _Stack:
             and isinstance(resource, dict)
             and resource.get("Type") in (_SERVERLESS, _LAMBDA)
         ):
-            region, account = _PSEUDO["AWS::Region"], _PSEUDO["AWS::AccountId"]
-            name = self._name_of(name, resource)
-            return f"arn:aws:lambda:{region}:{account}:function:{name}"
+            return self._place.arn(self._name_of(name, resource))
         return f"<{name}.{attribute}>"
 
     def _name_of(self, logical_id: str, resource: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ WORKER_STATE_ENDING: WorkerState
 WORKER_STATE_STUCK: WorkerState
 
 class OpenWorkspaceRequest(_message.Message):
-    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging", "limits")
+    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging", "limits", "region", "account")
     class LimitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,8 @@ class OpenWorkspaceRequest(_message.Message):
     EPOCH_MS_FIELD_NUMBER: _ClassVar[int]
     DEBUGGING_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     workers: int
     invocation_retries: int
@@ -70,7 +72,9 @@ class OpenWorkspaceRequest(_message.Message):
     epoch_ms: int
     debugging: _worker_pb2.Debugging
     limits: _containers.ScalarMap[str, int]
-    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ..., debugging: _Optional[_Union[_worker_pb2.Debugging, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    region: str
+    account: str
+    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ..., debugging: _Optional[_Union[_worker_pb2.Debugging, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ..., region: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
 
 class OpenWorkspaceResponse(_message.Message):
     __slots__ = ("workspace_id",)
