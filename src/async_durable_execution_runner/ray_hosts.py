@@ -106,7 +106,7 @@ class RayWorkerHosts:
             *("--connect", coordinator, "--app-dir", app_dir),
             *("--slots", str(slots or max(1, int(self._resources.get("CPU", 1))))),
             *(text for pair in (labels or {}).items() for text in ("--label", "=".join(pair))),
-            *access.arguments({**files, "insecure_plaintext": insecure_plaintext}),
+            *access.arguments({**files, "insecure_plaintext": insecure_plaintext}, {}),
         ]
         self._actors: list[Any] = []
 

@@ -4,8 +4,17 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from async_durable_execution import durable_execution, step, wait
+from async_durable_execution import (
+    CallableRuntimeError,
+    RetryStrategy,
+    StepInterruptedError,
+    StepSemantics,
+    durable_execution,
+    step,
+    wait,
+)
 
 from async_durable_execution_runner import ledger
 
@@ -16,7 +25,8 @@ async def _one() -> int:
 
 @durable_execution
 async def charges(event: dict) -> int:
-    """Five effects, each in a step of its own, and a wait."""
+    """Five effects, each in a step of its own, of which "charge 1" is run at most once; and a
+    wait."""
 
     def charge(number: int) -> Callable[[], Awaitable[int]]:
         async def body() -> int:
@@ -27,7 +37,11 @@ async def charges(event: dict) -> int:
 
     total = 0
     for number in range(5):
-        total += await step(charge(number), name=f"charge {number}")
+        if number == 1:
+            await _at_most_once(charge(number), "charge 1")
+            total += number
+        else:
+            total += await step(charge(number), name=f"charge {number}")
         if number == 2:
             await wait(timedelta(days=1), name="cooling-off")
     return total
@@ -80,3 +94,33 @@ async def until_told(event: dict) -> int:
         return event["id"]
 
     return await step(body, name="wait for a byte")
+
+
+@durable_execution
+async def late(event: dict) -> str:
+    """Record an effect in a step that is run at most once, and say through a FIFO in which process
+    that is; when another FIFO says so, record a second effect, and say through a third that it is
+    recorded."""
+
+    async def body() -> str:
+        ledger.record("early")
+        Path(event["begun"]).write_text(str(os.getpid()))
+        Path(event["go"]).read_text()
+        ledger.record("late")
+        Path(event["recorded"]).write_text("recorded")
+        return "whole"
+
+    return await _at_most_once(body, "late") or "interrupted"
+
+
+async def _at_most_once(body: Callable[[], Awaitable[Any]], name: str) -> Any:
+    """The result of a step; None where it was interrupted, as it is not run again."""
+    try:
+        return await step(
+            body,
+            name=name,
+            step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY,
+            retry_strategy=RetryStrategy.none(),
+        )
+    except (StepInterruptedError, CallableRuntimeError):
+        return None

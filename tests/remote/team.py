@@ -6,9 +6,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from async_durable_execution_runner import DurableFunctionTestRunner
 
@@ -19,7 +22,7 @@ TESTS = Path(__file__).parents[1]
 
 
 class Process:
-    """A command that runs, whose standard error is read line by line."""
+    """A command that runs. What it says is read all the time: it never waits for a reader."""
 
     def __init__(
         self,
@@ -36,27 +39,49 @@ class Process:
             text=True,
         )
         self.said: list[str] = []
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def says(self, text: str) -> str:
-        """The next line that has a text."""
+    def _read(self) -> None:
         assert self.popen.stdout is not None
-        for line in self.popen.stdout:
-            self.said.append(line)
+        with self.popen.stdout as said:
+            for line in said:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def says(self, text: str, within: float = LIMIT) -> str:
+        """The next line that has a text."""
+        until = time.monotonic() + within
+        while (line := self._next(until, text)) is not None:
             if text in line:
                 return line
         raise AssertionError(f"It ended ({self.popen.wait()}) without saying {text!r}: {self.said}")
 
+    def _next(self, until: float, awaited: str) -> str | None:
+        try:
+            line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
+        except Empty:
+            raise AssertionError(f"It has not yet said {awaited!r}: {self.said}") from None
+        if line is None:
+            # It is still so when somebody asks again.
+            self._lines.put(None)
+        else:
+            self.said.append(line)
+        return line
+
     def end(self, within: float = LIMIT) -> tuple[int, str]:
         """Its exit code, and all that it has said."""
-        rest, _ = self.popen.communicate(timeout=within)
-        return self.popen.returncode, "".join(self.said) + rest
+        until = time.monotonic() + within
+        while self._next(until, "its last line") is not None:
+            pass
+        return self.popen.wait(), "".join(self.said)
 
     def __enter__(self) -> Process:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.popen.kill()
-        self.popen.communicate()
+        self.popen.wait()
 
 
 class Team:

@@ -1,15 +1,22 @@
-"""A coordinator, worker hosts and a test on machines of their own, and a network that fails."""
+"""A coordinator, worker hosts and tests on machines of their own, and a day on which much fails."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from async_durable_execution_runner.security import certificates
 
 from .network import Machine, Network, why_not
 from .team import COMMAND, TESTS, Process, Team
@@ -30,23 +37,46 @@ class Cluster:
     address: str
     coordinator: Process
 
-    def host(self, machine: Machine) -> Process:
-        """A worker host that has joined."""
+    @property
+    def tokens(self) -> Path:
+        """What the coordinator knows worker hosts by."""
+        return self.team.folder / "worker-host.token"
+
+    def start_host(self, machine: Machine, *options: object, token: str = "") -> Process:
+        """A worker host, with a token file of its own."""
+        self.token_file(machine).write_text(token or self.tokens.read_text())
         arguments = ["worker-host", "--connect", self.address, "--slots", "2", "--verbose"]
-        arguments += ["--app-dir", str(TESTS)]
-        env = self.team.by_token("worker-host")
-        process = Process(*arguments, env=env, command=machine.command(*COMMAND))
+        arguments += ["--app-dir", str(TESTS), "--ca-file", str(self.team.folder / "ca.pem")]
+        arguments += ["--token-file", str(self.token_file(machine))]
+        return Process(*arguments, *options, command=machine.command(*COMMAND))
+
+    def host(self, machine: Machine, *options: object, token: str = "") -> Process:
+        """A worker host that has joined."""
+        process = self.start_host(machine, *options, token=token)
         process.says("connected to")
         return process
 
-    def client(self, machine: Machine, count: int) -> Process:
+    def token_file(self, machine: Machine) -> Path:
+        return self.team.folder / f"{machine.namespace}.token"
+
+    def client(self, machine: Machine, count: int, *fifos: Path) -> Process:
         command = machine.command(sys.executable, "-m", "remote.client")
         env = {
             **self.team.by_token("client"),
             "DURABLE_RUNNER_COORDINATOR": self.address,
             "PYTHONPATH": str(TESTS),
         }
-        return Process(count, env=env, command=command)
+        return Process(count, *fifos, env=env, command=command)
+
+    def certify(self, validity: timedelta) -> None:
+        """Give the coordinator a certificate of another authority, which everybody trusts too."""
+        folder = self.team.folder / f"for {validity}"
+        for _ in certificates.write(folder, [self.address.partition(":")[0]], validity):
+            pass
+        with open(self.team.folder / "ca.pem", "a") as authorities:
+            authorities.write((folder / "ca.pem").read_text())
+        for name in ("coordinator.pem", "coordinator.key"):
+            shutil.copyfile(folder / name, self.team.folder / name)
 
 
 @pytest.fixture
@@ -61,39 +91,107 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             yield Cluster(network, team, listen, process)
 
 
+@pytest.fixture
+def fifos(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Those of an execution that is late: it has begun, is to go on, and has recorded an effect."""
+    begun, go, recorded = (tmp_path / name for name in ("begun", "go", "recorded"))
+    for path in (begun, go, recorded):
+        os.mkfifo(path)
+    return begun, go, recorded
+
+
 # Five hundred executions wait for a coordinator that waits for fifteen seconds.
 @pytest.mark.timeout(300)
-def test_hosts_that_are_cut_off_or_killed_lose_nothing(cluster: Cluster) -> None:
-    here, there, test = (cluster.network.machine() for _ in range(3))
+def test_hosts_that_are_cut_off_or_frozen_or_killed_lose_nothing(
+    cluster: Cluster, fifos: tuple[Path, Path, Path]
+) -> None:
+    one, two, three, test = (cluster.network.machine() for _ in range(4))
+    begun, go, _ = fifos
+    label = ("--label", "takes=the late one")
     with (
-        cluster.host(here) as cut,
-        cluster.host(there) as killed,
-        cluster.client(test, 500) as client,
+        cluster.host(one) as cut,
+        cluster.host(two) as killed,
+        cluster.host(three, *label) as frozen,
+        cluster.client(test, 500, *fifos) as client,
     ):
         client.says("running")
+        worker = int(begun.read_text())
         began = time.monotonic()
-        cluster.network.cut(here)
+        cluster.network.cut(one)
+        stopped = stop_all(frozen.popen.pid)
         killed.popen.kill()
-        with cluster.host(there):
-            for _ in (killed, cut):
-                cluster.coordinator.says("left, and with it")
-            noticed = time.monotonic() - began
-            cut.says("Lost the coordinator")
+        # Meanwhile hosts get another token.
+        old = cluster.tokens.read_text()
+        cluster.tokens.write_text(f"{old}new\n")
+        with cluster.host(two, *label, token="new"):
+            cluster.tokens.write_text("new\n")
+            for _ in (cut, frozen, killed):
+                cluster.coordinator.says("left, and with it", NOTICED + 5)
+            assert time.monotonic() - began < NOTICED + 5
+
+            # What a worker does late is not undone, and changes nothing.
+            os.kill(worker, signal.SIGCONT)
+            go.write_text("go")
             outcome = outcome_of(client)
             assert outcome["succeeded"] == 500
             assert outcome["lost invocations"] > 0
             assert outcome["repeated without a reason"] == 0
-            assert noticed < NOTICED + 5
-            cluster.network.mend(here)
+            assert outcome["late"] == {"returned": "interrupted", "stale": [False, True]}
+
+            cluster.token_file(three).write_text("new")
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+            cluster.network.mend(one)
+            for host in (cut, frozen):
+                host.says("Lost the coordinator")
+            frozen.says("Joined the coordinator")
+            assert str(cluster.token_file(one)) in cut.says("refuses what")
+            cluster.token_file(one).write_text("new")
             cut.says("Joined the coordinator")
             outcome = outcome_of(cluster.client(test, 20))
     assert outcome["succeeded"] == 20
-    assert outcome["hosts"] == 2
+    assert outcome["lost invocations"] == 0
 
 
-def outcome_of(client: Process) -> dict[str, int]:
+def test_a_certificate_that_has_expired_ends_no_connection_and_begins_none(
+    cluster: Cluster, fifos: tuple[Path, Path, Path]
+) -> None:
+    one, two, test = (cluster.network.machine() for _ in range(3))
+    begun, go, _ = fifos
+    with (
+        cluster.host(one, "--label", "takes=the late one"),
+        cluster.client(test, 0, *fifos) as client,
+    ):
+        client.says("running")
+        assert int(begun.read_text())
+        cluster.certify(timedelta(seconds=3))
+        refused = ""
+        while not refused:
+            with cluster.client(test, 0) as late:
+                code, said = late.end()
+                refused = said if code else ""
+        assert "its certificate has expired" in refused
+        with cluster.start_host(two) as another:
+            another.says("cannot be joined: its certificate has expired")
+            go.write_text("go")
+            assert outcome_of(client)["late"] == {"returned": "whole", "stale": [False, False]}
+            cluster.certify(timedelta(days=1))
+            another.says("connected to")
+            assert outcome_of(cluster.client(test, 20))["succeeded"] == 20
+
+
+def stop_all(host: int) -> list[int]:
+    """Freeze a worker host and all that it has started; the pids."""
+    pids = [host]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+        pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return pids
+
+
+def outcome_of(client: Process) -> dict[str, Any]:
     # It waits for what was lost until the coordinator notices.
     code, said = client.end(within=100)
     assert code == 0, said
-    outcome: dict[str, int] = json.loads(said.splitlines()[-1])
+    outcome: dict[str, Any] = json.loads(said.splitlines()[-1])
     return outcome

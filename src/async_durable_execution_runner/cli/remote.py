@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -168,13 +169,13 @@ def _worker_host(options: argparse.Namespace) -> int:
         command += ["--label", f"{name}={value}"]
     if options.health:
         command += ["--health", options.health]
-    command += access.arguments(vars(options))
+    command += access.arguments(vars(options), {})
     return host_main(command)
 
 
 def _certificates(options: argparse.Namespace) -> int:
     from ..security.certificates import write
 
-    for path, what in write(options.folder, options.host, options.days):
+    for path, what in write(options.folder, options.host, timedelta(days=options.days)):
         sys.stdout.write(f"{path}  {what}\n")
     return 0

@@ -22,7 +22,7 @@ from .. import log
 from ..errors import CoordinatorUnavailable, RunnerError, WorkersUnavailable
 from ..rpc import OURS, check_descriptors
 from ..security import secrecy
-from ..security.tls import Tls
+from ..security.tls import Tls, why_not
 from . import lent
 from .child_process import STOP_TIMEOUT, ChildProcess
 from .lent import LentCluster
@@ -269,7 +269,7 @@ def unavailable(
     obituary = cluster.obituary() if cluster is not None else None
     kind = WorkersUnavailable if cluster and cluster.has_host_trouble else CoordinatorUnavailable
     if obituary is None:
-        what = f"{what} ({detail})" if detail else what
+        what = f"{what} ({why_not(detail)})" if detail else what
         obituary = "Its process is alive."
     if isinstance(cluster, RemoteCluster):
         return kind(

@@ -226,7 +226,7 @@ class WorkerService(WorkerServiceServicer):
         lines = messages.read_lines(result.lines)
         divergences = [codec.divergence_from_proto(each) for each in result.divergences]
         if result.unfit:
-            worker.retired = f"its handler has crippled it: {result.unfit}"
+            worker.retired = f"it cannot be used again: {result.unfit}"
         self._executor.leases.returned(
             worker, result.request_id, outcome, lines, result.lines_truncated, divergences
         )

@@ -91,6 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         drain_timeout=options.drain_timeout,
         health_address=options.health,
         reload_from=os.getcwd() if options.reload else "",
+        files=None if options.lifeline else access.Files(address, vars(options)),
     )
     gc.freeze()
     gc.enable()
@@ -147,13 +148,14 @@ def _start_anew(options: argparse.Namespace) -> NoReturn:
     if not options.connect:
         raise errors.InvalidConfiguration("One of --connect and --lifeline is required.")
     given = access.read(options.connect, vars(options), os.environ)
+    files = access.arguments(vars(options), os.environ)
     for name in [each for each in os.environ if each.startswith(OURS)]:
         if name != log.VARIABLE:
             del os.environ[name]
     secret = secrecy.tell(given.token, options.connect, given.tls)
     os.set_inheritable(secret, True)
     os.environ[_SECRET_VARIABLE] = str(secret)
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *files])
 
 
 def _become_forkserver(end: socket.socket, secret: int, app_dir: str) -> NoReturn:

@@ -21,9 +21,9 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import IO, Any
 from uuid import uuid4
 
@@ -34,20 +34,18 @@ from .. import errors, log
 from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.health import answer_probes
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from ..security import secrecy
+from ..security import access, secrecy
+from ..security.tls import why_not
 from ..worker import output, stacks
 from ..worker.connection import Connection
 from ..worker.session import greet, refusal
-from . import orphans
+from . import labels, orphans
 from .reloading import Reloading
 
+#: Seconds for which a host that a person starts tries to reach the coordinator.
 _PATIENCE = 30
-#: The packages of which a host's labels have the versions.
-_PACKAGES = {
-    "runner": "async-durable-execution-runner",
-    "sdk": "async-durable-execution",
-    "official-sdk": "aws-durable-execution-sdk-python",
-}
+#: Seconds between two attempts to join at most, and after a refusal that may have been lifted.
+_PAUSE, _REFUSED_PAUSE = 1.0, 15
 _FORKSERVER_LOST = errors.WorkersUnavailable(
     "The worker host lost the process that forks its workers."
 )
@@ -76,6 +74,7 @@ class WorkerHost:
         joined: Is called when the coordinator has taken this host for the first time.
         health_address: Where probes are answered in plaintext; "" for nowhere.
         reload_from: A folder; workers that have loaded code serve no more when it changes there.
+        files: Where the token and what TLS needs came from, to be read anew.
     """
 
     connection: Connection
@@ -89,6 +88,7 @@ class WorkerHost:
     joined: Callable[[], object] = lambda: None
     health_address: str = ""
     reload_from: str = ""
+    files: access.Files | None = None
 
     def __post_init__(self) -> None:
         orphans.adopt()
@@ -99,8 +99,9 @@ class WorkerHost:
         self._reports: asyncio.Queue[worker_pb2.SuperviseRequest | None] = asyncio.Queue()
         self._reading: set[asyncio.Task[None]] = set()
         self._reporting: asyncio.Task[None] | None = None
-        #: Whether it has ever been welcome, and whether it is connected now.
-        self._joined = self._connected = False
+        #: Whether this host has ever joined, whether it had when it last lost the coordinator, and
+        #: whether it is connected now.
+        self._joined = self._member = self._connected = False
         self._draining = False
         #: What is said when the coordinator has heard of it, change by change.
         self._changes: deque[str] = deque()
@@ -164,7 +165,7 @@ class WorkerHost:
 
     def _drain(self) -> None:
         """End when the invocations that run here have ended, or their time is up."""
-        if not self._joined or self._draining:
+        if not self._member or self._draining:
             self._finish()
             return
         self._draining = True
@@ -206,27 +207,78 @@ class WorkerHost:
             self._finish()
 
     async def _supervise_again_and_again(self) -> None:
+        loop = asyncio.get_running_loop()
+        began, said, pause = loop.time(), "", 0.02
         while True:
             try:
                 await self._supervise()
-            except errors.CoordinatorUnavailable as error:
-                if not (self.stays and self._joined) or self._draining:
+            except (errors.CoordinatorUnavailable, errors.Unauthenticated) as error:
+                if not self.stays or self._draining:
                     raise
-                _tell(
-                    f"Lost the coordinator at {self.connection.address}: {error}. The "
-                    f"{len(self._workers)} workers here are killed, as their work goes to other "
-                    "hosts, and this host joins again as soon as it can."
-                )
+                refused = isinstance(error, errors.Unauthenticated)
+                may_change = self._joined and self.files is not None and bool(self.files.own)
+                if refused and not may_change:
+                    raise
+                tried = loop.time() - began
+                if not self._joined and tried > _PATIENCE:
+                    why = f"nothing answered there within {_PATIENCE} seconds"
+                    raise errors.CoordinatorUnavailable(f"{why} ({why_not(str(error))})") from None
+                why = self._why_out(error)
+                if why not in ("", said) and (self._joined or tried > 1):
+                    _tell(why)
+                    said = why
             for worker_id in self._workers:
                 self._tell_forkserver({"kill": worker_id})
             # What is reported of them is for nobody.
             self._reports = asyncio.Queue()
             while self._changes:
                 _tell(self._changes.popleft())
+            pause = 0.02 if self._member else min(pause * 2, _PAUSE)
+            self._member = False
+            await self._renewal() if refused else await asyncio.sleep(pause)
+            self._renew()
+
+    def _why_out(self, error: errors.RunnerError) -> str:
+        """Say why this host is not joined, and when it will be; "" where that was said before."""
+        address = self.connection.address
+        if self._member:
+            return (
+                f"Lost the coordinator at {address}: {error}. The {len(self._workers)} workers "
+                "here are killed, as their work goes to other hosts, and this host joins again as "
+                "soon as it can."
+            )
+        if isinstance(error, errors.Unauthenticated):
+            assert self.files is not None
+            return (
+                f"The coordinator at {address} refuses what {' and '.join(self.files.own)} had: "
+                "this host joins again when that has changed."
+            )
+        if (why := why_not(str(error))) != str(error):
+            return f"The coordinator at {address} cannot be joined: {why}. This host tries on."
+        return (
+            "" if self._joined else f"Nothing answers at {address}; trying for {_PATIENCE} seconds."
+        )
+
+    def _renew(self) -> bool:
+        """Take what the files have now, and return whether that is new."""
+        had = self.connection
+        if self.files is not None:
+            now = self.files.now(access.Access(had.token, had.tls))
+            self.connection = replace(had, token=now.token, tls=now.tls)
+        return self.connection != had
+
+    async def _renewal(self) -> None:
+        """Wait until the files have changed, or for a while: the coordinator may think better."""
+        for _ in range(_REFUSED_PAUSE):
+            if self._renew():
+                return
+            await asyncio.sleep(1)
 
     async def _supervise(self) -> None:
         async with self.connection.channel() as channel:
-            await self._connect(channel)
+            if not self.stays:
+                # It may be that the coordinator does not listen yet.
+                await channel.channel_ready()
             stub = worker_pb2_grpc.WorkerServiceStub(channel)
             hello = worker_pb2.HostHello(
                 host_id=f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}",
@@ -234,7 +286,7 @@ class WorkerHost:
                 runner_version=version("async-durable-execution-runner"),
                 python_version=platform.python_version(),
                 slots=self.slots,
-                labels={**_own_labels(), **self.labels},
+                labels={**labels.own(), **self.labels},
                 pid=os.getpid(),
             )
             call, message = await greet(
@@ -254,24 +306,6 @@ class WorkerHost:
                 self._connected = False
                 self._reporting.cancel()
         raise errors.CoordinatorUnavailable("it closed the connection")
-
-    async def _connect(self, channel: grpc.aio.Channel) -> None:
-        """Wait for the coordinator: for a while where a person has started this host."""
-        if not self.stays or self._joined:
-            await channel.channel_ready()
-            return
-        loop = asyncio.get_running_loop()
-        waits = f"Nothing answers at {self.connection.address}; trying for {_PATIENCE} seconds.\n"
-        saying = loop.call_later(1, sys.stderr.write, waits)
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await channel.channel_ready()
-        except TimeoutError:
-            raise errors.CoordinatorUnavailable(
-                f"nothing answered there within {_PATIENCE} seconds"
-            ) from None
-        finally:
-            saying.cancel()
 
     async def _send_reports(self, call: Any) -> None:
         # Whoever reads from the call learns why it is broken.
@@ -303,6 +337,7 @@ class WorkerHost:
                 self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
 
     def _join(self, welcome: worker_pb2.HostWelcome) -> None:
+        self._member = True
         if self._joined:
             _tell(f"Joined the coordinator at {self.connection.address} again.")
         else:
@@ -320,6 +355,7 @@ class WorkerHost:
             self._not_started(worker_id, f"no temporary file for its output: {error}")
             return
         try:
+            self._renew()
             tls = self.connection.tls and self.connection.tls.without_own()
             secret = secrecy.tell(order.credential, self._workers_address, tls)
         except OSError as error:
@@ -442,15 +478,6 @@ class WorkerHost:
             self.forkserver.settimeout(2)
             while self.forkserver.recv(65536):
                 pass
-
-
-def _own_labels() -> dict[str, str]:
-    """Return what every host says of itself: its name, and the versions of what runs there."""
-    found = {"name": platform.node(), "python": platform.python_version()}
-    for label, package in _PACKAGES.items():
-        with contextlib.suppress(PackageNotFoundError):
-            found[label] = version(package)
-    return found
 
 
 def _tell(sentence: str) -> None:

@@ -37,6 +37,8 @@ OPTIONS = [
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # A process that is frozen leaves a ping unanswered, though its system takes what is sent.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -44,6 +46,8 @@ OPTIONS = [
     # second.
     ("grpc.initial_reconnect_backoff_ms", 20),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # How long an attempt to connect may take, which finds nobody as long as the network is cut.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     # Beyond a thousand calls that the server has yet to look at, it would drop some by chance.
     ("grpc.server.max_pending_requests", 1_000_000),
     ("grpc.server.max_pending_requests_hard_limit", 1_000_000),

@@ -4,6 +4,8 @@ command line or variables of the environment say where it is."""
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,8 @@ from ..errors import InvalidConfiguration
 from ..rpc import OURS, TOKEN_VARIABLE, is_local
 from .credentials import token_of
 from .tls import Tls
+
+_logger = logging.getLogger(__name__)
 
 _OPTIONS = {
     "token_file": "the token, in the file's first line",
@@ -45,10 +49,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def arguments(given: Mapping[str, Any]) -> list[str]:
-    """Return the options that were given, as they stand on a command line."""
-    made = [text for name in _OPTIONS if given[name] for text in (_flag(name), given[name])]
-    return [*made, "--insecure-plaintext"] if given["insecure_plaintext"] else made
+def arguments(given: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
+    """Return the options that were given, or that variables stand in for, as they stand on the
+    command line of a process that has another working folder and no such variables."""
+    paths = _paths(given, environment)
+    made = [f"{_flag(name)}={os.path.abspath(path)}" for name, path in paths.items() if path]
+    return [*made, "--insecure-plaintext"] if _is_plaintext(given, environment) else made
 
 
 def read(address: str, given: Mapping[str, Any], environment: Mapping[str, str]) -> Access:
@@ -63,17 +69,13 @@ def read(address: str, given: Mapping[str, Any], environment: Mapping[str, str])
         InvalidConfiguration: Nothing says who calls, a file cannot be read, or plaintext would go
             to another machine.
     """
-    paths = {
-        name: given.get(name) or environment.get(f"{OURS}{name.upper()}", "") for name in _OPTIONS
-    }
+    paths = _paths(given, environment)
     tls = None
     if paths["ca_file"]:
         tls = Tls.read(paths["ca_file"], paths["cert_file"], paths["key_file"])
     elif paths["cert_file"] or paths["key_file"]:
         raise InvalidConfiguration("A certificate was given, but no --ca-file: TLS needs one.")
-    elif not is_local(address) and not (
-        given.get("insecure_plaintext") or environment.get(f"{OURS}INSECURE_PLAINTEXT") == "1"
-    ):
+    elif not is_local(address) and not _is_plaintext(given, environment):
         raise InvalidConfiguration(
             f"{address} is not on this machine, and without TLS the token would travel in the "
             f"clear: say --ca-file or {OURS}CA_FILE, or if that is meant --insecure-plaintext or "
@@ -86,6 +88,43 @@ def read(address: str, given: Mapping[str, Any], environment: Mapping[str, str])
             f"or {TOKEN_VARIABLE}_FILE the path of a file with it."
         )
     return Access(token, tls)
+
+
+class Files:
+    """The files of a caller that stays, which may have others in place of them while it runs."""
+
+    def __init__(self, address: str, given: Mapping[str, Any]) -> None:
+        """Take them from the options that `read` has read."""
+        self._address = address
+        self._given = given
+        #: Those that say who calls.
+        self.own = [
+            path for name in ("token_file", "cert_file", "key_file") if (path := given.get(name))
+        ]
+
+    def now(self, had: Access) -> Access:
+        """Return what they hold now; what the caller had where one is not whole, or can be read
+        only once."""
+        paths = filter(None, _paths(self._given, {}).values())
+        if not all(map(os.path.isfile, paths)):
+            return had
+        try:
+            return read(self._address, self._given, {TOKEN_VARIABLE: had.token})
+        except InvalidConfiguration as error:
+            _logger.warning("%s What was read before stays good.", error)
+            return had
+
+
+def _paths(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: given.get(name) or environment.get(f"{OURS}{name.upper()}", "") for name in _OPTIONS
+    }
+
+
+def _is_plaintext(given: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    return bool(
+        given.get("insecure_plaintext") or environment.get(f"{OURS}INSECURE_PLAINTEXT") == "1"
+    )
 
 
 def _flag(name: str) -> str:

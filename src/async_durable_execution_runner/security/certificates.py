@@ -38,14 +38,14 @@ class _Pair:
     key: ec.EllipticCurvePrivateKey
 
 
-def write(folder: Path, hosts: Sequence[str], days: int) -> Iterator[tuple[Path, str]]:
+def write(folder: Path, hosts: Sequence[str], validity: timedelta) -> Iterator[tuple[Path, str]]:
     """Write an authority, three certificates and two tokens into a folder, and yield the path of
     each file with what it is.
 
     Args:
         folder: The folder, which is made, and must be empty.
         hosts: The names and addresses by which the coordinator is called.
-        days: How long the certificates are good.
+        validity: How long the certificates are good.
 
     Raises:
         InvalidConfiguration: The folder is not empty, or cannot be written to.
@@ -56,7 +56,7 @@ def write(folder: Path, hosts: Sequence[str], days: int) -> Iterator[tuple[Path,
             raise InvalidConfiguration(
                 f"{folder} is not empty: name another folder, as nothing is written over."
             )
-        yield from _write_all(folder, hosts, timedelta(days=days))
+        yield from _write_all(folder, hosts, validity)
     except OSError as error:
         raise InvalidConfiguration(f"{folder} cannot be written to: {error.strerror}.") from None
 
@@ -89,7 +89,8 @@ def _write_all(
 
 def _authority(validity: timedelta) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _subject("durable-runner authority")
+    # Where two authorities have one name, what the second has signed is held against the first.
+    name = _subject(f"durable-runner authority {secrets.token_hex(4)}")
     builder = _builder(name, name, key, validity).add_extension(
         x509.BasicConstraints(ca=True, path_length=0), critical=True
     )

@@ -70,6 +70,24 @@ def pem(path: str | Path, kind: str) -> str:
     return text
 
 
+#: Why a handshake fails, by what gRPC says of it.
+_HANDSHAKES = {
+    "certificate has expired": "its certificate has expired",
+    "certificate is not yet valid": "its certificate is not good yet, by the clock here",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not signed by an authority of the --ca-file",
+    "signature failure": "its certificate is not signed by an authority of the --ca-file",
+    "Hostname Verification Check failed": "its certificate is for other names and addresses",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+    "Socket closed": "it closed the connection, as where it speaks TLS and the caller does not, or "
+    "where the caller's certificate is missing, has expired, or is not of its authority",
+}
+
+
+def why_not(said: str) -> str:
+    """Return why no connection came about, from what gRPC says; that itself where it is not TLS."""
+    return next((why for text, why in _HANDSHAKES.items() if text in said), said)
+
+
 def open_channel(kind: ModuleType, address: str, tls: Tls | None) -> Any:
     """Open a channel to a coordinator.
 

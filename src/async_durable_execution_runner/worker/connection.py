@@ -16,7 +16,7 @@ import grpc.aio
 
 from .. import errors
 from ..rpc import WORKER_ID
-from ..security.tls import Tls, open_channel
+from ..security.tls import Tls, open_channel, why_not
 
 #: The error that the coordinator means when it ends a call with one of these statuses. Any other
 #: status means that the coordinator is gone.
@@ -29,6 +29,9 @@ REFUSALS: dict[grpc.StatusCode, type[errors.RunnerError]] = {
     grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
     grpc.StatusCode.UNIMPLEMENTED: errors.VersionMismatch,
 }
+
+#: Whether a connection to the coordinator could not be opened.
+_failed = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,17 @@ def why_ended(code: grpc.StatusCode | None, details: str | None) -> str:
         return f"the runner's coordinator refused it: {details or code.name}"
     # gRPC says no more of a stream that breaks while something is being sent.
     unknown = details in (None, "", "Internal error from Core")
-    return f"the runner's coordinator is gone ({'the stream broke' if unknown else details})."
+    why = "the stream broke" if unknown else why_not(str(details))
+    if details is not None and details.startswith("failed to connect"):
+        global _failed
+        _failed = True
+    return f"the runner's coordinator is gone ({why})."
+
+
+def cut_off() -> str:
+    """Why the process cannot be used again; "" where it may be. One that is started later may trust
+    the authority of a certificate that the coordinator has got meanwhile."""
+    return "it could not connect to the coordinator once more" if _failed else ""
 
 
 async def end_stream(call: Any) -> None:

@@ -20,7 +20,7 @@ from ..rpc.v1 import worker_pb2
 from ..security import secrecy
 from . import covered, debugging, over_socket
 from .condition import Condition
-from .connection import Connection
+from .connection import Connection, cut_off
 from .inline import exit_code
 from .invocation import Functions
 from .output import FileCapture
@@ -94,7 +94,7 @@ def _serve(connection: Connection, worker_id: str, output: int, stacks: int) -> 
             covered.end()
             traceback.print_exc()
             _exit(1)
-        result.unfit = condition.restore() or over_socket.unfit()
+        result.unfit = condition.restore() or over_socket.unfit() or cut_off()
         lines, truncated = capture.collect()
         result.lines.extend(codec.line_to_proto(line) for line in lines)
         result.lines_truncated = truncated
