@@ -9,8 +9,9 @@ from typing import Any
 
 import grpc
 import pytest
+from remote.handlers import charges, late, order
 
-from async_durable_execution_runner import errors
+from async_durable_execution_runner import DurableFunctionTestRunner, errors
 from async_durable_execution_runner.client import control as client_module
 from async_durable_execution_runner.client.control import ControlClient, Start
 from async_durable_execution_runner.client.drive import drive
@@ -30,6 +31,7 @@ from async_durable_execution_runner.core.model import (
 )
 from async_durable_execution_runner.rpc.v1 import control_pb2 as pb
 from async_durable_execution_runner.rpc.v1 import model_pb2, worker_pb2
+from async_durable_execution_runner.runner import suite
 
 from .fake_control import TOKEN, FakeControl, refuse
 
@@ -371,6 +373,21 @@ def test_a_workspace_is_open_until_it_is_closed(server: FakeControl) -> None:
         assert not server.workspace_closed.is_set()
         workspace.close()
         assert server.workspace_closed.wait(5)
+
+
+def test_a_runner_comes_with_its_functions_in_one_call(
+    server: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DURABLE_RUNNER_TOKEN", TOKEN)
+    # The plugin has a runner ask for debuggers once for each coordinator.
+    monkeypatch.setattr(suite, "debugger", None)
+    runner = DurableFunctionTestRunner(order, coordinator=server.tcp_address)
+    with runner.register_durable_function("charges", charges):
+        ((_, opened),) = server.requests
+        assert [each.config.name for each in opened.functions] == ["order", "charges"]
+        # Another round trip is for those that come later.
+        runner.register_durable_function("late", late)
+        assert [method for method, _ in server.requests] == ["OpenWorkspace", "RegisterFunction"]
 
 
 def test_a_workspace_that_is_refused(server: FakeControl) -> None:

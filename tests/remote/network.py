@@ -47,15 +47,17 @@ class Machine:
 
 
 class Network:
-    """The machines and the wire. Times are in seconds, and hold for every packet each way."""
+    """The machines and the wire."""
 
     def __init__(self) -> None:
-        self.delay = 0.0
+        #: The seconds that each packet to or from an address takes.
+        self._delays: dict[str, float] = {}
         #: The share of packets that are lost.
         self.loss = 0.0
         self._cut: set[str] = set()
         self._machines: list[Machine] = []
-        self._selector = selectors.DefaultSelector()
+        # Others wait for whole milliseconds.
+        self._selector = selectors.SelectSelector()
         self._late: list[tuple[float, int, int, bytes]] = []
         self._chance = random.Random(1)
         self._ended = threading.Event()
@@ -82,6 +84,10 @@ class Network:
         self._selector.register(fd, selectors.EVENT_READ)
         return machine
 
+    def delay(self, machine: Machine, seconds: float) -> None:
+        """Have each packet to or from a machine take so long."""
+        self._delays[machine.address] = seconds
+
     def cut(self, machine: Machine) -> None:
         """Lose all packets to and from a machine."""
         self._cut.add(machine.address)
@@ -98,7 +104,8 @@ class Network:
                 ends = {".".join(map(str, packet[at : at + 4])) for at in (12, 16)}
                 to = next((m.fd for m in self._machines if m.address in ends and m.fd != key.fd), 0)
                 if to and not ends & self._cut and self._chance.random() >= self.loss:
-                    due = time.monotonic() + self.delay
+                    delay = sum(self._delays.get(each, 0.0) for each in ends)
+                    due = time.monotonic() + delay
                     heapq.heappush(self._late, (due, next(order), to, packet))
             while self._late and self._late[0][0] <= time.monotonic():
                 _, _, to, packet = heapq.heappop(self._late)

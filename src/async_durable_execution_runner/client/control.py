@@ -154,7 +154,8 @@ class ControlClient:
         Returns:
             The function's id.
         """
-        request = self._registration(name, code, durable, settings)
+        request = registration(name, code, durable, settings)
+        request.workspace_id = self.workspace_id
         answer = await self._call("RegisterFunction", request)
         function_id: str = answer[0].function_id
         return function_id
@@ -164,52 +165,9 @@ class ControlClient:
     ) -> None:
         """Register these functions, each as (name, code, durable, settings), and drop all others.
         Later invocations run what is in the functions' files now."""
-        requests = [self._registration(*each) for each in functions]
+        requests = [registration(*each) for each in functions]
         request = pb.ReplaceFunctionsRequest(workspace_id=self.workspace_id, functions=requests)
         await self._call("ReplaceFunctions", request)
-
-    def _registration(
-        self,
-        name: str,
-        code: worker_pb2.FunctionCode | str,
-        durable: bool,
-        settings: FunctionSettings,
-    ) -> pb.RegisterFunctionRequest:
-        config = worker_pb2.FunctionConfig(
-            name=name,
-            durable=durable,
-            timeout_seconds=settings.invocation_timeout,
-            memory_mb=settings.memory or DEFAULT_MEMORY_MB,
-            enforce_memory=settings.memory is not None,
-            environment=settings.env,
-            log_format=settings.log_format or "",
-        )
-        return pb.RegisterFunctionRequest(
-            workspace_id=self.workspace_id,
-            config=config,
-            code=worker_pb2.FunctionCode(inline_key=code) if isinstance(code, str) else code,
-            isolation=codec.isolation_to_proto(settings.isolation),
-            execution_timeout_seconds=settings.execution_timeout,
-            retention_days=settings.retention_days or 0,
-            process_group=self._process_group(name, code, settings),
-        )
-
-    def _process_group(
-        self, name: str, code: worker_pb2.FunctionCode | str, settings: FunctionSettings
-    ) -> str:
-        """Which functions share warm workers: those that find the same around them, as modules may
-        look at it when they are imported."""
-        if settings.own_processes:
-            return f"{self.workspace_id}/{name.partition(':')[0]}"
-        if isinstance(code, str):
-            return ""
-        around = code.surroundings
-        found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
-        # pytest's own name the test and the process: no two tests would be alike.
-        found = {name: value for name, value in found.items() if not name.startswith("PYTEST_")}
-        setup = code.setup.SerializeToString(deterministic=True)
-        text = json.dumps([sorted(found.items()), around.folder.hex(), setup.hex()])
-        return hashlib.sha256(text.encode()).hexdigest()
 
     async def start(self, start: Start, *, hold_time: bool = False) -> str:
         """Start an execution; return its ARN. With `hold_time`, no time is skipped until somebody
@@ -435,6 +393,54 @@ def _worker_status(worker: pb.WorkerStatus) -> WorkerStatus:
         worker.invocation,
         worker.running_ms / 1000,
     )
+
+
+def registration(
+    name: str, code: worker_pb2.FunctionCode | str, durable: bool, settings: FunctionSettings
+) -> pb.RegisterFunctionRequest:
+    """What registers a function, but for the workspace's id.
+
+    Args:
+        name: The function's name.
+        code: What `loading.describe` made, or an inline function's key.
+        durable: Whether the function is durable.
+        settings: How the function is configured.
+    """
+    config = worker_pb2.FunctionConfig(
+        name=name,
+        durable=durable,
+        timeout_seconds=settings.invocation_timeout,
+        memory_mb=settings.memory or DEFAULT_MEMORY_MB,
+        enforce_memory=settings.memory is not None,
+        environment=settings.env,
+        log_format=settings.log_format or "",
+    )
+    return pb.RegisterFunctionRequest(
+        config=config,
+        code=worker_pb2.FunctionCode(inline_key=code) if isinstance(code, str) else code,
+        isolation=codec.isolation_to_proto(settings.isolation),
+        execution_timeout_seconds=settings.execution_timeout,
+        retention_days=settings.retention_days or 0,
+        process_group=_process_group(name, code, settings),
+    )
+
+
+def _process_group(
+    name: str, code: worker_pb2.FunctionCode | str, settings: FunctionSettings
+) -> str:
+    """Which functions share warm workers: those that find the same around them, as modules may
+    look at it when they are imported."""
+    if settings.own_processes:
+        return f"/{name.partition(':')[0]}"
+    if isinstance(code, str):
+        return ""
+    around = code.surroundings
+    found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
+    # pytest's own name the test and the process: no two tests would be alike.
+    found = {name: value for name, value in found.items() if not name.startswith("PYTEST_")}
+    setup = code.setup.SerializeToString(deterministic=True)
+    text = json.dumps([sorted(found.items()), around.folder.hex(), setup.hex()])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _ms(length: float) -> int:

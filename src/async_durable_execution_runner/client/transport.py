@@ -13,7 +13,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
@@ -406,8 +406,9 @@ class WorkspaceCall:
         place: Place,
         unavailable: Callable[[str, str], Exception],
         debugging: worker_pb2.Debugging | None = None,
+        functions: Iterable[pb.RegisterFunctionRequest] = (),
     ) -> None:
-        """Open it. Blocks for one round trip."""
+        """Open it, with functions. Blocks for one round trip."""
         self._stub = stub = _Stub(channel)
         self._metadata = metadata(token)
         request = pb.OpenWorkspaceRequest(
@@ -420,6 +421,7 @@ class WorkspaceCall:
             region=place.region,
             account=place.account,
             debugging=debugging,
+            functions=functions,
         )
         self._call, welcome = opened(
             lambda: stub.OpenWorkspace(request, metadata=self._metadata), unavailable

@@ -96,6 +96,8 @@ class ControlService(ControlServiceServicer):
         )
         workspace.debugging = request.debugging if request.HasField("debugging") else None
         try:
+            for function in request.functions:
+                self._register(workspace, function)
             yield pb.OpenWorkspaceResponse(workspace_id=workspace.id)
             await asyncio.get_running_loop().create_future()
         finally:
@@ -108,11 +110,14 @@ class ControlService(ControlServiceServicer):
         self, request: pb.RegisterFunctionRequest, context: Context
     ) -> pb.RegisterFunctionResponse:
         workspace = self._executor.workspace(request.workspace_id)
+        return pb.RegisterFunctionResponse(function_id=self._register(workspace, request))
+
+    def _register(self, workspace: Workspace, request: pb.RegisterFunctionRequest) -> str:
         function = self._function(workspace, request)
         workspace.functions[function.name] = function
         if function.isolation is not Isolation.INLINE:
             self._prepare(workspace, function.process_group)
-        return pb.RegisterFunctionResponse(function_id=function.id)
+        return function.id
 
     def _prepare(self, workspace: Workspace, group: str = "") -> None:
         self._executor.pool.prepare(min(workspace.share.workers, os.cpu_count() or 1), group)
@@ -128,7 +133,7 @@ class ControlService(ControlServiceServicer):
         return pb.ReplaceFunctionsResponse()
 
     def _function(self, workspace: Workspace, request: pb.RegisterFunctionRequest) -> Function:
-        config = request.config
+        config, group = request.config, request.process_group
         if request.code.sdk:
             self._executor.pool.sdks.add(request.code.sdk)
         if request.code.surroundings.HasField("coverage"):
@@ -146,7 +151,7 @@ class ControlService(ControlServiceServicer):
             code=request.code,
             log_format=config.log_format,
             retention_days=request.retention_days,
-            process_group=request.process_group,
+            process_group=f"{workspace.id}{group}" if group.startswith("/") else group,
             place=workspace.place,
         )
 

@@ -25,7 +25,7 @@ TOKEN_VARIABLE = f"{OURS}TOKEN"
 #: The label of worker hosts by which executions ask for code that may be other than their client's.
 CODE_LABEL = "code"
 
-PROTOCOL_VERSION = 5
+PROTOCOL_VERSION = 6
 """The version of the wire, which grows with every change that an older worker host could not
 follow."""
 

@@ -185,18 +185,19 @@ class Attachment:
     def _add(self, name: str, function: Registration) -> None:
         self.functions[name] = function
         if self._control is not None:
-            self._announce(name, function)
-
-    def _announce(self, name: str, function: Registration) -> None:
-        inline = function.settings.isolation is Isolation.INLINE
-        if inline and function.settings.worker_setup is not None:
-            self.inline.set_up(function.settings.worker_setup)
-        drive(
-            self.control.register(
-                name, self._sent(function), durable=function.durable, settings=function.settings
+            sent = self._sent(function)
+            drive(
+                self._control.register(
+                    name, sent, durable=function.durable, settings=function.settings
+                )
             )
-        )
-        if inline:
+            self._serve(name, function)
+
+    def _serve(self, name: str, function: Registration) -> None:
+        """See to it that there are workers for a function that is registered."""
+        if function.settings.isolation is Isolation.INLINE:
+            if function.settings.worker_setup is not None:
+                self.inline.set_up(function.settings.worker_setup)
             assert self._workspace is not None
             count = self.workers if function.durable else 1
             self.inline.ensure(count, self.cluster, self._workspace.id)
@@ -208,7 +209,7 @@ class Attachment:
 
     def _sent(self, function: Registration) -> worker_pb2.FunctionCode | str:
         """The function's code, with what this process had around it when the runner was opened."""
-        elsewhere = isinstance(self.cluster, remote.RemoteCluster)
+        elsewhere = isinstance(self._cluster, remote.RemoteCluster)
         if elsewhere and not isinstance(function.code, str) and not self._by_value:
             from ..worker import loading
 
@@ -233,7 +234,7 @@ class Attachment:
                 each.settings.isolation is not Isolation.INLINE for each in self.functions.values()
             ):
                 cluster.ensure_slots(self.workers)
-            from ..client import debugging, surroundings, transport
+            from ..client import control, debugging, surroundings, transport
 
             # A folder of this machine, and its variables, mean nothing to hosts that are elsewhere.
             elsewhere = self._listen or isinstance(cluster, remote.RemoteCluster)
@@ -255,13 +256,17 @@ class Attachment:
                 place=self.place,
                 unavailable=self._unavailable,
                 debugging=debugged,
+                functions=[
+                    control.registration(name, self._sent(each), each.durable, each.settings)
+                    for name, each in self.functions.items()
+                ],
             )
             # This is for runners that nobody closes.
             weakref.finalize(self, self._workspace.close)
             blocking = transport.BlockingTransport(channel, cluster.token)
             self._control = self.control_over(blocking)
             for name, function in self.functions.items():
-                self._announce(name, function)
+                self._serve(name, function)
         except BaseException as error:
             standing = not (self._listen or self._coordinator) and os.environ.get(COORDINATOR)
             if standing and self._workspace is None and isinstance(error, RunnerError):

@@ -48,7 +48,7 @@ WORKER_STATE_ENDING: WorkerState
 WORKER_STATE_STUCK: WorkerState
 
 class OpenWorkspaceRequest(_message.Message):
-    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging", "limits", "region", "account")
+    __slots__ = ("protocol_version", "workers", "invocation_retries", "retry_backoff_ms", "epoch_ms", "debugging", "limits", "region", "account", "functions")
     class LimitsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class OpenWorkspaceRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     REGION_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     workers: int
     invocation_retries: int
@@ -74,7 +75,8 @@ class OpenWorkspaceRequest(_message.Message):
     limits: _containers.ScalarMap[str, int]
     region: str
     account: str
-    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ..., debugging: _Optional[_Union[_worker_pb2.Debugging, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ..., region: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
+    functions: _containers.RepeatedCompositeFieldContainer[RegisterFunctionRequest]
+    def __init__(self, protocol_version: _Optional[int] = ..., workers: _Optional[int] = ..., invocation_retries: _Optional[int] = ..., retry_backoff_ms: _Optional[int] = ..., epoch_ms: _Optional[int] = ..., debugging: _Optional[_Union[_worker_pb2.Debugging, _Mapping]] = ..., limits: _Optional[_Mapping[str, int]] = ..., region: _Optional[str] = ..., account: _Optional[str] = ..., functions: _Optional[_Iterable[_Union[RegisterFunctionRequest, _Mapping]]] = ...) -> None: ...
 
 class OpenWorkspaceResponse(_message.Message):
     __slots__ = ("workspace_id",)
