@@ -94,7 +94,7 @@ async def test_what_runs_inline_does_not_mind(world: World) -> None:
 async def test_a_start_that_succeeds_makes_the_count_begin_anew(world: World) -> None:
     host = world.host()
     workspace = world.workspace(workers=1)
-    world.function(workspace, lambda _: succeeded(), isolation=Isolation.INVOCATION)
+    world.function(workspace, lambda _: succeeded())
     for _ in range(4):
         run = world.start(workspace)
         for failure in range(2):
@@ -102,6 +102,22 @@ async def test_a_start_that_succeeds_makes_the_count_begin_anew(world: World) ->
             host.world.executor.pool.worker_exited(host.started[-1], BROKEN)
             assert not world.executor.pool.trouble, failure
         await world.ended(run)
+        # The next needs another.
+        world.executor.pool.worker_exited(host.started[-1], KILLED)
+
+
+@pytest.mark.parametrize("isolation", [Isolation.EXECUTION, Isolation.INVOCATION])
+async def test_a_process_of_its_own_is_ready_when_the_next_is_wanted(
+    world: World, isolation: Isolation
+) -> None:
+    host = world.host()
+    workspace = world.workspace(workers=1)
+    world.function(workspace, lambda _: succeeded(), isolation=isolation)
+    for number in range(1, 4):
+        await world.ended(world.start(workspace))
+        assert len(host.started) == number + 1
+    host.starts = False
+    await world.ended(world.start(workspace))
 
 
 async def test_workers_killed_while_they_start_together_are_one_failure(world: World) -> None:

@@ -116,7 +116,9 @@ class ControlService(ControlServiceServicer):
         function = self._function(workspace, request)
         workspace.functions[function.name] = function
         if function.isolation is not Isolation.INLINE:
-            self._prepare(workspace, function.process_group)
+            # No process that has served may serve a function that is isolated.
+            warm = function.isolation is Isolation.WORKER
+            self._prepare(workspace, function.process_group if warm else "")
         return function.id
 
     def _prepare(self, workspace: Workspace, group: str = "") -> None:

@@ -26,6 +26,13 @@ def missing(shares: Iterable[Share], workers: Iterable[Worker]) -> Counter[Label
     return found
 
 
+def isolated(workers: Iterable[Worker]) -> set[Labels]:
+    """Return what the labels of hosts must have for the jobs of workers that serve nothing else."""
+    alone = (Isolation.EXECUTION, Isolation.INVOCATION)
+    jobs = (each.job for each in workers if each.job is not None)
+    return {job.labels for job in jobs if job.function.isolation in alone}
+
+
 def free_slots(host: ConnectedHost, workers: Mapping[str, Worker]) -> int:
     """Return how many more workers may be started on a host."""
     if host.draining:

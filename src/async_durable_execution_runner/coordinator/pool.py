@@ -13,7 +13,7 @@ from collections.abc import Callable
 from .. import log
 from ..core.model import Isolation
 from .lost import LostHosts
-from .matching import fitness, free_slots, missing, without_work
+from .matching import fitness, free_slots, isolated, missing, without_work
 from .shortage import shortage
 from .tallies import DEADLINE, DISMISSED, HOST_LOST, Tallies
 from .workers import (
@@ -425,6 +425,16 @@ class WorkerPool:
         for labels, count in missing(self.shares.values(), self.workers.values()).items():
             while count > 0 and not self.trouble and self._start_one(labels):
                 count -= 1
+        for labels in isolated(self.workers.values()):
+            self._keep_one_fresh(labels)
+
+    def _keep_one_fresh(self, labels: Labels) -> None:
+        """Have a process start now for the next execution that needs one of its own: a start takes
+        several round trips."""
+        hosts = [each for each in self.hosts.values() if each.has(labels)]
+        fresh = any(not each.served and each.host in hosts for each in self.workers.values())
+        if not fresh and any(free_slots(each, self.workers) > 0 for each in hosts):
+            self._start_one(labels)
 
     def prepare(self, count: int, group: str = "") -> None:
         """Start worker processes until there are `count` that may serve the group, before there is
