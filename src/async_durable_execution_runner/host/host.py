@@ -126,11 +126,12 @@ class WorkerHost:
         if self.lifeline is not None:
             loop.add_reader(self.lifeline, self._hear_lifeline)
         self._handle_signals(loop)
-        supervision = asyncio.ensure_future(self._supervise_again_and_again())
         reloading = Reloading(self.reload_from, partial(self._code_changed, loop), _tell)
         try:
             if self.reload_from:
+                # What changes once the host has joined is noticed.
                 await asyncio.to_thread(reloading.begin)
+            supervision = asyncio.ensure_future(self._supervise_again_and_again())
             await asyncio.wait({supervision, self._end}, return_when=asyncio.FIRST_COMPLETED)
             if self._end.done():
                 supervision.cancel()
