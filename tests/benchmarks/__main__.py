@@ -27,6 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import grpc
+import one_coordinator  # noqa: F401 - it has rows
 from environments import commit
 from rows import ROWS, Bench
 from table import Table

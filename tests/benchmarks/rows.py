@@ -305,9 +305,9 @@ def memory(bench: Bench) -> Measured:
     ) as runner:
         runner.run_many([{"steps": 10}] * 500)
         pid = runner.status().pid
-        before = _resident_kib(pid)
+        before = resident_kib(pid)
         runner.run_many([{"steps": 10}] * 2000)
-        kept = (_resident_kib(pid) - before) / 2000
+        kept = (resident_kib(pid) - before) / 2000
     return Measured(f"{kept:.1f} KiB", kept)
 
 
@@ -365,6 +365,6 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def _resident_kib(pid: int) -> int:
+def resident_kib(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
