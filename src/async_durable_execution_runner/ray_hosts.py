@@ -1,8 +1,8 @@
 """Worker hosts on the nodes of a Ray cluster.
 
-Each worker host is a child process of a Ray actor, and connects to the coordinator itself: code,
-payloads and checkpoints never go through Ray, and neither do tokens. Ray places the actors, and
-restarts those that have died, on other nodes where theirs are gone.
+Each worker host is a child process of a Ray actor, and connects to the coordinator itself: tokens,
+payloads and checkpoints never go through Ray. Ray places the actors, and restarts those that have
+died, on other nodes where theirs are gone.
 
 This needs the package `ray`, which the extra `ray` brings.
 """
