@@ -21,6 +21,8 @@ class VirtualClock:
     def __init__(self, epoch_ms: int | None = None) -> None:
         self._monotonic = time.monotonic()
         self._epoch_ms = real_ms() if epoch_ms is None else epoch_ms
+        #: How far the clock was ahead when it was made, less the time for which it stood still.
+        self._ahead_ms = 0 if epoch_ms is None else epoch_ms - real_ms()
         self._skipped_ms = 0
         self._stops = 0
         self._stopped_at = 0.0
@@ -32,6 +34,11 @@ class VirtualClock:
     def jump(self, to_ms: int) -> None:
         """Set the clock to `to_ms`, if that time is not yet past."""
         self._skipped_ms += max(0, to_ms - self.now())
+
+    @property
+    def ahead_ms(self) -> int:
+        """How far this clock is ahead of the real time."""
+        return self._ahead_ms + self._skipped_ms
 
     @property
     def stands_still(self) -> bool:
@@ -46,4 +53,6 @@ class VirtualClock:
     def go(self) -> None:
         self._stops -= 1
         if not self._stops:
-            self._monotonic += time.monotonic() - self._stopped_at
+            stood = time.monotonic() - self._stopped_at
+            self._monotonic += stood
+            self._ahead_ms -= round(stood * 1000)

@@ -40,6 +40,7 @@ def invocation(lease: Lease, needs_code: bool) -> pb.SessionResponse:
     if not isinstance(lease.subject, PlainInvocation):
         invocation.log_levels.update(lease.subject.family.log_levels)
         invocation.coverage_context = lease.subject.family.coverage_context
+        invocation.clock_ahead_ms = lease.subject.family.clock.ahead_ms
     if isinstance(lease.subject, Call | PlainInvocation):
         invocation.payload = lease.subject.payload
     elif lease.deliver is not None:

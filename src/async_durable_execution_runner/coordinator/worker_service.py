@@ -300,6 +300,9 @@ class WorkerService(WorkerServiceServicer):
                 )
                 await context.write(pb.CheckpointResponse(error=error))
             case pb.CheckpointResponse():
+                if not answer.HasField("error"):
+                    # The fault may have been time that passed meanwhile.
+                    answer.clock_ahead_ms = self._ahead_ms(request)
                 await context.write(answer)
 
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
@@ -326,9 +329,18 @@ class WorkerService(WorkerServiceServicer):
             arn = log.short(request.execution_arn)
             _logger.info("%s !! checkpoint refused: %s%s", arn, error, why)
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
-        answer = pb.CheckpointResponse(checkpoint_token=token, next_marker=marker, sources=sources)
+        answer = pb.CheckpointResponse(
+            checkpoint_token=token,
+            next_marker=marker,
+            sources=sources,
+            clock_ahead_ms=self._ahead_ms(request),
+        )
         codec.extend(answer.operations, codec.operation_to_proto, operations)
         return answer
+
+    def _ahead_ms(self, request: pb.CheckpointRequest) -> int:
+        run = self._executor.runs.get(request.execution_arn)
+        return 0 if run is None else run.family.clock.ahead_ms
 
     def _note_sources(
         self, request: pb.CheckpointRequest, updates: Sequence[OperationUpdate]

@@ -342,7 +342,7 @@ class FunctionConfig(_message.Message):
     def __init__(self, function_id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., arn: _Optional[str] = ..., durable: bool = ..., timeout_seconds: _Optional[float] = ..., memory_mb: _Optional[int] = ..., enforce_memory: bool = ..., environment: _Optional[_Mapping[str, str]] = ..., log_format: _Optional[str] = ...) -> None: ...
 
 class Invocation(_message.Message):
-    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "log_levels", "coverage_context", "debugging", "other_code", "misdeed")
+    __slots__ = ("request_id", "function", "code", "execution_arn", "checkpoint_token", "operations", "next_marker", "payload", "tenant_id", "sources", "updated_operation_ids", "client_context", "log_levels", "coverage_context", "debugging", "other_code", "clock_ahead_ms", "misdeed")
     class LogLevelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -366,6 +366,7 @@ class Invocation(_message.Message):
     COVERAGE_CONTEXT_FIELD_NUMBER: _ClassVar[int]
     DEBUGGING_FIELD_NUMBER: _ClassVar[int]
     OTHER_CODE_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_AHEAD_MS_FIELD_NUMBER: _ClassVar[int]
     MISDEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     function: FunctionConfig
@@ -383,8 +384,9 @@ class Invocation(_message.Message):
     coverage_context: str
     debugging: Debugging
     other_code: bool
+    clock_ahead_ms: int
     misdeed: Misdeed
-    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., debugging: _Optional[_Union[Debugging, _Mapping]] = ..., other_code: bool = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., function: _Optional[_Union[FunctionConfig, _Mapping]] = ..., code: _Optional[_Union[FunctionCode, _Mapping]] = ..., execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., payload: _Optional[str] = ..., tenant_id: _Optional[str] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., updated_operation_ids: _Optional[_Iterable[str]] = ..., client_context: _Optional[str] = ..., log_levels: _Optional[_Mapping[str, int]] = ..., coverage_context: _Optional[str] = ..., debugging: _Optional[_Union[Debugging, _Mapping]] = ..., other_code: bool = ..., clock_ahead_ms: _Optional[int] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class Debugging(_message.Message):
     __slots__ = ("user_id", "port")
@@ -431,20 +433,22 @@ class CheckpointRequest(_message.Message):
     def __init__(self, execution_arn: _Optional[str] = ..., checkpoint_token: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[_model_pb2.OperationUpdate, _Mapping]]] = ..., client_token: _Optional[str] = ..., marker: _Optional[str] = ..., max_items: _Optional[int] = ..., sources: _Optional[_Iterable[_Union[_model_pb2.Source, _Mapping]]] = ...) -> None: ...
 
 class CheckpointResponse(_message.Message):
-    __slots__ = ("checkpoint_token", "operations", "next_marker", "error", "sources", "misdeed")
+    __slots__ = ("checkpoint_token", "operations", "next_marker", "error", "sources", "clock_ahead_ms", "misdeed")
     CHECKPOINT_TOKEN_FIELD_NUMBER: _ClassVar[int]
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     NEXT_MARKER_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_AHEAD_MS_FIELD_NUMBER: _ClassVar[int]
     MISDEED_FIELD_NUMBER: _ClassVar[int]
     checkpoint_token: str
     operations: _containers.RepeatedCompositeFieldContainer[_model_pb2.Operation]
     next_marker: str
     error: _model_pb2.ServiceError
     sources: _model_pb2.Sources
+    clock_ahead_ms: int
     misdeed: Misdeed
-    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
+    def __init__(self, checkpoint_token: _Optional[str] = ..., operations: _Optional[_Iterable[_Union[_model_pb2.Operation, _Mapping]]] = ..., next_marker: _Optional[str] = ..., error: _Optional[_Union[_model_pb2.ServiceError, _Mapping]] = ..., sources: _Optional[_Union[_model_pb2.Sources, _Mapping]] = ..., clock_ahead_ms: _Optional[int] = ..., misdeed: _Optional[_Union[Misdeed, _Mapping]] = ...) -> None: ...
 
 class RecordEffectRequest(_message.Message):
     __slots__ = ("request_id", "name", "key", "data", "operation_id", "operation_name", "attempt", "outside_step")

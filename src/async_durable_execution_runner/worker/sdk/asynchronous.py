@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 
 def bind(handler: Handler, client: Any) -> Handler:
+    from . import execution_clock
     from .replay import note_returned
 
     user_function: Any = handler.__wrapped__  # type: ignore[attr-defined]
 
     @wraps(user_function)
     async def noted(*arguments: Any) -> Any:
+        if client is not None:
+            execution_clock.follow(client)
         return note_returned(await user_function(*arguments))
 
     return sdk.durable_execution(noted, service_client=client)
@@ -44,10 +47,12 @@ def rebuilding(handler: Handler) -> Any:
 
 
 def client(connection: Connection) -> AsyncClient:
+    from . import execution_clock
     from .async_client import AsyncClient, identifier_class
     from .replay import install
 
     cls = identifier_class()
     if cls is not None:
         install(cls, makes_tasks=True)
+    execution_clock.install()
     return AsyncClient(connection)

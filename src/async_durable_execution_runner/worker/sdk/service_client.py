@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -234,6 +234,8 @@ class GrpcServiceClient:
         self._invocation = worker_pb2.Invocation()
         #: Of the invocation that began last.
         self.replay = Replay()
+        #: How far the execution's clock is ahead of the real time, as far as is known.
+        self.clock_ahead = timedelta()
 
     def begin(self, invocation: worker_pb2.Invocation) -> str:
         """Hold the state that came with `invocation`; the marker under which it can be read.
@@ -241,6 +243,7 @@ class GrpcServiceClient:
         Read this way it costs a hundredth of what the SDK's mapping of the event does.
         """
         self._invocation = invocation
+        self.clock_ahead = timedelta(milliseconds=invocation.clock_ahead_ms)
         self.replay = Replay()
         self.replay.deliver(invocation.operations, invocation.sources)
         return f"{_LOCAL}{invocation.request_id}"
@@ -361,4 +364,5 @@ class GrpcServiceClient:
             commit(reply.misdeed)
         if reply.HasField("error"):
             raise _refused(failure, reply.error)
+        self.clock_ahead = timedelta(milliseconds=reply.clock_ahead_ms)
         return reply
