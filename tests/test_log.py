@@ -179,7 +179,7 @@ async def fail():
 
 @durable_execution
 async def order(event):
-    await step(charge, name="charge\\n\\x1b[31m")
+    await step(charge, name="charge")
     await wait(timedelta(days=2), name="cooling-off")
     return "s3cret"
 
@@ -245,7 +245,7 @@ def test_a_step_and_a_wait(folder: Path):
         f" of {name}: leased to worker ",
         f"{name} >> InvocationStarted: invocation ",
         f"{name} << Deliver: 1 operation to worker ",
-        f"{name} >> Checkpoint: STEP START 'charge\\n\\x1b[31m', STEP SUCCEED ",
+        f"{name} >> Checkpoint: STEP START 'charge', STEP SUCCEED ",
         f"{name} << Reply: 1 operation",
         f"{name} >> Checkpoint: WAIT START 'cooling-off' (2 d)",
         f" of {name}: returned by worker ",

@@ -28,7 +28,7 @@ def collect(total: int, *, at_once: int, every: timedelta, name: str) -> asyncio
         return ExtensionStepResult.succeed(state)
 
     operation = get_extension_context().reserve(name)
-    return operation.step(a_round, sub_type="acme.Collect")
+    return operation.step(a_round, sub_type="acme-Collect")
 
 
 @durable_execution
@@ -48,10 +48,10 @@ def at_dock(
 
     async def body() -> str:
         opening = get_extension_context().reserve(f"{name}-opens")
-        await opening.wait(opens_in, sub_type="acme.DockOpens")
+        await opening.wait(opens_in, sub_type="acme-DockOpens")
         return await work()
 
-    return get_extension_context().reserve(name).run_in_child_context(body, sub_type="acme.Dock")
+    return get_extension_context().reserve(name).run_in_child_context(body, sub_type="acme-Dock")
 
 
 @durable_execution
@@ -68,8 +68,8 @@ async def signed_quote(customs: str, *, name: str) -> dict:
     context = get_extension_context()
     signature = context.reserve(f"{name}-signature", local_operation_id="signature")
     quote = context.reserve(f"{name}-quote", local_operation_id="quote")
-    asked = quote.invoke("customs", {"parcel": customs}, sub_type="acme.Quote")
-    signing = await signature.create_callback(sub_type="acme.Signature", timeout=timedelta(days=1))
+    asked = quote.invoke("customs", {"parcel": customs}, sub_type="acme-Quote")
+    signing = await signature.create_callback(sub_type="acme-Signature", timeout=timedelta(days=1))
     return {"quote": await asked, "signed_by": await signing.result()}
 
 
@@ -85,4 +85,4 @@ async def import_parcel(event: dict) -> dict:
         await charge()
         return ExtensionStepResult.succeed(signed)
 
-    return await get_extension_context().reserve("pay").step(pay, sub_type="acme.Pay")
+    return await get_extension_context().reserve("pay").step(pay, sub_type="acme-Pay")

@@ -17,7 +17,7 @@ def test_custom_step_keeps_its_state(runner_for):
 
     assert result.get_deserialized_result() == {"left": 0, "rounds": 3}
     collect = result.get_step("collect")
-    assert (collect.sub_type, collect.attempt) == ("acme.Collect", 3)
+    assert (collect.sub_type, collect.attempt) == ("acme-Collect", 3)
     assert timedelta(hours=8) <= collect.duration < timedelta(hours=9)
 
 
@@ -26,10 +26,10 @@ def test_custom_context(runner_for):
 
     assert result.result == '"unloaded"'
     dock = result.get_context("dock-7")
-    assert dock.sub_type == "acme.Dock"
+    assert dock.sub_type == "acme-Dock"
     assert [child.name for child in dock.child_operations] == ["dock-7-opens", "unload"]
     opening = dock.get_wait("dock-7-opens")
-    assert (opening.sub_type, opening.duration) == ("acme.DockOpens", timedelta(hours=9))
+    assert (opening.sub_type, opening.duration) == ("acme-DockOpens", timedelta(hours=9))
 
 
 def customs(event, context):
@@ -49,7 +49,7 @@ def test_custom_chained_invoke_and_callback(runner_for):
     }
     parts = ("import-quote", "import-signature", "pay")
     assert [result.get_operation_by_name(name).sub_type for name in parts] == [
-        *("acme.Quote", "acme.Signature", "acme.Pay")
+        *("acme-Quote", "acme-Signature", "acme-Pay")
     ]
     (effect,) = result.ledger
     assert (effect.operation_name, effect.attempt, effect.outside_step) == ("pay", 1, False)
