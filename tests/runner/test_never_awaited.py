@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+import gc
 import inspect
 from datetime import timedelta
 from typing import Any
@@ -245,3 +246,21 @@ def test_what_is_awaited_in_another_way_is_not() -> None:
 
     assert result.status is InvocationStatus.SUCCEEDED
     assert result.divergences == []
+
+
+@durable_execution
+async def leaves_a_suspended_task(event: Any) -> int:
+    """The invocation ends while the other operation is not awaited yet."""
+    later = wait(2 * HOUR)
+    await wait(HOUR)
+    await later
+    return 1
+
+
+def test_a_task_that_is_suspended_is_not_reported_as_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(3):
+        assert run(leaves_a_suspended_task).result == "1"
+    gc.collect()
+    assert [each for each in caplog.messages if "never retrieved" in each] == []

@@ -121,14 +121,11 @@ async def why_refused(call: Any) -> grpc.aio.AioRpcError | None:
 
 
 def _quiet(loop: asyncio.AbstractEventLoop) -> None:
-    # All loops of a process share gRPC's wake-up socket. Before grpcio 1.80 or so, loops in
-    # several threads that race for one byte report that as an error in a callback.
+    """Have the loop say nothing of what is no error."""
     previous = loop.get_exception_handler()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if isinstance(
-            context.get("exception"), BlockingIOError
-        ) and "PollerCompletionQueue" in context.get("message", ""):
+        if _is_harmless(context.get("message", ""), context.get("exception")):
             return
         if previous is None:
             loop.default_exception_handler(context)
@@ -136,3 +133,14 @@ def _quiet(loop: asyncio.AbstractEventLoop) -> None:
             previous(loop, context)
 
     loop.set_exception_handler(handle)
+
+
+def _is_harmless(message: str, exception: BaseException | None) -> bool:
+    # All loops of a process share gRPC's wake-up socket. Before grpcio 1.80 or so, loops in
+    # several threads that race for one byte report that as an error in a callback.
+    if isinstance(exception, BlockingIOError):
+        return "PollerCompletionQueue" in message
+    # The SDK suspends an execution by an exception in each of its tasks, and awaits only some of
+    # them. The garbage collector would tell, in the midst of anything.
+    kinds = [kind.__name__ for kind in type(exception).__mro__]
+    return "never retrieved" in message and "SuspendExecution" in kinds
