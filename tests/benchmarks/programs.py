@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +52,13 @@ class Load:
     """A `load.py`, kept and asked again and again. Ended by leaving its context."""
 
     def __init__(
-        self, python: str, runner: str, handler: str, grpc_experiments: str | None, log: str = ""
+        self,
+        python: str,
+        runner: str,
+        handler: str,
+        grpc_experiments: str | None,
+        log: str = "",
+        within: Sequence[str] = (),
     ) -> None:
         """Start it; returns while it still starts.
 
@@ -61,12 +68,13 @@ class Load:
             handler: The name of a function in `handlers.py`, or `official.py`.
             grpc_experiments: What `GRPC_EXPERIMENTS` is set to; None: it is not set.
             log: What `DURABLE_RUNNER_LOG` is set to.
+            within: The command that runs it, where it is to be on another machine.
         """
         self._what = f"load.py {runner} {handler}"
         # To a file: run_many shows progress on a terminal.
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [python, str(FOLDER / "load.py"), runner, handler],
+            [*within, python, str(FOLDER / "load.py"), runner, handler],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -16,6 +16,7 @@ from statistics import fmean
 import environments
 import handlers
 import http_rate
+import latency
 from programs import Load, output_of, session
 from table import Measured, compared, in_turns, median_of
 
@@ -351,6 +352,27 @@ def _ran(pid: int) -> float:
     """The seconds for which the process has run, to the nanosecond."""
     tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+def _round_trips(what: str, handler: str, steps: int, where: str, at_most: float) -> None:
+    @row(f"{what}, in round trips to the {where}", at_most=at_most)
+    def measure(bench: Bench) -> Measured:
+        """What a delay of 50 ms each way adds."""
+        with latency.machines(handler) as machines:
+            near, far = in_turns(
+                lambda: machines.seconds(where, 0.0, steps, 3),
+                lambda: machines.seconds(where, 0.05, steps, 3),
+                bench.turns,
+            )
+        trips = (far - near) / 0.1
+        return Measured(f"{far * 1000:.0f} / {near * 1000:.0f} ms", trips)
+
+
+# Each step is a checkpoint that has an answer, and so is the wait; an invocation costs half a round
+# trip to begin with, and another half to end with. A packet is a little late, too.
+for _where, _least in (("worker host", (8, 21)), ("client", (1, 1))):
+    _round_trips("5 steps and a wait", "steps_and_wait", 5, _where, _least[0] * 1.25)
+    _round_trips("20 steps", "steps", 20, _where, _least[1] * 1.25)
 
 
 @row("GetDurableExecution over HTTP, per second", at_least=1000)
