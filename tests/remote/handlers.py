@@ -54,7 +54,13 @@ async def order(event: dict) -> dict:
     await wait(timedelta(days=1), name="cooling-off")
     await step(_one, name="ship")
     environment = Path("/proc/self/environ").read_bytes().decode(errors="replace")
-    return {"parent": os.getppid(), "environment": environment, "id": event.get("id")}
+    files = [os.path.realpath(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd")]
+    return {
+        "parent": os.getppid(),
+        "environment": environment,
+        "files": files,
+        "id": event.get("id"),
+    }
 
 
 @durable_execution

@@ -21,7 +21,7 @@ from async_durable_execution_runner.errors import (
 )
 
 from .handlers import order, patient
-from .team import COMMAND, LIMIT, Process, Team, coordinator, free_port, worker_host
+from .team import COMMAND, LIMIT, TESTS, Process, Team, coordinator, free_port, worker_host
 
 pytestmark = pytest.mark.processes
 
@@ -57,6 +57,26 @@ def test_a_runner_runs_on_another_host(
         assert runner.address == address
         many = runner.run_many([{"id": number} for number in range(20)], timeout=LIMIT)
     assert [each.get_deserialized_result()["id"] for each in many] == list(range(20))
+
+
+def test_a_token_that_comes_as_a_descriptor_is_out_of_handlers_reach(
+    team: Team, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, team.by_token("client"))
+    token = team.folder / "worker-host.token"
+    options = ["--connect", address, "--ca-file", team.folder / "ca.pem", "--verbose"]
+    options += ["--token-file", "/dev/fd/3", "--app-dir", TESTS, "--label", "by=descriptor"]
+    opened = ["bash", "-c", f'exec "$@" 3<{token}', "bash", *COMMAND]
+    with (
+        Process("worker-host", *options, command=opened) as host,
+        DurableFunctionTestRunner(
+            order, coordinator=address, labels={"by": "descriptor"}
+        ) as runner,
+    ):
+        host.says("connected to")
+        result = runner.run({"id": 1}, timeout=LIMIT).get_deserialized_result()
+    assert "/dev/null" in result["files"]
+    assert str(token) not in result["files"]
 
 
 def test_a_worker_hosts_token_registers_no_code(

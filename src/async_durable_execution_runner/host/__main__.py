@@ -149,6 +149,9 @@ def _start_anew(options: argparse.Namespace) -> NoReturn:
         raise errors.InvalidConfiguration("One of --connect and --lifeline is required.")
     given = access.read(options.connect, vars(options), os.environ)
     files = access.arguments(vars(options), os.environ)
+    for secret in access.descriptors(vars(options), os.environ):
+        # Nor is it open in what is executed, and so in the workers.
+        os.set_inheritable(secret, False)
     for name in [each for each in os.environ if each.startswith(OURS)]:
         if name != log.VARIABLE:
             del os.environ[name]

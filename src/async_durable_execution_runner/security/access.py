@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import InvalidConfiguration
 from ..rpc import OURS, TOKEN_VARIABLE, is_local
 from .credentials import token_of
+from .files import descriptor
 from .tls import Tls
 
 _logger = logging.getLogger(__name__)
@@ -94,25 +95,35 @@ class Files:
     """The files of a caller that stays, which may have others in place of them while it runs."""
 
     def __init__(self, address: str, given: Mapping[str, Any]) -> None:
-        """Take them from the options that `read` has read."""
+        """Take them from the options that `read` has read. Descriptors are closed by now."""
         self._address = address
-        self._given = given
+        self._given = {
+            name: value
+            for name, value in given.items()
+            if name not in _OPTIONS or descriptor(value) is None
+        }
+        own = [name for name in ("token_file", "cert_file", "key_file") if given.get(name)]
         #: Those that say who calls.
-        self.own = [
-            path for name in ("token_file", "cert_file", "key_file") if (path := given.get(name))
-        ]
+        self.own = [given[name] for name in own if name in self._given]
+        self._is_fixed = "token_file" not in own and len(self.own) < len(own)
 
     def now(self, had: Access) -> Access:
         """Return what they hold now; what the caller had where one is not whole, or can be read
         only once."""
         paths = filter(None, _paths(self._given, {}).values())
-        if not all(map(os.path.isfile, paths)):
+        if self._is_fixed or not all(map(os.path.isfile, paths)):
             return had
         try:
             return read(self._address, self._given, {TOKEN_VARIABLE: had.token})
         except InvalidConfiguration as error:
             _logger.warning("%s What was read before stays good.", error)
             return had
+
+
+def descriptors(given: Mapping[str, Any], environment: Mapping[str, str]) -> list[int]:
+    """Return the descriptors among the files."""
+    found = map(descriptor, _paths(given, environment).values())
+    return [each for each in found if each is not None]
 
 
 def _paths(given: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from enum import Flag, auto
 
 from ..errors import InvalidConfiguration
 from ..rpc import WORKER_ID
+from .files import content
 
 _logger = logging.getLogger(__name__)
 
@@ -136,8 +137,8 @@ class TokenFile:
             version = (status.st_mtime_ns, status.st_size, status.st_ino)
             if version == self._read_as:
                 return self._tokens
-            with open(self._path, "rb") as file:
-                tokens = tuple(line.strip() for line in file if line.strip())
+            lines = content(self._path).splitlines()
+            tokens = tuple(line.strip() for line in lines if line.strip())
         except OSError as error:
             raise InvalidConfiguration(
                 f"The token file {self._path} cannot be read: {error.strerror}."

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import InvalidConfiguration
 from ..rpc import OPTIONS
+from .files import content
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def pem(path: str | Path, kind: str) -> str:
         InvalidConfiguration: The file cannot be read, or has no such part.
     """
     try:
-        text = Path(path).read_text(encoding="ascii")
+        text = content(path).decode("ascii")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not in PEM"
         raise InvalidConfiguration(f"{path} cannot be read: {why}.") from None
