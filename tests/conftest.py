@@ -35,8 +35,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("ray") and config.option.markexpr != "ray":
+            item.add_marker(pytest.mark.skip(reason="it needs a Ray cluster: run it with -m ray"))
         if not (item.get_closest_marker("processes") or item.get_closest_marker("timeout")):
             item.add_marker(pytest.mark.timeout(_WITHOUT_PROCESSES))
 

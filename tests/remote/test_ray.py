@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ pytestmark = [
     pytest.mark.ray,
     # Ray's own processes take a while to start.
     pytest.mark.timeout(240),
-    pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed"),
 ]
 
 #: Seconds after which Ray has long done what it is to do by itself.
