@@ -58,8 +58,9 @@ class Cluster:
         self.add("a", temp_dir=self._temporary.name, include_dashboard=False)
         self.add("b")
         self.add("c")
+        self.address = self._cluster.address
         ray.init(
-            address=self._cluster.address,
+            self.address,
             runtime_env={"working_dir": str(app.parent), "env_vars": {"SHOP": "for handlers"}},
         )
 
@@ -187,16 +188,17 @@ def test_the_end_lets_invocations_end(
     cluster: Cluster, team: Team, standing: Process, address: str, tmp_path: Path, end: str
 ) -> None:
     words = Words(tmp_path)
+    zone = max(cluster.nodes)
     hosts = RayWorkerHosts(
         address,
-        label_selector={"zone": "a"},
+        label_selector={"zone": zone},
         labels={"on": "ray"},
         app_dir=str(TESTS),
         **files(team),
     ).open()
     with DurableFunctionTestRunner(until_told, coordinator=address, labels={"on": "ray"}) as runner:
         (host,) = runner.status().hosts
-        assert cluster.zone_of(host.pid) == "a"
+        assert cluster.zone_of(host.pid) == zone
         left = [Watched(host.pid), *children(host.pid)]
         handle = runner.start({**words.event, "id": 1})
         assert words.hear(1) == [1]
@@ -250,21 +252,33 @@ def test_what_prevents_it_is_one_sentence(
     assert "\n" not in str(raised.value)
 
 
-def test_a_token_where_handlers_can_read_it_is_refused(
-    cluster: Cluster, team: Team, address: str
-) -> None:
-    cluster.add("d", env_vars={"DURABLE_RUNNER_TOKEN": "a secret"})
-    hosts = RayWorkerHosts(address, label_selector={"zone": "d"}, **files(team))
-    with pytest.raises(WorkersUnavailable, match="DURABLE_RUNNER_TOKEN is in the environment of"):
-        hosts.open()
+def outcome(*lines: str) -> str:
+    """What a process says on standard error that runs some lines of Python."""
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return ended.stderr
+
+
+def test_a_token_where_handlers_can_read_it_is_refused(cluster: Cluster, address: str) -> None:
+    said = outcome(
+        "import ray",
+        "from async_durable_execution_runner import RayWorkerHosts",
+        "variables = {'DURABLE_RUNNER_TOKEN': 'a secret'}",
+        f"ray.init({cluster.address!r}, runtime_env={{'env_vars': variables}})",
+        f"RayWorkerHosts({address!r}).open()",
+    )
+    assert "WorkersUnavailable: Ray cannot start a worker host: " in said
+    assert "DURABLE_RUNNER_TOKEN is in the environment of Ray's processes" in said
 
 
 def test_a_process_that_has_joined_no_ray_cluster_is_told_so() -> None:
-    program = (
-        "from async_durable_execution_runner import RayWorkerHosts\n"
-        "RayWorkerHosts('127.0.0.1:9').open()"
+    said = outcome(
+        "from async_durable_execution_runner import RayWorkerHosts",
+        "RayWorkerHosts('127.0.0.1:9').open()",
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=False
-    )
-    assert "NotStarted: Ray is not connected here: call ray.init() with" in ended.stderr
+    assert "NotStarted: Ray is not connected here: call ray.init() with" in said
