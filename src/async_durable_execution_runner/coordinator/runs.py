@@ -222,7 +222,10 @@ class Sources:
         number = self.distinct.get((line, in_task))  # type: ignore[call-overload]
         if number is None:
             number = self.distinct[Source(line, in_task)] = len(self.distinct) + 1
-        self._numbers.setdefault(operation_id, number)
+        self._numbers[operation_id] = number
+
+    def has(self, operation_id: str) -> bool:
+        return operation_id in self._numbers
 
     def numbers(self, operations: Iterable[Operation]) -> list[int]:
         """Return the place of each operation's source in `distinct`, counted from 1; 0 where no

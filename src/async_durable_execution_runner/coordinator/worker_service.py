@@ -345,8 +345,11 @@ class WorkerService(WorkerServiceServicer):
     def _note_sources(
         self, request: pb.CheckpointRequest, updates: Sequence[OperationUpdate]
     ) -> None:
-        known = self._executor.run(request.execution_arn).sources
-        for update, source in zip(updates, request.sources, strict=False):
+        known, sources = self._executor.run(request.execution_arn).sources, request.sources
+        for place, update in enumerate(updates[: len(sources)]):
+            if known.has(update.id):
+                continue
+            source = sources[place]
             if line := source.line:
                 known.note(update.id, line, source.in_task)
 

@@ -73,8 +73,9 @@ class CheckpointProcessor:
         status = operation.status if operation is not None else None
         if status not in rule.sources:
             raise InvalidParameterValue(rule.refusal)
-        _check_members(update)
-        self._turn.limits.check_output(update)
+        if update.payload is not None or update.error is not None:
+            _check_members(update)
+            self._turn.limits.check_output(update)
         PROCESSORS[update.type].validate(update)
         if operation is not None:
             return operation

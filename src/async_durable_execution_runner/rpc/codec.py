@@ -77,10 +77,6 @@ class _Names(dict[FieldDescriptor, str]):
 
 
 _names = _Names()
-#: The same, for an update, without those of the fields that need decoding.
-_update_names = _Names()
-_update_fields: Any = pb.OperationUpdate.DESCRIPTOR.fields_by_name
-_update_names.update((_update_fields[name], "") for name in ("type", "action", "error"))
 
 
 def _values(message: Message) -> dict[str, Any]:
@@ -150,22 +146,31 @@ def update_to_proto(update: OperationUpdate) -> pb.OperationUpdate:
 
 def update_from_proto(message: pb.OperationUpdate) -> OperationUpdate:
     """Return the update; raise `InvalidParameterValue` for an unknown type or action."""
-    update = OperationUpdate(
-        "",
+    has = message.HasField
+    # A text that is there needs no look whether it is, and is less dear than that.
+    return OperationUpdate(
+        message.id,
         _known(_TYPES, message.type, "Unknown operation type."),
         _known(_ACTIONS, message.action, "Invalid action for the given operation type."),
-        error=error_from_proto(message.error) if message.HasField("error") else None,
+        message.parent_id or ("" if has("parent_id") else None),
+        message.name or ("" if has("name") else None),
+        message.sub_type or ("" if has("sub_type") else None),
+        message.payload or ("" if has("payload") else None),
+        error_from_proto(message.error) if has("error") else None,
+        message.replay_children if has("replay_children") else None,
+        message.next_attempt_delay_seconds if has("next_attempt_delay_seconds") else None,
+        message.wait_seconds if has("wait_seconds") else None,
+        message.timeout_seconds if has("timeout_seconds") else None,
+        message.heartbeat_timeout_seconds if has("heartbeat_timeout_seconds") else None,
+        message.function_name if has("function_name") else None,
+        message.tenant_id if has("tenant_id") else None,
     )
-    for field, value in message.ListFields():
-        if name := _update_names[field]:
-            setattr(update, name, value)
-    return update
 
 
 def operation_to_proto(
     operation: Operation, new: Callable[..., pb.Operation] = pb.Operation
 ) -> pb.Operation:
-    return new(
+    made = new(
         id=operation.id,
         type=_TYPE_NUMBERS[operation.type],
         status=_STATUS_NUMBERS[operation.status],
@@ -174,15 +179,23 @@ def operation_to_proto(
         sub_type=operation.sub_type,
         start_ms=operation.start_ms,
         end_ms=operation.end_ms,
-        input=operation.input,
         result=operation.result,
-        error=error_to_proto(operation.error) if operation.error is not None else None,
-        replay_children=operation.replay_children,
         attempt=operation.attempt,
-        next_attempt_ms=operation.next_attempt_ms,
-        scheduled_end_ms=operation.scheduled_end_ms,
-        callback_id=operation.callback_id,
     )
+    # Few operations have any of these.
+    if operation.input is not None:
+        made.input = operation.input
+    if operation.error is not None:
+        made.error.CopyFrom(error_to_proto(operation.error))
+    if operation.replay_children:
+        made.replay_children = True
+    if operation.next_attempt_ms is not None:
+        made.next_attempt_ms = operation.next_attempt_ms
+    if operation.scheduled_end_ms is not None:
+        made.scheduled_end_ms = operation.scheduled_end_ms
+    if operation.callback_id is not None:
+        made.callback_id = operation.callback_id
+    return made
 
 
 def operation_from_proto(message: pb.Operation) -> Operation:
