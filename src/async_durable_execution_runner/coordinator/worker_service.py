@@ -23,7 +23,7 @@ from ..security.credentials import Credentials
 from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
-from .rounds import Rounds
+from .rounds import Answers, Rounds
 from .runs import Run
 from .workers import ConnectedHost, Job, Stacks, Worker, WorkerState
 
@@ -40,7 +40,7 @@ class WorkerService(WorkerServiceServicer):
         self._pool = executor.pool
         self._coordinator_id = coordinator_id
         self._writes: set[asyncio.Task[None]] = set()
-        self._checkpoints = Rounds(self._checkpoint)
+        self._checkpoints = Rounds(self._timed_checkpoint)
         #: The port that workers call, where it is another than their hosts'.
         self.port = 0
 
@@ -245,9 +245,16 @@ class WorkerService(WorkerServiceServicer):
     # -- checkpoints -----------------------------------------------------------------------
 
     async def Checkpoint(self, _: Any, context: Context) -> None:
-        speaker, stream = self._speaker(context), id(context)
+        answers = Answers(context)
+        try:
+            await self._take_checkpoints(context, answers)
+        finally:
+            answers.end()
+
+    async def _take_checkpoints(self, context: Context, answers: Answers) -> None:
+        speaker = self._speaker(context)
         while (request := await context.read()) is not grpc.aio.EOF:
-            began = time.perf_counter()
+            await answers.done()
             if isinstance(request, TooMuch):
                 error = InvalidParameterValue(f"The checkpoint is too large: {request.why}")
                 refusal = codec.service_error_to_proto(error)
@@ -261,10 +268,10 @@ class WorkerService(WorkerServiceServicer):
                 )
             injector = self._injector(request)
             if injector is None:
-                await context.write(await self._checkpoints.answer(request, stream))
-                self._pool.tallies.checkpoint_took(time.perf_counter() - began)
+                self._checkpoints.take(request, answers)
             else:
                 await self._checkpoint_with_faults(request, injector, context)
+        await answers.done()
 
     def _injector(self, request: pb.CheckpointRequest) -> Injector | None:
         return self._executor.injectors.get(request.execution_arn)
@@ -304,6 +311,12 @@ class WorkerService(WorkerServiceServicer):
                     # The fault may have been time that passed meanwhile.
                     answer.clock_ahead_ms = self._ahead_ms(request)
                 await context.write(answer)
+
+    def _timed_checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
+        began = time.perf_counter()
+        answer = self._checkpoint(request)
+        self._pool.tallies.checkpoint_took(time.perf_counter() - began)
+        return answer
 
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
         sources = None
