@@ -113,3 +113,16 @@ async def test_an_answer_on_its_way_is_forgotten_with_its_stream(
     await asyncio.sleep(0)
     del stream, answers
     assert not caplog.records
+
+
+async def test_a_stream_that_does_not_wait_for_its_answer_gets_one_after_the_other() -> None:
+    log: list[str] = []
+    rounds: Rounds[str, str] = Rounds(str.upper)
+    stream = Stream(log)
+    stream.sent.set_result(None)
+    answers = Answers(stream)
+    for request in "abc":
+        await answers.done()
+        rounds.take(request, answers)
+    await answers.done()
+    assert log == ["write A", "write B", "write C"]

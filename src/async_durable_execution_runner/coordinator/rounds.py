@@ -35,6 +35,8 @@ class Answers:
         #: What writes, where that is not done, and what it waits for.
         self._writing: Coroutine[Any, Any, object] | None = None
         self._waits_for: asyncio.Future[Any]
+        #: Whether a request of the stream is in the next round.
+        self.asked = False
         self.ended = False
 
     def begin(self, message: object) -> None:
@@ -46,7 +48,10 @@ class Answers:
         self._run(self._context.abort(grpc.StatusCode.INTERNAL, repr(error)))
 
     async def done(self) -> None:
-        """Wait until nothing is on its way; raise what made that fail."""
+        """Wait until nothing is asked or on its way; raise what made that fail."""
+        if self.asked:
+            # The round is the loop's next.
+            await asyncio.sleep(0)
         while (writing := self._writing) is not None:
             if not self._waits_for.done():
                 await asyncio.wait([self._waits_for])
@@ -89,12 +94,14 @@ class Rounds(Generic[Request, Answer]):
         self._last = answers
         if not self._next:
             self._loop.call_soon(self._round)
+        answers.asked = True
         self._next.append((request, answers))
 
     def _round(self) -> None:
         taken, self._next = self._next, []
         given: list[tuple[Answers, Answer | Exception]] = []
         for request, answers in taken:
+            answers.asked = False
             # The request of a stream that has ended meanwhile has never come.
             if not answers.ended:
                 given.append((answers, self._answer(request)))
