@@ -70,12 +70,14 @@ class ChainedInvokes:
 
         The value is an error where there is no such function.
         """
-        return {
-            update.id: self._target(run, update.function_name or "")
-            for update in updates
-            if update.type is OperationType.CHAINED_INVOKE
-            and update.action is OperationAction.START
-        }
+        found = {}
+        for update in updates:
+            if (
+                update.type is OperationType.CHAINED_INVOKE
+                and update.action is OperationAction.START
+            ):
+                found[update.id] = self._target(run, update.function_name or "")
+        return found
 
     def _target(self, run: Run, function_name: str) -> ev.ChainedTarget | ErrorObject:
         try:

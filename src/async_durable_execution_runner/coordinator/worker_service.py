@@ -24,7 +24,7 @@ from . import messages
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .rounds import Answers, Rounds
-from .runs import Run
+from .runs import Run, Sources
 from .workers import ConnectedHost, Job, Stacks, Worker, WorkerState
 
 _logger = logging.getLogger(__name__)
@@ -309,7 +309,7 @@ class WorkerService(WorkerServiceServicer):
             case pb.CheckpointResponse():
                 if not answer.HasField("error"):
                     # The fault may have been time that passed meanwhile.
-                    answer.clock_ahead_ms = self._ahead_ms(request)
+                    answer.clock_ahead_ms = self._ahead_ms(request.execution_arn)
                 await context.write(answer)
 
     def _timed_checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
@@ -320,9 +320,11 @@ class WorkerService(WorkerServiceServicer):
 
     def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
         sources = None
+        # Each look at a text makes it anew.
+        arn = request.execution_arn
         try:
             if request.HasField("marker"):
-                run = self._executor.run(request.execution_arn)
+                run = self._executor.run(arn)
                 operations, marker = run.execution.read_state(
                     request.checkpoint_token, request.marker, request.max_items
                 )
@@ -330,41 +332,30 @@ class WorkerService(WorkerServiceServicer):
             else:
                 updates = _updates(request)
                 reply = self._executor.checkpoint(
-                    request.execution_arn,
+                    arn,
                     request.checkpoint_token,
                     updates,
                     request.client_token if request.HasField("client_token") else None,
                 )
                 operations, marker, token = reply.operations, reply.next_marker, reply.token
-                self._note_sources(request, updates)
+                if request.sources:
+                    _note_sources(self._executor.runs[arn].sources, request.sources, updates)
         except ServiceError as error:
             why = f": {error.why}" if isinstance(error, InvalidCheckpointToken) else ""
-            arn = log.short(request.execution_arn)
-            _logger.info("%s !! checkpoint refused: %s%s", arn, error, why)
+            _logger.info("%s !! checkpoint refused: %s%s", log.short(arn), error, why)
             return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
         answer = pb.CheckpointResponse(
             checkpoint_token=token,
             next_marker=marker,
             sources=sources,
-            clock_ahead_ms=self._ahead_ms(request),
+            clock_ahead_ms=self._ahead_ms(arn),
         )
         codec.extend(answer.operations, codec.operation_to_proto, operations)
         return answer
 
-    def _ahead_ms(self, request: pb.CheckpointRequest) -> int:
-        run = self._executor.runs.get(request.execution_arn)
+    def _ahead_ms(self, arn: str) -> int:
+        run = self._executor.runs.get(arn)
         return 0 if run is None else run.family.clock.ahead_ms
-
-    def _note_sources(
-        self, request: pb.CheckpointRequest, updates: Sequence[OperationUpdate]
-    ) -> None:
-        known, sources = self._executor.run(request.execution_arn).sources, request.sources
-        for place, update in enumerate(updates[: len(sources)]):
-            if known.has(update.id):
-                continue
-            source = sources[place]
-            if line := source.line:
-                known.note(update.id, line, source.in_task)
 
     def _speaker(self, context: Context) -> str:
         """Return the id of the worker that the call may speak for, and for no other; "" where it
@@ -415,8 +406,18 @@ class WorkerService(WorkerServiceServicer):
 
 
 def _updates(request: pb.CheckpointRequest) -> tuple[OperationUpdate, ...]:
-    limits.check_updates(len(request.updates))
-    return tuple(map(codec.update_from_proto, request.updates))
+    updates = request.updates
+    limits.check_updates(len(updates))
+    return tuple(map(codec.update_from_proto, updates))
+
+
+def _note_sources(known: Sources, sources: Any, updates: Sequence[OperationUpdate]) -> None:
+    for update, place in zip(updates, range(len(sources)), strict=False):
+        if known.has(update.id):
+            continue
+        source = sources[place]
+        if line := source.line:
+            known.note(update.id, line, source.in_task)
 
 
 async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
