@@ -11,36 +11,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import json
 import os
 import platform
 import signal
 import socket
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 import grpc
 import grpc.aio
 
 from .. import errors, log
-from ..rpc import PROTOCOL_VERSION, codec
+from ..rpc import PROTOCOL_VERSION
 from ..rpc.health import answer_probes
 from ..rpc.v1 import worker_pb2, worker_pb2_grpc
-from ..security import access, secrecy
+from ..security import access
 from ..security.tls import why_not
-from ..worker import output, stacks
 from ..worker.connection import Connection
 from ..worker.session import greet, refusal
 from . import labels, orphans
 from .reloading import Reloading
+from .workers import Workers
 
 #: Seconds for which a host that a person starts tries to reach the coordinator.
 _PATIENCE = 30
@@ -49,12 +46,6 @@ _PAUSE, _REFUSED_PAUSE = 1.0, 15
 _FORKSERVER_LOST = errors.WorkersUnavailable(
     "The worker host lost the process that forks its workers."
 )
-
-
-@dataclass(slots=True)
-class _Worker:
-    output: IO[bytes]
-    pid: int = 0
 
 
 @dataclass
@@ -92,12 +83,10 @@ class WorkerHost:
 
     def __post_init__(self) -> None:
         orphans.adopt()
-        # The folder is found now, so that a later failure to make a file there has its own reason.
-        tempfile.gettempdir()
-        self._workers: dict[str, _Worker] = {}
-        self._pending = b""
+        self._workers = Workers(
+            self.forkserver, self.forkserver_pid, self._report, self._forkserver_lost
+        )
         self._reports: asyncio.Queue[worker_pb2.SuperviseRequest | None] = asyncio.Queue()
-        self._reading: set[asyncio.Task[None]] = set()
         self._reporting: asyncio.Task[None] | None = None
         #: Whether this host has ever joined, whether it had when it last lost the coordinator, and
         #: whether it is connected now.
@@ -122,7 +111,7 @@ class WorkerHost:
             await self._answer_probes()
         loop = asyncio.get_running_loop()
         self._end: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self.forkserver, self._hear_forkserver)
+        self._workers.listen(loop)
         if self.lifeline is not None:
             loop.add_reader(self.lifeline, self._hear_lifeline)
         self._handle_signals(loop)
@@ -139,8 +128,7 @@ class WorkerHost:
             else:
                 supervision.result()
         finally:
-            loop.remove_reader(self.forkserver)
-            self._dismiss_forkserver()
+            self._workers.dismiss()
             orphans.kill_all()
             reloading.end()
 
@@ -178,6 +166,16 @@ class WorkerHost:
         self._reports.put_nowait(worker_pb2.SuperviseRequest(draining=worker_pb2.Draining()))
         asyncio.get_running_loop().call_later(self.drain_timeout, self._finish)
         self._finish_if_drained()
+
+    def _report(self, report: worker_pb2.SuperviseRequest) -> None:
+        self._reports.put_nowait(report)
+        self._finish_if_drained()
+
+    def _forkserver_lost(self) -> None:
+        # The last reports go out first.
+        self._reports.put_nowait(None)
+        if self._reporting is None:
+            self._finish(_FORKSERVER_LOST)
 
     def _finish_if_drained(self) -> None:
         if self._draining and not self._workers:
@@ -228,8 +226,7 @@ class WorkerHost:
                 if why not in ("", said) and (self._joined or tried > 1):
                     _tell(why)
                     said = why
-            for worker_id in self._workers:
-                self._tell_forkserver({"kill": worker_id})
+            self._workers.kill_all()
             # What is reported of them is for nobody.
             self._reports = asyncio.Queue()
             while self._changes:
@@ -320,22 +317,23 @@ class WorkerHost:
             case "welcome":
                 self._join(order.welcome)
             case "start":
-                self._start(order.start)
+                self._renew()
+                self._workers.start(order.start, self._workers_address, self.connection.tls)
             case "kill":
-                self._tell_forkserver({"kill": order.kill.worker_id})
+                self._workers.tell({"kill": order.kill.worker_id})
             case "limit_memory":
                 limit = order.limit_memory
-                self._tell_forkserver({"limit": limit.worker_id, "bytes": limit.bytes})
+                self._workers.tell({"limit": limit.worker_id, "bytes": limit.bytes})
             case "signal":
                 stop = order.signal.signal == worker_pb2.WORKER_SIGNAL_STOP
-                self._tell_forkserver({"stop": order.signal.worker_id, "on": stop})
+                self._workers.tell({"stop": order.signal.worker_id, "on": stop})
             case "code_dropped":
                 _tell(self._changes.popleft())
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "take_stacks":
                 wanted = order.take_stacks
-                self._tell_forkserver({"inspect": wanted.worker_id, "request": wanted.request_id})
+                self._workers.tell({"inspect": wanted.worker_id, "request": wanted.request_id})
 
     def _join(self, welcome: worker_pb2.HostWelcome) -> None:
         self._member = True
@@ -348,153 +346,8 @@ class WorkerHost:
             name = self.connection.address.rpartition(":")[0]
             self._workers_address = f"{name}:{welcome.workers_port}"
 
-    def _start(self, order: worker_pb2.StartWorker) -> None:
-        worker_id = order.worker_id
-        try:
-            file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed at its exit
-        except OSError as error:
-            self._not_started(worker_id, f"no temporary file for its output: {error}")
-            return
-        try:
-            self._renew()
-            tls = self.connection.tls and self.connection.tls.without_own()
-            secret = secrecy.tell(order.credential, self._workers_address, tls)
-        except OSError as error:
-            file.close()
-            self._not_started(worker_id, f"no socket for its credential: {error}")
-            return
-        # The worker, its children and the C code in them always append to the file.
-        fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)
-        self._workers[worker_id] = _Worker(file)
-        start = {"start": worker_id, "sdks": list(order.sdks), "coverage": order.coverage}
-        self._tell_forkserver(start, [file.fileno(), secret])
-        os.close(secret)
-
-    def _not_started(self, worker_id: str, why: str) -> None:
-        if (say := self._say) is not None:
-            say("host: worker %s could not be started: %s", log.short(worker_id), why)
-        exited = worker_pb2.WorkerExited(
-            worker_id=worker_id, cause=worker_pb2.EXIT_CAUSE_NOT_STARTED, detail=why
-        )
-        self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
-
-    def _tell_forkserver(self, order: dict[str, Any], fds: list[int] | None = None) -> None:
-        data = json.dumps(order).encode() + b"\n"
-        try:
-            if fds:
-                socket.send_fds(self.forkserver, [data], fds)
-            else:
-                self.forkserver.sendall(data)
-        except OSError:
-            self._lose_forkserver()
-
-    def _hear_forkserver(self) -> None:
-        try:
-            data = self.forkserver.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            self._lose_forkserver()
-            return
-        *lines, self._pending = (self._pending + data).split(b"\n")
-        for line in lines:
-            self._note(json.loads(line))
-
-    def _note(self, report: dict[str, Any]) -> None:
-        match report:
-            case {"started": str(worker_id), "pid": int(pid)}:
-                self._workers[worker_id].pid = pid
-                if (say := self._say) is not None:
-                    say("host: worker %s was forked (pid %d)", log.short(worker_id), pid)
-            case {"failed": str(worker_id), "why": str(why)}:
-                self._workers.pop(worker_id).output.close()
-                self._not_started(worker_id, why)
-            case {"exited": str(worker_id), "status": int(status)}:
-                exited = worker_pb2.WorkerExited(peak_memory_bytes=report["peak"])
-                if os.WIFSIGNALED(status):
-                    exited.cause = worker_pb2.EXIT_CAUSE_SIGNALED
-                    exited.signal = os.WTERMSIG(status)
-                else:
-                    exited.cause = worker_pb2.EXIT_CAUSE_EXITED
-                    exited.exit_code = os.WEXITSTATUS(status)
-                if report["memory"]:
-                    exited.cause = worker_pb2.EXIT_CAUSE_MEMORY
-                self._exited(worker_id, exited)
-            case {"inspected": str(worker_id)}:
-                reading = asyncio.ensure_future(self._read_stacks(worker_id, report))
-                self._reading.add(reading)
-                reading.add_done_callback(self._reading.discard)
-
-    async def _read_stacks(self, worker_id: str, report: dict[str, Any]) -> None:
-        # The lines of source may be on a slow disk.
-        dumps, verdict = await asyncio.to_thread(
-            stacks.report, report["answers"], report["busy"], report["why"]
-        )
-        taken = worker_pb2.WorkerStacks(
-            worker_id=worker_id, request_id=report["request"], dumps=dumps, verdict=verdict
-        )
-        if (worker := self._workers.get(worker_id)) is not None:
-            lines, _ = output.read(worker.output.fileno())
-            taken.output.extend(codec.line_to_proto(line) for line in lines)
-        self._reports.put_nowait(worker_pb2.SuperviseRequest(stacks=taken))
-
-    def _exited(self, worker_id: str, exited: worker_pb2.WorkerExited) -> None:
-        worker = self._workers.pop(worker_id)
-        lines, truncated = output.read(worker.output.fileno())
-        worker.output.close()
-        exited.worker_id = worker_id
-        exited.output.extend(codec.line_to_proto(line) for line in lines)
-        exited.output_truncated = truncated
-        if (say := self._say) is not None:
-            say("host: worker %s (pid %d) ended%s", log.short(worker_id), worker.pid, _how(exited))
-        self._reports.put_nowait(worker_pb2.SuperviseRequest(exited=exited))
-        self._finish_if_drained()
-
-    def _lose_forkserver(self) -> None:
-        if (say := self._say) is not None:
-            say("host: lost its forkserver, and with it %d workers", len(self._workers))
-        for worker_id, worker in list(self._workers.items()):
-            if worker.pid:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(worker.pid, signal.SIGKILL)
-            self._exited(
-                worker_id,
-                worker_pb2.WorkerExited(
-                    cause=worker_pb2.EXIT_CAUSE_UNKNOWN, detail="the host lost its forkserver"
-                ),
-            )
-        # The last reports go out first.
-        self._reports.put_nowait(None)
-        if self._reporting is None:
-            self._finish(_FORKSERVER_LOST)
-
-    def _dismiss_forkserver(self) -> None:
-        """Let the forkserver kill all workers, and wait until the forkserver is gone."""
-        if not self._workers:
-            # The forkserver may be busy with its imports.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.forkserver_pid, signal.SIGKILL)
-        with contextlib.suppress(OSError):
-            self.forkserver.shutdown(socket.SHUT_WR)
-            self.forkserver.settimeout(2)
-            while self.forkserver.recv(65536):
-                pass
-
 
 def _tell(sentence: str) -> None:
     """Say something to whoever has started this host, and may be gone."""
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{sentence}\n")
-
-
-def _how(exited: worker_pb2.WorkerExited) -> str:
-    """Say how a worker ended, for the end of the log's line."""
-    match exited.cause:
-        case worker_pb2.EXIT_CAUSE_EXITED:
-            return f" with exit status {exited.exit_code}"
-        case worker_pb2.EXIT_CAUSE_SIGNALED:
-            return f" by signal {exited.signal}"
-        case worker_pb2.EXIT_CAUSE_MEMORY:
-            return f", out of memory: {exited.peak_memory_bytes} bytes"
-        case _:
-            return f": {exited.detail}"
