@@ -21,7 +21,11 @@ pytestmark = [
 PAGE = (Path(__file__).parents[2] / "docs" / "remote-workers.md").read_text(encoding="utf-8")
 #: The commands of a block, and what is said to be printed by the last.
 BLOCK = re.compile(r"^```console\n((?:\$ .*\n(?: {4}.*\n)*)+)((?:.*\n)*?)```$", re.M)
-CERTIFICATES, *BLOCKS = BLOCK.findall(PAGE)
+SECTIONS = {
+    title: BLOCK.findall(text)
+    for title, text in re.findall(r"^##+ (.*)\n((?:(?!##).*\n)*)", PAGE, re.M)
+}
+CERTIFICATES = SECTIONS["Begin"].pop(0)
 HANDLER = """
 from async_durable_execution import durable_execution, step
 
@@ -74,10 +78,10 @@ class Place:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("way", ["tokens", "certificates"])
-def test_the_commands_run_as_they_are_written(way: str, tmp_path: Path) -> None:
-    begin = 0 if way == "tokens" else 3
-    (coordinator, listens), (host, _), (test, _) = BLOCKS[begin : begin + 3]
+@pytest.mark.parametrize("section", ["Begin", "Mutual TLS"])
+def test_the_commands_run_as_they_are_written(section: str, tmp_path: Path) -> None:
+    (coordinator, listens), (host, _), (test, _) = SECTIONS[section]
+    listing, _ = SECTIONS["Operations"][0]
     hosts = tmp_path / "hosts"
     with Network() as network:
         here, one, two, desk = (
@@ -93,5 +97,8 @@ def test_the_commands_run_as_they_are_written(way: str, tmp_path: Path) -> None:
         with here.run(coordinator) as listening, one.run(host), two.run(host):
             assert listening.says("listens") == listens
             code, said = desk.run(test).end(within=60)
-    assert code == 0, said
-    assert "1 passed" in said
+            assert code == 0, said
+            assert "1 passed" in said
+            code, said = desk.run(test.replace("$ pytest\n", listing)).end()
+            assert code == 0, said
+            assert said.startswith("2 worker hosts, ")
