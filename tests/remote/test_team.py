@@ -206,12 +206,15 @@ def test_a_worker_host_lets_invocations_end_before_it_does(
             assert later.result(timeout=LIMIT).get_deserialized_result() == "done later"
 
 
-def test_a_worker_host_is_drained_though_nobody_hears_it(team: Team, address: str) -> None:
-    with worker_host(address, team.by_token("worker-host")) as host:
-        host.says("connected to")
-        assert host.popen.stdout is not None
-        host.popen.stdout.close()
-        host.popen.stdout = None
+def test_a_worker_host_is_drained_though_nobody_hears_it(
+    team: Team, address: str, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "what it says"
+    os.mkfifo(fifo)
+    command = ["sh", "-c", 'exec "$@" 2>"$0"', str(fifo), *COMMAND]
+    with worker_host(address, team.by_token("worker-host"), command=command) as host:
+        with fifo.open() as said:
+            assert any("connected to" in line for line in said)
         host.popen.send_signal(signal.SIGTERM)
         assert host.popen.wait(LIMIT) == 0
 
