@@ -22,6 +22,7 @@ from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMi
 from ..rpc import PROTOCOL_VERSION, codec, details
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1.control_pb2_grpc import ControlServiceServicer
+from .calls import Context
 from .executor import Executor
 from .following import Follower
 from .pages import pages
@@ -29,7 +30,6 @@ from .runs import Run, Workspace
 from .status import status
 from .until import until
 from .waiting_for import waiting_for
-from .worker_service import Context
 from .workers import Function
 
 if TYPE_CHECKING:

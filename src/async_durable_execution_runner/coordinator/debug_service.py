@@ -13,10 +13,10 @@ from ..rpc.bounds import TooMuch
 from ..rpc.v1 import debug_pb2 as pb
 from ..rpc.v1.debug_pb2_grpc import DebugServiceServicer
 from ..security.credentials import Credentials
+from .calls import Context
 from .debuggers import User
 from .executor import Executor
 from .runs import Lease
-from .worker_service import Context
 
 
 class DebugService(DebugServiceServicer):

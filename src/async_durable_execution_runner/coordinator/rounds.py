@@ -15,13 +15,12 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
+from .calls import Context
+
 _logger = logging.getLogger(__name__)
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
-
-Context = Any
-"""A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
 
 
 class Answers:

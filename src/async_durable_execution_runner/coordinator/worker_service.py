@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 
-from .. import log
-from ..core import limits
-from ..core.model import ErrorObject, OperationUpdate
-from ..errors import InvalidCheckpointToken, InvalidParameterValue, ServiceError
-from ..rpc import PROTOCOL_VERSION, WORKER_ID, codec, details
+from ..core.model import ErrorObject
+from ..errors import ServiceError
+from ..rpc import PROTOCOL_VERSION, codec
 from ..rpc.bounds import TooMuch
-from ..rpc.v1 import model_pb2
 from ..rpc.v1 import worker_pb2 as pb
 from ..rpc.v1.worker_pb2_grpc import WorkerServiceServicer
 from ..security.credentials import Credentials
 from . import messages
+from .calls import Context, refuse, worker_id
+from .checkpoints import Checkpoints
 from .executor import Executor
-from .injector import Answer, Injector, Refuse, Tell
-from .rounds import Answers, Rounds
-from .runs import Run, Sources
+from .injector import Answer, Tell
+from .runs import Run
 from .workers import ConnectedHost, Job, Stacks, Worker, WorkerState
 
 _logger = logging.getLogger(__name__)
-
-Context = Any
-"""A `grpc.aio.ServicerContext`; grpcio ships no types for it."""
 
 
 class WorkerService(WorkerServiceServicer):
@@ -40,7 +33,7 @@ class WorkerService(WorkerServiceServicer):
         self._pool = executor.pool
         self._coordinator_id = coordinator_id
         self._writes: set[asyncio.Task[None]] = set()
-        self._checkpoints = Rounds(self._timed_checkpoint)
+        self._checkpoints = Checkpoints(executor)
         #: The port that workers call, where it is another than their hosts'.
         self.port = 0
 
@@ -50,7 +43,7 @@ class WorkerService(WorkerServiceServicer):
         hello = (await _first(context)).hello
         await _check_version(context, hello.protocol_version, "worker host")
         if hello.host_id in self._pool.hosts:
-            await _refuse(
+            await refuse(
                 context,
                 grpc.StatusCode.ALREADY_EXISTS,
                 f"A worker host named {hello.host_id} is connected already.",
@@ -156,13 +149,13 @@ class WorkerService(WorkerServiceServicer):
             self._pool.greet(worker, hello.pid, send)
             while (message := await context.read()) is not grpc.aio.EOF:
                 if isinstance(message, TooMuch):
-                    await _refuse(
+                    await refuse(
                         context,
                         grpc.StatusCode.INVALID_ARGUMENT,
                         f"The result is too large: {message.why}",
                     )
                 if message.WhichOneof("message") != "result":
-                    await _refuse(
+                    await refuse(
                         context,
                         grpc.StatusCode.INVALID_ARGUMENT,
                         "Expected an invocation's result.",
@@ -184,14 +177,14 @@ class WorkerService(WorkerServiceServicer):
         known = self._pool.workers.get(hello.worker_id)
         speaker = self._speaker(context)
         if speaker and (hello.worker_id != speaker or hello.inline_workspace_id):
-            await _refuse(
+            await refuse(
                 context,
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"The credential of worker {speaker} is good for the session of that worker only.",
             )
         if hello.inline_workspace_id:
             if hello.inline_workspace_id not in self._executor.workspaces:
-                await _refuse(
+                await refuse(
                     context, grpc.StatusCode.NOT_FOUND, "The inline worker's runner is closed."
                 )
             if known is None:
@@ -202,7 +195,7 @@ class WorkerService(WorkerServiceServicer):
         elif known is not None and known.state is WorkerState.STARTING and not known.admitted:
             known.admitted = True
             return known
-        await _refuse(
+        await refuse(
             context,
             grpc.StatusCode.PERMISSION_DENIED,
             f"No worker named {hello.worker_id!r} is expected; "
@@ -213,7 +206,7 @@ class WorkerService(WorkerServiceServicer):
         self, worker: Worker, result: pb.InvocationResult, context: Context
     ) -> None:
         if result.request_id != worker.last_request_id:
-            await _refuse(
+            await refuse(
                 context,
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"Invocation {result.request_id!r} was never leased to worker {worker.id}.",
@@ -245,130 +238,12 @@ class WorkerService(WorkerServiceServicer):
     # -- checkpoints -----------------------------------------------------------------------
 
     async def Checkpoint(self, _: Any, context: Context) -> None:
-        answers = Answers(context)
-        try:
-            await self._take_checkpoints(context, answers)
-        finally:
-            answers.end()
-
-    async def _take_checkpoints(self, context: Context, answers: Answers) -> None:
-        speaker = self._speaker(context)
-        while (request := await context.read()) is not grpc.aio.EOF:
-            await answers.done()
-            if isinstance(request, TooMuch):
-                error = InvalidParameterValue(f"The checkpoint is too large: {request.why}")
-                refusal = codec.service_error_to_proto(error)
-                await context.write(pb.CheckpointResponse(error=refusal))
-                continue
-            if speaker and not self._may_speak_of(request.execution_arn, speaker):
-                await _refuse(
-                    context,
-                    grpc.StatusCode.PERMISSION_DENIED,
-                    f"Execution {request.execution_arn!r} was never given to worker {speaker}.",
-                )
-            injector = self._injector(request)
-            if injector is None:
-                self._checkpoints.take(request, answers)
-            else:
-                await self._checkpoint_with_faults(request, injector, context)
-        await answers.done()
-
-    def _injector(self, request: pb.CheckpointRequest) -> Injector | None:
-        return self._executor.injectors.get(request.execution_arn)
-
-    async def _checkpoint_with_faults(
-        self, request: pb.CheckpointRequest, injector: Injector, context: Context
-    ) -> None:
-        worker_id = _worker_id(context)
-
-        def act() -> pb.CheckpointResponse:
-            return self._checkpoint(request)
-
-        if request.HasField("marker"):
-            answer = await injector.state_read(worker_id, act)
-        else:
-            try:
-                updates = _updates(request)
-            except ServiceError:
-                updates = ()
-            token = request.checkpoint_token
-            answer = await injector.checkpoint(worker_id, token, updates, act, messages.refusal)
-        match answer:
-            case Answer.SILENCE:
-                # The call waits until the worker is gone, and the stream with the worker.
-                await asyncio.get_running_loop().create_future()
-            case Answer.CUT:
-                await _refuse(context, grpc.StatusCode.UNAVAILABLE, "the connection was cut")
-            case Tell():
-                await context.write(pb.CheckpointResponse(misdeed=messages.misdeed(answer)))
-            case Refuse():
-                error = model_pb2.ServiceError(
-                    code=answer.code, message=answer.message, http_status=answer.http_status
-                )
-                await context.write(pb.CheckpointResponse(error=error))
-            case pb.CheckpointResponse():
-                if not answer.HasField("error"):
-                    # The fault may have been time that passed meanwhile.
-                    answer.clock_ahead_ms = self._ahead_ms(request.execution_arn)
-                await context.write(answer)
-
-    def _timed_checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
-        began = time.perf_counter()
-        answer = self._checkpoint(request)
-        self._pool.tallies.checkpoint_took(time.perf_counter() - began)
-        return answer
-
-    def _checkpoint(self, request: pb.CheckpointRequest) -> pb.CheckpointResponse:
-        sources = None
-        # Each look at a text makes it anew.
-        arn = request.execution_arn
-        try:
-            if request.HasField("marker"):
-                run = self._executor.run(arn)
-                operations, marker = run.execution.read_state(
-                    request.checkpoint_token, request.marker, request.max_items
-                )
-                sources, token = messages.sources(run, operations), None
-            else:
-                updates = _updates(request)
-                reply = self._executor.checkpoint(
-                    arn,
-                    request.checkpoint_token,
-                    updates,
-                    request.client_token if request.HasField("client_token") else None,
-                )
-                operations, marker, token = reply.operations, reply.next_marker, reply.token
-                if request.sources:
-                    _note_sources(self._executor.runs[arn].sources, request.sources, updates)
-        except ServiceError as error:
-            why = f": {error.why}" if isinstance(error, InvalidCheckpointToken) else ""
-            _logger.info("%s !! checkpoint refused: %s%s", log.short(arn), error, why)
-            return pb.CheckpointResponse(error=codec.service_error_to_proto(error))
-        answer = pb.CheckpointResponse(
-            checkpoint_token=token,
-            next_marker=marker,
-            sources=sources,
-            clock_ahead_ms=self._ahead_ms(arn),
-        )
-        codec.extend(answer.operations, codec.operation_to_proto, operations)
-        return answer
-
-    def _ahead_ms(self, arn: str) -> int:
-        run = self._executor.runs.get(arn)
-        return 0 if run is None else run.family.clock.ahead_ms
+        await self._checkpoints.serve(context, self._speaker(context))
 
     def _speaker(self, context: Context) -> str:
         """Return the id of the worker that the call may speak for, and for no other; "" where it
         came with the token."""
         return self._credentials.worker(context.invocation_metadata())
-
-    def _may_speak_of(self, arn: str, worker_id: str) -> bool:
-        """Return whether the worker has or had an invocation of the execution. What is not known is
-        not decided here: it gets the service's own answer."""
-        run = self._executor.runs.get(arn)
-        if run is None or (run.lease is not None and run.lease.worker.id == worker_id):
-            return True
-        return self._executor.effects.was_given(worker_id, arn)
 
     # -- effects ---------------------------------------------------------------------------
 
@@ -376,7 +251,7 @@ class WorkerService(WorkerServiceServicer):
         self, request: pb.RecordEffectRequest | TooMuch, context: Context
     ) -> pb.RecordEffectResponse:
         if isinstance(request, TooMuch):
-            await _refuse(
+            await refuse(
                 context,
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"The effect is too large: {request.why}",
@@ -384,7 +259,7 @@ class WorkerService(WorkerServiceServicer):
         speaker = self._speaker(context)
         owner = self._executor.effects.worker_of(request.request_id)
         if speaker and owner and owner != speaker:
-            await _refuse(
+            await refuse(
                 context,
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"Invocation {request.request_id!r} was never given to worker {speaker}.",
@@ -392,32 +267,17 @@ class WorkerService(WorkerServiceServicer):
         try:
             effect = self._executor.effects.enter(codec.recorded_effect_from_proto(request))
         except ServiceError as error:
-            await _refuse(context, grpc.StatusCode[error.grpc_status], error.message)
+            await refuse(context, grpc.StatusCode[error.grpc_status], error.message)
         injector = self._executor.injectors.get(effect.execution_arn)
         instead = None
         if injector is not None and not effect.stale:
             instead = await injector.effect(
-                _worker_id(context), effect.name, effect.operation_id or ""
+                worker_id(context), effect.name, effect.operation_id or ""
             )
         if instead is Answer.SILENCE:
             await asyncio.get_running_loop().create_future()
         misdeed = messages.misdeed(instead) if isinstance(instead, Tell) else None
         return pb.RecordEffectResponse(misdeed=misdeed)
-
-
-def _updates(request: pb.CheckpointRequest) -> tuple[OperationUpdate, ...]:
-    updates = request.updates
-    limits.check_updates(len(updates))
-    return tuple(map(codec.update_from_proto, updates))
-
-
-def _note_sources(known: Sources, sources: Any, updates: Sequence[OperationUpdate]) -> None:
-    for update, place in zip(updates, range(len(sources)), strict=False):
-        if known.has(update.id):
-            continue
-        source = sources[place]
-        if line := source.line:
-            known.note(update.id, line, source.in_task)
 
 
 async def _pass_on(outbox: asyncio.Queue[pb.SuperviseResponse], context: Context) -> None:
@@ -448,25 +308,15 @@ async def _first(context: Context) -> Any:
         or message is grpc.aio.EOF
         or message.WhichOneof("message") != "hello"
     ):
-        await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "Expected a hello first.")
+        await refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "Expected a hello first.")
     return message
 
 
 async def _check_version(context: Context, version: int, who: str) -> None:
     if version != PROTOCOL_VERSION:
-        await _refuse(
+        await refuse(
             context,
             grpc.StatusCode.FAILED_PRECONDITION,
             f"The {who} speaks protocol version {version} and the coordinator "
             f"{PROTOCOL_VERSION}: install the same async-durable-execution-runner on both sides.",
         )
-
-
-async def _refuse(context: Context, code: grpc.StatusCode, why: str) -> NoReturn:
-    _logger.info("a worker's or host's call refused, %s: %s", code.name, why)
-    await context.abort(code, details(why))
-    raise AssertionError("abort raises")
-
-
-def _worker_id(context: Context) -> str:
-    return str(dict(context.invocation_metadata()).get(WORKER_ID, ""))
