@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,7 +83,7 @@ def program(name: str) -> Program:
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("team") / "team"
-    for _ in certificates.write(folder, ["coordinator"], 1):
+    for _ in certificates.write(folder, ["coordinator"], timedelta(days=1)):
         pass
     return folder
 

@@ -21,6 +21,7 @@ async def look(event: dict[str, Any]) -> dict[str, Any]:
         "ours": sorted(name for name in os.environ if name.startswith("DURABLE_RUNNER_")),
         "zone": time.strftime("%Z"),
         "region": os.environ["AWS_REGION"],
+        "default_region": os.environ["AWS_DEFAULT_REGION"],
         "pid": os.getpid(),
     }
     if (own := event.get("set")) is not None:

@@ -42,13 +42,14 @@ def test_each_runner_has_what_was_there_when_it_was_opened(
 
     monkeypatch.setenv("SURROUNDING", "second")
     monkeypatch.setenv("TZ", "XYZ-3")
-    monkeypatch.setenv("AWS_REGION", "mars")
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "mars")
     monkeypatch.chdir(tmp_path)
     second = found()
     assert (second["variable"], second["at_import"]) == ("second", "second")
     assert (second["folder"], second["zone"]) == (str(tmp_path), "XYZ")
     # Lambda's own variables stand above those of the test, and the function's above these.
-    assert second["region"] == "us-east-1"
+    assert second["region"] == second["default_region"] == "eu-north-1"
     assert found(env={"SURROUNDING": "own"})["variable"] == "own"
 
     monkeypatch.delenv("SURROUNDING")

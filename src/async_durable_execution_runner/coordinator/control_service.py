@@ -17,7 +17,7 @@ from .. import log
 from ..core import events as ev
 from ..core import limits
 from ..core.faults import Fault, Plan
-from ..core.model import Isolation, Operation, Place
+from ..core.model import DEFAULT_PLACE, Isolation, Operation, Place
 from ..errors import InvalidParameterValue, RunnerError, ServiceError, VersionMismatch
 from ..rpc import PROTOCOL_VERSION, codec, details
 from ..rpc.v1 import control_pb2 as pb
@@ -92,7 +92,7 @@ class ControlService(ControlServiceServicer):
             request.retry_backoff_ms,
             request.epoch_ms if request.HasField("epoch_ms") else None,
             limits.Limits(**request.limits),
-            Place(request.region, request.account),
+            Place(request.region or DEFAULT_PLACE.region, request.account or DEFAULT_PLACE.account),
         )
         workspace.debugging = request.debugging if request.HasField("debugging") else None
         try:

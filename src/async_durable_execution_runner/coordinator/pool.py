@@ -61,6 +61,9 @@ class WorkerPool:
         self._unavailable = unavailable
         self.hosts: dict[str, ConnectedHost] = {}
         self.lost = LostHosts()
+        #: Whether a process more than is needed is started for isolated executions, as hosts may be
+        #: far away.
+        self.starts_ahead = False
         self.tallies = Tallies()
         self.workers: dict[str, Worker] = {}
         #: The adapters of SDKs that workers are forked with, as functions need them.
@@ -425,8 +428,9 @@ class WorkerPool:
         for labels, count in missing(self.shares.values(), self.workers.values()).items():
             while count > 0 and not self.trouble and self._start_one(labels):
                 count -= 1
-        for labels in isolated(self.workers.values()):
-            self._keep_one_fresh(labels)
+        if self.starts_ahead:
+            for labels in isolated(self.workers.values()):
+                self._keep_one_fresh(labels)
 
     def _keep_one_fresh(self, labels: Labels) -> None:
         """Have a process start now for the next execution that needs one of its own: a start takes

@@ -84,6 +84,7 @@ async def serve(
         return str(uuid.uuid4())
 
     executor = Executor(new_id, lambda: secrets.token_hex(8))
+    executor.pool.starts_ahead = not lifeline
     certificates = doors.tls is not None and doors.tls.demands_certificates
     gate = Gate(doors.credentials, certificates=certificates)
     server = grpc.aio.server(interceptors=[gate], options=OPTIONS)

@@ -185,8 +185,10 @@ def _from_json(shape: Shape, name: str, value: Any) -> Any:
 
 
 def _whole(text: str, name: str) -> str:
-    if why := not_unicode(text, name):
-        raise not_readable(why)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise not_readable(not_unicode(text, name)) from None
     return text
 
 
