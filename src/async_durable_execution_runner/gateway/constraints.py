@@ -4,7 +4,7 @@ and enums."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -31,13 +31,14 @@ def _of_structure(shape: Shape, values: dict[str, Any], path: str) -> Iterator[s
 
 
 def _of_value(shape: Shape, value: Any, path: str) -> Iterator[str]:
-    hidden = isinstance(value, dict | list) or shape.metadata.get("sensitive")
-    for rule in _broken(shape, value):
-        yield problem(path, rule, "" if hidden else quoted(value))
+    if (rules := _rules(shape)) is not None:
+        hidden = isinstance(value, dict | list) or shape.metadata.get("sensitive")
+        for rule in _broken(*rules, value):
+            yield problem(path, rule, "" if hidden else quoted(value))
     match shape.type_name:
         case "structure":
             yield from _of_structure(shape, value, path)
-        case "list":
+        case "list" if not _takes_everything(shape.member):
             for place, each in enumerate(value, start=1):
                 yield from _of_value(shape.member, each, f"{path}.{place}.member")
         case "map":
@@ -46,23 +47,33 @@ def _of_value(shape: Shape, value: Any, path: str) -> Iterator[str]:
                 yield from _of_value(shape.value, each, f"{path}.{key}.member")
 
 
-def _broken(shape: Shape, value: Any) -> Iterator[str]:
-    rules = shape.metadata
-    if (members := rules.get("enum")) and value not in members:
+def _broken(members: Sequence[str], constraint: Constraint, value: Any) -> Iterator[str]:
+    if members and value not in members:
         yield f"Member must satisfy enum value set: [{', '.join(members)}]"
-    pattern = rules.get("pattern") if shape.type_name == "string" else None
-    known = pattern if pattern and _is_known(pattern) else None
-    yield from Constraint(rules.get("min"), rules.get("max"), known).broken(value)
+    yield from constraint.broken(value)
 
 
 @cache
-def _is_known(pattern: str) -> bool:
-    """Whether Python can compile a pattern. Where only Java can, the rule is not checked."""
+def _takes_everything(shape: Shape) -> bool:
+    """Whether no value breaks a rule, as of the lines of a stack, of which there may be many."""
+    return _rules(shape) is None and shape.type_name not in ("structure", "list", "map")
+
+
+@cache
+def _rules(shape: Shape) -> tuple[Sequence[str], Constraint] | None:
+    """Return the values that a shape may have, if they are counted, and its constraint; None for a
+    shape that takes everything. A pattern that only Java can compile is left out."""
+    given = shape.metadata
+    pattern = given.get("pattern") if shape.type_name == "string" else None
     try:
-        re.compile(pattern)
+        re.compile(pattern or "")
     except re.error:
-        return False
-    return True
+        pattern = None
+    members, constraint = (
+        given.get("enum", ()),
+        Constraint(given.get("min"), given.get("max"), pattern),
+    )
+    return (members, constraint) if members or constraint != Constraint() else None
 
 
 def _below(path: str, name: str) -> str:
