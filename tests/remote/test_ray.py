@@ -50,12 +50,10 @@ class Cluster:
         app.mkdir(parents=True)
         for name in ("__init__.py", "handlers.py"):
             shutil.copy(TESTS / "remote" / name, app)
-        # Paths of Unix sockets are short.
-        self._temporary = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
         self._cluster = RayCluster()
         self.nodes: dict[str, Any] = {}
         # The first node is the head.
-        self.add("a", temp_dir=self._temporary.name, include_dashboard=False)
+        self.add("a", include_dashboard=False)
         self.add("b")
         self.add("c")
         self.address = self._cluster.address
@@ -87,12 +85,16 @@ class Cluster:
     def end(self) -> None:
         self.ray.shutdown()
         self._cluster.shutdown()
-        self._temporary.cleanup()
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        # Paths of Unix sockets are short.
+        tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as temporary,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("RAY_TMPDIR", temporary)
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", RAYS_TOKEN)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
