@@ -271,6 +271,9 @@ from client import test_cluster
 from async_durable_execution_runner import DurableFunctionTestRunner
 with DurableFunctionTestRunner(handler=test_cluster.echo, workers=2) as runner:
     runner.run_many(range(8))
+    # A process that has just been started has told nobody who it is.
+    while not all(each.pid for each in runner.status().workers):
+        pass
     status = runner.status()
     if {fork!r} and os.fork() == 0:
         # A child of the test that lives on must not keep the cluster alive.

@@ -101,7 +101,7 @@ def fifos(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 
 # Five hundred executions wait for a coordinator that waits for fifteen seconds.
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_hosts_that_are_cut_off_or_frozen_or_killed_lose_nothing(
     cluster: Cluster, fifos: tuple[Path, Path, Path]
 ) -> None:
@@ -123,7 +123,8 @@ def test_hosts_that_are_cut_off_or_frozen_or_killed_lose_nothing(
         # Meanwhile hosts get another token.
         old = cluster.tokens.read_text()
         cluster.tokens.write_text(f"{old}new\n")
-        with cluster.host(two, *label, token="new"):
+        # It has the rest to do alone, and for older SDKs each checkpoint takes long.
+        with cluster.host(two, *label, "--slots", "8", token="new"):
             cluster.tokens.write_text("new\n")
             for _ in (cut, frozen, killed):
                 cluster.coordinator.says("left, and with it", NOTICED + 5)
@@ -192,7 +193,7 @@ def stop_all(host: int) -> list[int]:
 
 def outcome_of(client: Process) -> dict[str, Any]:
     # It waits for what was lost until the coordinator notices.
-    code, said = client.end(within=100)
+    code, said = client.end(within=200)
     assert code == 0, said
     outcome: dict[str, Any] = json.loads(said.splitlines()[-1])
     return outcome
