@@ -28,7 +28,7 @@ def main(count: int, *fifos: str) -> None:
             handle = later.start(words)
         runner.run({"id": "first"}, timeout=60)
         print("running", flush=True)
-        results = runner.run_many([{"id": n} for n in range(count)], timeout=240)
+        results = runner.run_many([{"id": n} for n in range(count)], timeout=120)
         if words:
             Path(words["recorded"]).read_text()
             result = handle.result(timeout=60)
