@@ -5,8 +5,6 @@ out."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -20,8 +18,9 @@ from ..results.records import ExecutionRecord
 from ..rpc import codec
 from ..rpc.v1 import control_pb2 as pb
 from ..rpc.v1 import worker_pb2
+from .functions import registration
 from .pages import record_of
-from .settings import DEFAULT_MEMORY_MB, FunctionSettings
+from .settings import FunctionSettings
 from .transport import ANSWER_TIMEOUT, ChannelClosed, Transport, error_named, raised
 
 # pytest shows the line of the test, not ours.
@@ -393,54 +392,6 @@ def _worker_status(worker: pb.WorkerStatus) -> WorkerStatus:
         worker.invocation,
         worker.running_ms / 1000,
     )
-
-
-def registration(
-    name: str, code: worker_pb2.FunctionCode | str, durable: bool, settings: FunctionSettings
-) -> pb.RegisterFunctionRequest:
-    """What registers a function, but for the workspace's id.
-
-    Args:
-        name: The function's name.
-        code: What `loading.describe` made, or an inline function's key.
-        durable: Whether the function is durable.
-        settings: How the function is configured.
-    """
-    config = worker_pb2.FunctionConfig(
-        name=name,
-        durable=durable,
-        timeout_seconds=settings.invocation_timeout,
-        memory_mb=settings.memory or DEFAULT_MEMORY_MB,
-        enforce_memory=settings.memory is not None,
-        environment=settings.env,
-        log_format=settings.log_format or "",
-    )
-    return pb.RegisterFunctionRequest(
-        config=config,
-        code=worker_pb2.FunctionCode(inline_key=code) if isinstance(code, str) else code,
-        isolation=codec.isolation_to_proto(settings.isolation),
-        execution_timeout_seconds=settings.execution_timeout,
-        retention_days=settings.retention_days or 0,
-        process_group=_process_group(name, code, settings),
-    )
-
-
-def _process_group(
-    name: str, code: worker_pb2.FunctionCode | str, settings: FunctionSettings
-) -> str:
-    """Which functions share warm workers: those that find the same around them, as modules may
-    look at it when they are imported."""
-    if settings.own_processes:
-        return f"/{name.partition(':')[0]}"
-    if isinstance(code, str):
-        return ""
-    around = code.surroundings
-    found = {**around.variables, **dict.fromkeys(around.unset), **settings.env}
-    # pytest's own name the test and the process: no two tests would be alike.
-    found = {name: value for name, value in found.items() if not name.startswith("PYTEST_")}
-    setup = code.setup.SerializeToString(deterministic=True)
-    text = json.dumps([sorted(found.items()), around.folder.hex(), setup.hex()])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _ms(length: float) -> int:

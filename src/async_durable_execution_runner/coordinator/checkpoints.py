@@ -24,7 +24,7 @@ from .calls import Context, refuse, worker_id
 from .executor import Executor
 from .injector import Answer, Injector, Refuse, Tell
 from .rounds import Answers, Rounds
-from .runs import Sources
+from .sources import Sources
 
 _logger = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 from ..core.commands import Deliver
-from ..core.divergence import Divergence, Source
+from ..core.divergence import Divergence
 from ..core.execution import Execution
 from ..core.limits import Limits
 from ..core.model import (
@@ -33,6 +33,7 @@ from .clock import VirtualClock, real_ms
 from .following import Follower
 from .injection import FiredFault, Injection
 from .patience import Patience
+from .sources import Sources
 from .workers import Function, Job, Labels, Share, Stacks, Worker
 
 
@@ -208,30 +209,6 @@ class Watcher:
     condition: Callable[[], bool]
     #: Whether the condition held, if only for a moment.
     done: asyncio.Future[bool]
-
-
-class Sources:
-    """The places in a handler's code that asked for its operations, as far as they are known."""
-
-    def __init__(self) -> None:
-        self.distinct: dict[Source, int] = {}
-        self._numbers: dict[str, int] = {}
-
-    def note(self, operation_id: str, line: str, in_task: bool) -> None:
-        # A source is found by the tuple that it is.
-        number = self.distinct.get((line, in_task))  # type: ignore[call-overload]
-        if number is None:
-            number = self.distinct[Source(line, in_task)] = len(self.distinct) + 1
-        self._numbers[operation_id] = number
-
-    def has(self, operation_id: str) -> bool:
-        return operation_id in self._numbers
-
-    def numbers(self, operations: Iterable[Operation]) -> list[int]:
-        """Return the place of each operation's source in `distinct`, counted from 1; 0 where no
-        source is known."""
-        get = self._numbers.get
-        return [get(operation.id, 0) for operation in operations]
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -234,7 +234,7 @@ class Attachment:
                 each.settings.isolation is not Isolation.INLINE for each in self.functions.values()
             ):
                 cluster.ensure_slots(self.workers)
-            from ..client import control, debugging, surroundings, transport
+            from ..client import debugging, functions, surroundings, transport
 
             # A folder of this machine, and its variables, mean nothing to hosts that are elsewhere.
             elsewhere = self._listen or isinstance(cluster, remote.RemoteCluster)
@@ -257,7 +257,7 @@ class Attachment:
                 unavailable=self._unavailable,
                 debugging=debugged,
                 functions=[
-                    control.registration(name, self._sent(each), each.durable, each.settings)
+                    functions.registration(name, self._sent(each), each.durable, each.settings)
                     for name, each in self.functions.items()
                 ],
             )
